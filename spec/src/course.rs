@@ -1,0 +1,140 @@
+//! The course of a run: what happens next.
+//!
+//! An event comes in, commands go out; nothing here knows a clock, a file or a process. Whoever drives a course stores
+//! the event together with the commands it led to before carrying them out, and after a crash applies what was stored.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::name::{AttemptId, PhaseName, WorkerId};
+
+/// What has happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    Begun,
+    /// The attempt's program runs in its terminal.
+    Started { attempt: AttemptId },
+    /// The attempt is over: nothing of it runs any more and its work is committed.
+    Ended { attempt: AttemptId, ending: Ending },
+    /// An attempt published an output before its end.
+    Published { worker: WorkerId, key: String, value: Value },
+    /// A worker took an item for itself; only the first one has it.
+    Claimed { key: String, by: WorkerId },
+    /// What became of the phase's work when it was brought together.
+    Gathered { phase: PhaseName, round: u32, gathering: Gathering },
+    /// A time that was asked for has passed.
+    Expired { wake: Wake },
+    Approved { phase: PhaseName },
+    Denied { phase: PhaseName, reason: String },
+    Cancelled { reason: String },
+}
+
+/// What must be done about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Command {
+    Open { phase: PhaseName },
+    /// Start an attempt of a worker on its n-th model (from 0).
+    Start { attempt: AttemptId, model: u32 },
+    /// End an attempt and everything that descends from it; its `Ended` is awaited.
+    End { attempt: AttemptId, reason: EndReason },
+    /// Commit shared trees and merge the phase's branches into `result`.
+    Gather { phase: PhaseName, round: u32 },
+    Wake { wake: Wake, after_ms: u64 },
+    /// Ask a person whether the phase may begin.
+    Ask { phase: PhaseName },
+    Close { phase: PhaseName, outcome: PhaseOutcome },
+    Finish { outcome: RunOutcome },
+}
+
+/// A time asked for, by what it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wake {
+    /// The attempt's own time limit.
+    Timeout { attempt: AttemptId },
+    /// The pause before the attempt with this number.
+    Backoff { attempt: AttemptId },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    TimedOut,
+    Cancelled,
+    /// Enough others are done (`require`).
+    NotNeeded,
+}
+
+/// How an attempt ended and what it left.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ending {
+    pub outcome: Outcome,
+    /// The answer's first characters, for people; the whole of it lies in the scratchpad.
+    pub excerpt: String,
+    pub outputs: BTreeMap<String, Value>,
+    /// The commit that holds its work, where there is one.
+    pub commit: Option<String>,
+    /// The outcome's evidence: which rule said so.
+    pub evidence: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    Failed { reason: String },
+    /// The model could not be had: the next one is tried.
+    Unavailable { class: Unavailable, reason: String },
+    TimedOut,
+    Cancelled,
+    NeedsAttention { reason: String },
+    /// Its terminal or machine is gone and nobody can say how it ended.
+    Lost { reason: String },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unavailable {
+    NotInstalled,
+    NotLoggedIn,
+    RateLimited,
+    Quota,
+    Overloaded,
+    Network,
+    BadModel,
+    Crashed,
+}
+
+/// What became of a phase's branches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gathering {
+    /// Merged; `commit` is the new tip of `result`, nothing where there is no repository.
+    Merged { commit: Option<String> },
+    Conflict { files: Vec<String>, reason: String },
+    /// What may not be committed lies in a tree: a person must look.
+    Refused { reason: String },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseOutcome {
+    Done,
+    Skipped { reason: String },
+    Failed { reason: String },
+    NeedsAttention { reason: String },
+    Cancelled,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunOutcome {
+    Done,
+    Failed { reason: String },
+    NeedsAttention { reason: String },
+    Cancelled { reason: String },
+}

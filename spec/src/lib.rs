@@ -1,0 +1,5 @@
+//! What a connector.json means: text → document → plan → course. Pure: no clock, file, network, thread or async.
+
+pub mod course;
+pub mod name;
+pub mod plan;
