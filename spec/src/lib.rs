@@ -2,4 +2,5 @@
 
 pub mod course;
 pub mod name;
+pub mod notice;
 pub mod plan;
