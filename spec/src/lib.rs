@@ -3,4 +3,5 @@
 pub mod course;
 pub mod name;
 pub mod notice;
+pub mod origin;
 pub mod plan;
