@@ -5,3 +5,4 @@ pub mod name;
 pub mod notice;
 pub mod origin;
 pub mod plan;
+pub mod profile;
