@@ -3,3 +3,4 @@
 pub mod course;
 pub mod name;
 pub mod plan;
+pub mod wrap;
