@@ -6,3 +6,4 @@ pub mod notice;
 pub mod origin;
 pub mod plan;
 pub mod profile;
+pub mod wrap;
