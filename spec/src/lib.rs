@@ -1,5 +1,14 @@
 //! What a connector.json means: text → document → plan → course. Pure: no clock, file, network, thread or async.
 
+mod check;
 pub mod course;
+pub mod diagnostic;
+pub mod document;
 pub mod name;
 pub mod plan;
+pub mod read;
+mod schema;
+
+pub use plan::draw::draw;
+pub use read::read;
+pub use schema::schema;
