@@ -1,0 +1,6 @@
+//! One session: a program in its terminal, watched, understood and talked to.
+
+pub mod answer;
+pub mod query;
+pub mod screen;
+pub mod token;
