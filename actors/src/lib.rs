@@ -7,3 +7,5 @@ pub mod journal;
 pub mod mailbox;
 pub mod scratchpad;
 pub mod state;
+//! room
+pub mod session;

@@ -28,6 +28,7 @@ mod life;
 mod prepare;
 pub mod query;
 pub mod screen;
+pub mod token;
 pub mod view;
 
 pub use clock::wall_ms;
