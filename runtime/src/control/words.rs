@@ -65,6 +65,8 @@ pub enum Request {
     MailboxRead { run: RunName, reader: Option<String> },
     /// Stop the node; the programs of its sessions go on unless they are to be ended too.
     Stop { end_sessions: bool },
+    /// A piece of a request that is too large for one frame; it is answered when its last piece is there.
+    Part { #[serde(with = "serde_bytes")] bytes: Vec<u8>, last: bool },
 }
 
 /// Where a run comes from: what only the caller's side can know.
@@ -117,6 +119,8 @@ pub enum Reply {
     Letters(Vec<LetterView>),
     Done,
     Refused(Refusal),
+    /// A piece of a reply that is too large for one frame.
+    Part { #[serde(with = "serde_bytes")] bytes: Vec<u8>, last: bool },
 }
 
 /// Why something was not done. The code is stable; the text is for people.
