@@ -4,3 +4,4 @@ pub mod course;
 pub mod name;
 pub mod notice;
 pub mod plan;
+pub mod profile;
