@@ -2,7 +2,7 @@
 
 mod folders;
 
-pub use folders::{Folders, FoldersError, HOME_VARIABLE, SocketAddress};
+pub use folders::{Folders, FoldersError, machine_id};
 
 use std::fs;
 use std::io::{self, Read};

@@ -19,11 +19,8 @@ use super::words::{Refusal, Reply, Request};
 use crate::config::{Folders, FoldersError};
 use crate::failure::{Exit, Failure};
 
-/// How often a full queue of the node's socket is tried again before that counts as not reachable.
-const CONNECT_TRIES_MAX: u32 = 200;
-
-/// Between two of these tries: the node takes callers off its queue within a few milliseconds.
-const CONNECT_PAUSE: Duration = Duration::from_millis(10);
+/// How long a node may take to take a caller.
+const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A connection to the node.
 #[derive(Debug)]
@@ -131,28 +128,22 @@ impl Client {
 
 async fn connected(folders: &Folders) -> Result<UnixStream, ClientError> {
     let socket = folders.socket();
-    let unreachable = |source| ClientError::Unreachable { socket: socket.clone(), source };
-    let address = folders.socket_address().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => ClientError::NotRunning { state: folders.state.clone() },
-        _ => unreachable(error),
-    })?;
-    let mut tries = 0;
-    loop {
-        match UnixStream::connect(address.path()).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && tries < CONNECT_TRIES_MAX => {
-                tries += 1;
-                tokio::time::sleep(CONNECT_PAUSE).await;
-            }
-            Err(error) => {
-                return Err(match error.kind() {
-                    // A socket nobody listens at is what a node leaves that was killed.
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                        ClientError::NotRunning { state: folders.state.clone() }
-                    }
-                    _ => unreachable(error),
-                });
-            }
+    let path = socket.clone();
+    // A node that takes no callers lets them wait; a thread can be left behind, a socket call cannot.
+    let connecting = tokio::task::spawn_blocking(move || {
+        let stream = niia_actors::state::connect(&path)?;
+        stream.set_nonblocking(true)?;
+        Ok::<_, io::Error>(stream)
+    });
+    let connected = match tokio::time::timeout(CONNECT_WITHIN, connecting).await {
+        Ok(Ok(connected)) => connected.and_then(UnixStream::from_std),
+        Ok(Err(_)) | Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    };
+    connected.map_err(|source| match source.kind() {
+        // A socket nobody listens at is what a node leaves that was killed.
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ClientError::NotRunning { state: folders.state.clone() }
         }
-    }
+        _ => ClientError::Unreachable { socket, source },
+    })
 }

@@ -34,6 +34,8 @@ pub struct Interrupts {
     /// Somebody sits there who can be asked.
     person: bool,
     asked: Option<Asked>,
+    /// The key that will be pressed next: a thread waits for it, which cannot be called off.
+    key: Option<oneshot::Receiver<Option<u8>>>,
     last: Option<Instant>,
 }
 
@@ -46,6 +48,7 @@ impl Interrupts {
             terminate: on(SignalKind::terminate())?,
             person,
             asked: None,
+            key: None,
             last: None,
         })
     }
@@ -58,9 +61,9 @@ impl Interrupts {
     /// The next wish. May be dropped while it waits.
     pub async fn next(&mut self) -> Wish {
         let answered = async {
-            match &mut self.asked {
-                Some(asked) => asked.answer().await,
-                None => std::future::pending().await,
+            match (&self.asked, &mut self.key) {
+                (Some(_), Some(key)) => key.await.ok().flatten(),
+                _ => std::future::pending().await,
             }
         };
         tokio::select! {
@@ -69,6 +72,7 @@ impl Interrupts {
             _ = self.terminate.recv() => Wish::Detach,
             key = answered => {
                 self.asked = None;
+                self.key = None;
                 match key {
                     Some(b'd' | b'D') => Wish::Detach,
                     Some(b'c' | b'C') => Wish::Cancel,
@@ -85,18 +89,28 @@ impl Interrupts {
             self.asked = None;
             return Wish::Cancel;
         }
-        if self.asked.is_none() {
-            self.asked = Some(Asked::now());
-        }
+        self.asked.get_or_insert_with(Asked::now);
+        self.key.get_or_insert_with(next_key);
         Wish::Question
     }
 }
 
-/// A question that was asked; the terminal gives single keys until it is answered.
+/// The next key somebody presses; nothing where no more can come.
+fn next_key() -> oneshot::Receiver<Option<u8>> {
+    let (sender, key) = oneshot::channel();
+    // The thread ends with the key or with the program: reading a terminal cannot be called off.
+    std::thread::spawn(move || {
+        let mut byte = [0; 1];
+        let read = io::stdin().lock().read(&mut byte);
+        drop(sender.send(matches!(read, Ok(1)).then_some(byte[0])));
+    });
+    key
+}
+
+/// A question that was asked; the terminal gives single keys as long as it stands.
 #[derive(Debug)]
 struct Asked {
     before: Option<Termios>,
-    key: oneshot::Receiver<Option<u8>>,
 }
 
 impl Asked {
@@ -111,18 +125,7 @@ impl Asked {
             // A terminal that keeps its lines still answers after Enter.
             drop(termios::tcsetattr(io::stdin(), OptionalActions::Now, &keys));
         }
-        let (sender, key) = oneshot::channel();
-        // The thread ends with the key or with the program: reading a terminal cannot be called off.
-        std::thread::spawn(move || {
-            let mut byte = [0; 1];
-            let read = io::stdin().lock().read(&mut byte);
-            drop(sender.send(matches!(read, Ok(1)).then_some(byte[0])));
-        });
-        Asked { before, key }
-    }
-
-    async fn answer(&mut self) -> Option<u8> {
-        (&mut self.key).await.ok().flatten()
+        Asked { before }
     }
 }
 

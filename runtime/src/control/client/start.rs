@@ -60,7 +60,7 @@ pub enum StartError {
 
 /// Starts the node unless another caller has done so by now, and waits until it is ready.
 pub(super) async fn start(folders: &Folders) -> Result<(), super::ClientError> {
-    folders.make()?;
+    folders.open_state()?;
     let _turn = turn(folders).await?;
     if Client::connect(folders).await.is_ok() {
         return Ok(());
