@@ -7,5 +7,3 @@ pub mod journal;
 pub mod mailbox;
 pub mod scratchpad;
 pub mod state;
-//! room
-pub mod session;
