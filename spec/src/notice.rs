@@ -157,9 +157,15 @@ pub enum Receipt {
     TurnStarted,
     TurnEnded,
     /// Typed, but nothing shows that it was taken.
-    TypedNotSubmitted { reason: String },
-    Undelivered { reason: String },
-    Unknown { reason: String },
+    TypedNotSubmitted {
+        reason: String,
+    },
+    Undelivered {
+        reason: String,
+    },
+    Unknown {
+        reason: String,
+    },
 }
 
 /// One thing that happened in a run, as its journal has it.
