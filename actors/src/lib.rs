@@ -1,3 +1,4 @@
 //! room
 
 pub mod git;
+pub mod launch;
