@@ -3,3 +3,6 @@ pub mod ask;
 pub mod failpoint;
 pub mod journal;
 pub mod state;
+
+pub mod git;
+pub mod launch;
