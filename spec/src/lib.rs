@@ -8,6 +8,7 @@ pub mod document;
 pub mod name;
 pub mod plan;
 pub mod read;
+pub mod schedule;
 mod schema;
 
 pub use plan::draw::draw;
