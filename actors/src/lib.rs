@@ -1,1 +1,3 @@
-//! room
+//! What carries a plan out on this machine.
+pub mod keeper;
+pub mod recording;
