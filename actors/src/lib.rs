@@ -8,3 +8,6 @@ pub mod mailbox;
 pub mod scratchpad;
 pub mod state;
 pub mod launch;
+//! What carries a plan out on this machine.
+pub mod keeper;
+pub mod recording;
