@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 use super::client::{BOTH_WAYS, connect, watch};
 use super::wire::{self, Message, SOCKET_FILE, ToMinder, ToNode};
 use crate::recording::{Exit, Mark, Recording, RecordingError};
+use crate::session::delivery::{LineMode, line_mode};
 
 /// A minder answers at once; one that does not is stopped or starved.
 const HELLO_WAIT: Duration = Duration::from_secs(5);
@@ -231,6 +232,11 @@ impl Terminal {
         }
     }
 
+    /// How the terminal treats what is typed, just now.
+    pub fn line_mode(&self) -> io::Result<LineMode> {
+        self.shared.line_mode()
+    }
+
     /// Types some of these bytes and says how many. Waits until the terminal takes at least one; when the call is
     /// dropped before it returns, none was typed.
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -344,6 +350,11 @@ impl Shared {
             return Ok(());
         }
         self.line.send(&ToMinder::Follow { from }).await
+    }
+
+    /// How the terminal treats what is typed.
+    fn line_mode(&self) -> io::Result<LineMode> {
+        line_mode(self.master()?.get_ref())
     }
 
     fn master(&self) -> io::Result<&AsyncFd<OwnedFd>> {
