@@ -135,7 +135,8 @@ pub(super) fn children_time_ms() -> (u32, u32) {
         libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
         usage
     };
-    let ms = |time: libc::timeval| (time.tv_sec * 1000 + time.tv_usec / 1000).clamp(0, i64::from(u32::MAX)) as u32;
+    let ms =
+        |time: libc::timeval| (time.tv_sec * 1000 + time.tv_usec / 1000).clamp(0, i64::from(u32::MAX)) as u32;
     (ms(usage.ru_utime), ms(usage.ru_stime))
 }
 

@@ -72,13 +72,19 @@ pub enum OrderError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The log reaches to `end`, and was written so far before this was said.
-    Grew { end: u64 },
+    Grew {
+        end: u64,
+    },
     /// Nothing is read from the terminal because it could not be recorded; the program waits.
-    Stalled { errno: i32 },
+    Stalled {
+        errno: i32,
+    },
     /// It is read again.
     Resumed,
     /// A signal stopped the program.
-    Stopped { signal: i32 },
+    Stopped {
+        signal: i32,
+    },
     Continued,
     /// The program has ended, and that is on disk. Repeated whenever asked again.
     Exited(Exit),
@@ -465,7 +471,9 @@ fn read_folder(folder: &Path) -> Result<Opened, OpenError> {
         Err(RecordingError::Absent { .. }) => return Ok(Opened::Never),
         Err(error) => return Err(error.into()),
     };
-    let exit = recording.exit().map_err(|source| RecordingError::Unreadable { folder: folder.to_path_buf(), source })?;
+    let exit = recording
+        .exit()
+        .map_err(|source| RecordingError::Unreadable { folder: folder.to_path_buf(), source })?;
     Ok(exit.map_or(Opened::Lost(Lost { pid: recording.start().pid }), Opened::Ended))
 }
 

@@ -72,7 +72,8 @@ impl Drop for House {
     fn drop(&mut self) {
         let home = std::fs::canonicalize(self.folder.path()).unwrap();
         let lives_here = |pid: &u32| {
-            std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&home)) && is_alive(*pid)
+            std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&home))
+                && is_alive(*pid)
         };
         // The keeper lingers for a moment after its last client; give that up rather than wait for it.
         let left: Vec<u32> = processes().into_iter().filter(lives_here).collect();
