@@ -4,12 +4,12 @@
 //! time; each is answered by exactly one [`Reply`], except [`Request::Follow`] and [`Request::Attach`], which are
 //! answered until [`Reply::End`] or until the caller leaves.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use niia_spec::course::RunOutcome;
 use niia_spec::name::RunId;
 use niia_spec::notice::{JournalLine, LetterView, Receipt, RunView, SessionView};
+pub use niia_spec::origin::Origin;
 use niia_spec::plan::Plan;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -162,29 +162,6 @@ pub enum Request {
         bytes: Vec<u8>,
         last: bool,
     },
-}
-
-/// Where a run comes from: what only the caller's side can know.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
-    /// The folder it was begun in.
-    pub cwd: PathBuf,
-    pub document: Option<PathBuf>,
-    pub repository: Option<PathBuf>,
-    /// Take the user's uncommitted changes along, as a snapshot.
-    pub include_dirty: bool,
-    /// The caller's variables a session may have: PATH, HOME, LANG, what a profile passes on and what the document
-    /// names. Kept in a file of its own (0600) and forgotten at the end of the run.
-    pub env: BTreeMap<String, String>,
-    /// A file for the last answer (`-o`).
-    pub output: Option<PathBuf>,
-    /// The text of the user's own wrapping of prompts, where there is one.
-    pub wrapping: Option<String>,
-    /// Executables of the user's plugin folder by name.
-    pub plugins: BTreeMap<String, PathBuf>,
-    /// Profiles of the user's own, as the files read: (file name, text).
-    pub profiles: Vec<(String, String)>,
-    pub warnings: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
