@@ -3,4 +3,14 @@
 mod document;
 mod transcript;
 
-mod transcripts;
+/// What a run does, told as transcripts.
+mod told {
+    mod endings;
+    mod gathering;
+    mod limits;
+    mod models;
+    mod outputs;
+    mod phases;
+    mod recovery;
+    mod require;
+}
