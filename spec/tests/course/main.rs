@@ -1,6 +1,7 @@
 //! The course of a run: transcripts, laws over random runs, what they reach, and how long it takes.
 
 mod document;
+mod laws;
 mod transcript;
 
 /// What a run does, told as transcripts.
