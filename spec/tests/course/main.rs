@@ -2,6 +2,8 @@
 
 mod document;
 mod laws;
+mod plans;
+mod size;
 mod transcript;
 
 /// What a run does, told as transcripts.
