@@ -1,1 +1,13 @@
-//! room
+//! What carries a plan out on this machine: run, phase, session, and what they stand on.
+
+pub mod ask;
+pub mod failpoint;
+pub mod git;
+pub mod journal;
+pub mod mailbox;
+pub mod scratchpad;
+pub mod state;
+pub mod launch;
+//! What carries a plan out on this machine.
+pub mod keeper;
+pub mod recording;

@@ -1,6 +1,20 @@
 //! What a connector.json means: text → document → plan → course. Pure: no clock, file, network, thread or async.
 
+mod check;
+pub mod condition;
 pub mod course;
+pub mod diagnostic;
+pub mod document;
 pub mod name;
+pub mod notice;
+pub mod origin;
 pub mod plan;
+pub mod profile;
+pub mod read;
+pub mod schedule;
+mod schema;
 pub mod wrap;
+
+pub use plan::draw::draw;
+pub use read::read;
+pub use schema::schema;
