@@ -8,7 +8,6 @@ mod document;
 mod explain;
 mod follow;
 mod init;
-mod node_seam;
 mod origin;
 mod run;
 mod runs;

@@ -89,17 +89,7 @@ impl RunContext {
     }
 
     /// The folder of one session: its recording and its answer.
-/// How long a session's program has run, by the kernel's own clock.
-fn age(session_folder: &Path) -> Option<Duration> {
-    let recording = Recording::open(session_folder).ok()?;
-    let ticks_a_second = rustix::param::clock_ticks_per_second().max(1);
-    let began_ms = recording.start().pid_began * 1000 / ticks_a_second;
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let now_ms = u64::try_from(now.tv_sec).ok()? * 1000 + u64::try_from(now.tv_nsec).ok()? / 1_000_000;
-    Some(Duration::from_millis(now_ms.saturating_sub(began_ms)))
-}
-
-pub fn session_folder(&self, attempt: &AttemptId) -> PathBuf {
+    pub fn session_folder(&self, attempt: &AttemptId) -> PathBuf {
         session_folder(&self.folder, attempt)
     }
 
