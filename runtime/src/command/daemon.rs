@@ -16,9 +16,6 @@ use crate::report::table::{Table, cell, toned_cell};
 use crate::report::{Look, Tone, bytes, duration};
 use crate::trace;
 
-/// How many threads drive the node: its work is waiting, and what computes has threads of its own.
-const NODE_THREADS: usize = 2;
-
 /// How long a node that was told to stop is waited for.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -29,10 +26,7 @@ const STOP_PAUSE: Duration = Duration::from_millis(20);
 pub fn keeper() -> ExitCode {
     let mut words = std::env::args_os().skip(2);
     match (words.next(), words.next()) {
-        (Some(option), Some(folder)) if option == "--run-folder" => {
-            drop(folder);
-            Exit::Bug.into()
-        }
+        (Some(option), Some(folder)) if option == "--run-folder" => niia_actors::keeper::main(folder.as_ref()),
         _ => {
             eprintln!("niia: `niia keeper` is started by the node alone");
             Exit::Usage.into()
@@ -45,7 +39,7 @@ pub fn run(words: &StateFolder) -> Result<Exit, Failure> {
     let ready = Ready::from_environment();
     let awaited = ready.is_awaited();
     match begin(words, awaited) {
-        Ok((folders, config)) => be_the_node(folders, config, ready),
+        Ok((folders, config)) => super::node_seam::run(&folders, &config, ready),
         Err(failure) => {
             ready.failed(&failure.to_string());
             Err(failure)
@@ -66,15 +60,6 @@ fn begin(words: &StateFolder, awaited: bool) -> Result<(Folders, Config), Failur
     }
     let config = Config::read(&folders)?;
     Ok((folders, config))
-}
-
-fn be_the_node(folders: Folders, config: Config, ready: Ready) -> Result<Exit, Failure> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(NODE_THREADS).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::trouble("could not begin", error))?;
-    let done = runtime.block_on(super::node_seam::run(folders, config, ready));
-    runtime.shutdown_timeout(STOP_WITHIN);
-    done
 }
 
 pub async fn daemon(caller: &Caller, words: Daemon) -> Result<Exit, Failure> {
