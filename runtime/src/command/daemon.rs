@@ -2,7 +2,7 @@
 
 mod install;
 
-use std::path::Path;
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const STOP_PAUSE: Duration = Duration::from_millis(20);
 pub fn keeper() -> ExitCode {
     let mut words = std::env::args_os().skip(2);
     match (words.next(), words.next()) {
-        (Some(option), Some(folder)) if option == "--run-folder" => niia_actors::keeper::main(Path::new(&folder)),
+        (Some(option), Some(folder)) if option == "--run-folder" => niia_actors::keeper::main(folder.as_ref()),
         _ => {
             eprintln!("niia: `niia keeper` is started by the node alone");
             Exit::Usage.into()
