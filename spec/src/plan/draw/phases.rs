@@ -85,10 +85,7 @@ impl<'d> Drawer<'d> {
             publishes: Vec::new(),
             scratchpad: self.scratchpad(phase),
             mailbox,
-            limits: limits::phase(
-                &limits::document(self.document),
-                phase.limits.as_ref().map(|limits| &limits.value),
-            ),
+            limits: limits::phase(&self.limits, phase.limits.as_ref().map(|limits| &limits.value)),
             mcp: self.mcp(phase.tools.as_ref()),
             work,
         }
@@ -190,7 +187,7 @@ impl<'d> Drawer<'d> {
             local_model: profile.is_some_and(|profile| profile.local),
             elsewhere,
             reads_only: draft.place == Place::Participant,
-            timeout_ms_max: limits::phase(&limits::document(self.document), own_limit).timeout_per_agent_ms,
+            timeout_ms_max: limits::phase(&self.limits, own_limit).timeout_per_agent_ms,
         };
         self.timeout(levels, standing.timeout_ms_max);
         let document_name = self.name.clone();
