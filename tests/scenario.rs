@@ -1,0 +1,4 @@
+//! One file for each thing the product promises.
+
+mod order;
+mod stand_in;
