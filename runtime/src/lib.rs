@@ -1,1 +1,3 @@
-//! The node.
+//! The node and the command line of niia.
+
+pub mod control;

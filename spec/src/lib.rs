@@ -2,4 +2,6 @@
 
 pub mod course;
 pub mod name;
+pub mod notice;
+pub mod origin;
 pub mod plan;
