@@ -1,1 +1,5 @@
 //! room
+pub mod ask;
+pub mod failpoint;
+pub mod journal;
+pub mod state;

@@ -2,6 +2,31 @@
 //!
 //! An event comes in, commands go out; nothing here knows a clock, a file or a process. Whoever drives a course stores
 //! the event together with the commands it led to before carrying them out, and after a crash applies what was stored.
+//!
+//! `RunCourse` holds the whole run and is the only way in. A `PhaseCourse` decides for one phase, a `WorkerCourse` keeps
+//! the attempts of one worker.
+
+mod crew;
+mod halt;
+mod map;
+mod next;
+mod outputs;
+mod phase;
+mod run;
+mod view;
+mod worker;
+
+pub use halt::Halt;
+pub use map::CourseError;
+pub use outputs::{
+    Judge, OUTPUT_KEY_BYTES_MAX, OUTPUT_KEYS_MAX, OUTPUT_VALUE_BYTES_MAX, Outputs, PhaseOutputs, Verdict,
+    WorkerOutputs,
+};
+pub use phase::{PhaseCourse, PhaseState};
+pub use run::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX, RunCourse, RunState};
+pub use worker::{
+    Attempt, BACKOFF_MS_MAX, LOST_RESTARTS_MAX, MEND_MS_MAX, MENDER, Pause, Timer, WorkerCourse,
+};
 
 use std::collections::BTreeMap;
 
@@ -111,7 +136,7 @@ pub enum Wake {
 pub enum EndReason {
     TimedOut,
     Cancelled,
-    /// Enough others are done (`require`).
+    /// The phase is decided without it: enough others are done, or too few of them still can be (`require`).
     NotNeeded,
 }
 

@@ -5,3 +5,5 @@ pub mod name;
 pub mod notice;
 pub mod origin;
 pub mod plan;
+pub mod profile;
+pub mod wrap;

@@ -1,0 +1,89 @@
+//! The journal's file: creating, opening, and the version of its form.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::JournalError;
+
+/// The form this niia writes.
+pub const VERSION: i64 = 1;
+/// Marks the file as ours (`niia`), so that another program's database is not taken for a damaged journal.
+const APPLICATION_ID: i64 = 0x6e69_6961;
+/// How long a commit waits for a person who looks into the file with `sqlite3` and holds a lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+const SCHEMA: &str = "
+    CREATE TABLE journal (
+        run TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, at TEXT NOT NULL, version INTEGER NOT NULL,
+        hash BLOB NOT NULL, commands, event, PRIMARY KEY (run, seq)
+    ) WITHOUT ROWID;
+    CREATE TABLE tips (run TEXT PRIMARY KEY NOT NULL, rows INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
+";
+
+/// Opens the journal to write, creating it where it is not.
+pub fn open(path: &Path) -> Result<Connection, JournalError> {
+    let created = create(path).map_err(|source| JournalError::Create { path: path.to_owned(), source })?;
+    let opened = connect(path);
+    if opened.is_err() && created {
+        // A full disk at the first start leaves nothing half made behind.
+        for suffix in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            drop(std::fs::remove_file(name));
+        }
+    }
+    opened
+}
+
+/// Opens the journal to read beside the writer.
+pub fn open_to_read(path: &Path) -> Result<Connection, JournalError> {
+    let open = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        Ok(connection)
+    };
+    open().map_err(|source| JournalError::Open { path: path.to_owned(), source })
+}
+
+/// SQLite would create it readable for everybody.
+fn create(path: &Path) -> io::Result<bool> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(path: &Path) -> Result<Connection, JournalError> {
+    let failed = |source| JournalError::Open { path: path.to_owned(), source };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    let found = version(&connection).map_err(failed)?;
+    if found > VERSION {
+        return Err(JournalError::Newer { path: path.to_owned(), found, known: VERSION });
+    }
+    prepare(&connection, found).map_err(failed)?;
+    Ok(connection)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+fn prepare(connection: &Connection, found: i64) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    if found == 0 {
+        connection.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+        ))?;
+    }
+    Ok(())
+}
