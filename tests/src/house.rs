@@ -10,6 +10,7 @@ mod programs;
 mod pty;
 mod repository;
 mod residents;
+mod runs;
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
