@@ -1,5 +1,7 @@
-//! room
+//! What carries a plan out on this machine: run, phase, session, and what they stand on.
+
 pub mod ask;
 pub mod failpoint;
+pub mod git;
 pub mod journal;
 pub mod state;

@@ -1,9 +1,18 @@
 //! What a connector.json means: text → document → plan → course. Pure: no clock, file, network, thread or async.
 
+mod check;
 pub mod course;
+pub mod diagnostic;
+pub mod document;
 pub mod name;
 pub mod notice;
 pub mod origin;
 pub mod plan;
 pub mod profile;
+pub mod read;
+mod schema;
 pub mod wrap;
+
+pub use plan::draw::draw;
+pub use read::read;
+pub use schema::schema;

@@ -4,6 +4,10 @@
 //! prints. However a document is written, its plan is a list of phases: a mesh, dialogue, meeting or session at the
 //! top of a document is a plan of one phase.
 
+pub mod draw;
+mod run;
+pub mod show;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +17,8 @@ use crate::name::{MachineName, PhaseName, Slug, WorkerName};
 
 /// The version of the plan's own form, written into every journalled run.
 pub const PLAN_VERSION: u32 = 1;
+
+pub use run::expand_run;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -50,6 +56,9 @@ pub struct PhasePlan {
     pub merge: MergeRule,
     pub on_lost: OnLost,
     pub grace_ms: u64,
+    /// How long a machine that lost its home goes on with this phase's workers.
+    #[serde(default)]
+    pub orphan_after_ms: u64,
     /// A file of the user's for this phase's answer.
     pub output: Option<String>,
     pub output_schema: Option<Value>,
@@ -59,6 +68,9 @@ pub struct PhasePlan {
     pub mailbox: bool,
     /// The tighter of the document's limits and the phase's own.
     pub limits: Limits,
+    /// MCP servers this phase has besides the document's.
+    #[serde(default)]
+    pub mcp: Vec<McpPlan>,
 }
 
 /// What a phase does.
@@ -125,6 +137,19 @@ impl PhaseWork {
             PhaseWork::Connector { .. } | PhaseWork::Steps => Vec::new(),
         }
     }
+
+    /// The same, to be changed.
+    pub fn workers_mut(&mut self) -> Vec<&mut WorkerPlan> {
+        match self {
+            PhaseWork::Workers { workers, .. } => workers.iter_mut().collect(),
+            PhaseWork::Dialogue { participants, .. } | PhaseWork::Meeting { participants, .. } => {
+                participants.iter_mut().collect()
+            }
+            PhaseWork::Mesh { agents, .. } => agents.iter_mut().map(|agent| &mut agent.worker).collect(),
+            PhaseWork::Session { worker } => vec![worker],
+            PhaseWork::Connector { .. } | PhaseWork::Steps => Vec::new(),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,6 +176,22 @@ pub struct ModelPlan {
     pub env: BTreeMap<String, String>,
     /// How the reference led here, for people: "alias security → claude".
     pub because: String,
+    /// What the document says it costs; a cost nobody tells is unknown, never 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<CostPlan>,
+}
+
+/// What a model costs, in US dollars.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostPlan {
+    PerSession(f64),
+    /// A million tokens read, written, read from the provider's cache.
+    PerMillionTokens {
+        input: Option<f64>,
+        output: Option<f64>,
+        cached: Option<f64>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -307,6 +348,9 @@ pub struct McpPlan {
     pub hosts: Vec<String>,
     pub outside: bool,
     pub required: bool,
+    /// Where it is declared: "the document", a file; nothing where it was found nowhere.
+    #[serde(default)]
+    pub source: Option<String>,
 }
 
 /// How many of a phase's workers must be done for the phase to be done.

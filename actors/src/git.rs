@@ -1,0 +1,35 @@
+//! Work trees of a run in the user's repository, and what brings their work together.
+//!
+//! Everything is done by the `git` program, called synchronously: an actor calls these from a blocking task. What a
+//! worker has touched is read as foreign input, by an engine of niia's own (see `engine`); nothing that a repository
+//! or a tree configures is ever run.
+//!
+//! A run has in the repository: `refs/niia/<run>/base`, the commit it began on; `niia/<run>/result`, its line; a
+//! branch `niia/<run>/w/<slug>` for each tree; and `refs/niia/<run>/kept/…` for what would be lost otherwise.
+
+mod admin;
+mod commit;
+mod content;
+mod create;
+mod engine;
+mod error;
+mod keep;
+mod lock;
+mod marker;
+mod merge;
+pub(crate) mod process;
+mod program;
+mod refs;
+mod repository;
+pub(crate) mod secrets;
+mod steps;
+mod trees;
+
+pub use commit::{CommitInfo, Committed};
+pub use content::{FILE_BYTES_MAX, NEW_FILES_MAX, Refusal};
+pub use error::GitError;
+pub use marker::Overlay;
+pub use merge::{Conflict, Merged};
+pub use program::Git;
+pub use repository::{DiscoverError, NoObjectId, ObjectId, Repository, Traits};
+pub use trees::{RunTrees, Tree, TreeError, TreeName};
