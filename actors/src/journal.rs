@@ -6,6 +6,7 @@
 
 mod chain;
 mod file;
+mod letter;
 mod load;
 mod record;
 mod writer;
@@ -21,6 +22,7 @@ use std::thread::JoinHandle;
 use niia_spec::name::RunId;
 use tokio::sync::{oneshot, watch};
 
+pub use letter::{Fate, LetterRow, Letters};
 pub use record::{Finish, Loaded, Quarantined, RunRecord, RunSummary, Step};
 
 use writer::{Job, Work, Writer};
@@ -152,6 +154,28 @@ impl Journal {
     /// Ends a run's record; nothing is added to it afterwards.
     pub fn finish(&self, run: &RunId, outcome: Vec<u8>) -> Durable {
         self.put(Work::Finish { run: run.clone(), outcome })
+    }
+
+    /// Takes a letter in; what it resolves to is the letter's number within its run.
+    pub fn post(&self, run: &RunId, letter: LetterRow) -> Durable {
+        self.put(Work::Post { run: run.clone(), letter })
+    }
+
+    /// Gives letters another fate.
+    pub fn mark(&self, run: &RunId, numbers: Vec<u64>, fate: Fate) -> Durable {
+        self.put(Work::Mark { run: run.clone(), numbers, fate })
+    }
+
+    /// Resolves when all that was given before is durable: whoever takes over from another waits for this before it
+    /// reads.
+    pub fn settle(&self) -> Durable {
+        self.put(Work::Settle)
+    }
+
+    /// The letters of one run. Reads the file in the caller's thread.
+    pub fn letters(&self, run: &RunId) -> Result<Letters, JournalError> {
+        let connection = file::open_to_read(&self.0.path)?;
+        load::letters(&connection, run).map_err(|source| JournalError::Read { source })
     }
 
     /// All of one run, its chain checked. Reads the file in the caller's thread.

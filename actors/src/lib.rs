@@ -4,4 +4,6 @@ pub mod ask;
 pub mod failpoint;
 pub mod git;
 pub mod journal;
+pub mod mailbox;
+pub mod scratchpad;
 pub mod state;

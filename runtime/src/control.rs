@@ -1,4 +1,9 @@
 //! The way between the command line and the node: one protocol over a unix socket.
 
 pub mod client;
+pub mod parts;
+pub mod ready;
 pub mod words;
+
+/// What is spoken on the node's socket, as both ends say in their greeting.
+pub const SPOKEN: &str = "niia control";

@@ -1,3 +1,10 @@
 //! The node and the command line of niia.
 
+pub mod cli;
+pub mod command;
+pub mod config;
 pub mod control;
+pub mod failure;
+pub mod notify;
+pub mod report;
+pub mod trace;

@@ -89,6 +89,11 @@ pub struct WorkerView {
     pub model: String,
     /// The session of the newest attempt.
     pub session: Option<SessionId>,
+    /// When its first attempt began and when it was over: wall clock, milliseconds since 1970, for people.
+    #[serde(default)]
+    pub begun_at_ms: Option<u64>,
+    #[serde(default)]
+    pub ended_at_ms: Option<u64>,
     pub attempts: Vec<AttemptView>,
     pub outputs: BTreeMap<String, Value>,
     /// The newest line on its terminal, where it was looked at.

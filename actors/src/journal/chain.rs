@@ -55,7 +55,7 @@ pub fn link(previous: &Hash, run: &RunId, seq: Seq, body: &Body) -> Hash {
     *hasher.finalize().as_bytes()
 }
 
-fn part(hasher: &mut blake3::Hasher, bytes: &[u8]) {
+pub fn part(hasher: &mut blake3::Hasher, bytes: &[u8]) {
     hasher.update(&(bytes.len() as u64).to_be_bytes());
     hasher.update(bytes);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::JournalError;
+use super::{JournalError, letter};
 
 /// The form this niia writes.
 pub const VERSION: i64 = 1;
@@ -22,7 +22,9 @@ const SCHEMA: &str = "
         run TEXT NOT NULL, seq INTEGER NOT NULL, kind TEXT NOT NULL, at TEXT NOT NULL, version INTEGER NOT NULL,
         hash BLOB NOT NULL, commands, event, PRIMARY KEY (run, seq)
     ) WITHOUT ROWID;
-    CREATE TABLE tips (run TEXT PRIMARY KEY NOT NULL, rows INTEGER NOT NULL, hash BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE tips (
+        run TEXT PRIMARY KEY NOT NULL, rows INTEGER NOT NULL, hash BLOB NOT NULL, letters INTEGER NOT NULL
+    ) WITHOUT ROWID;
 ";
 
 /// Opens the journal to write, creating it where it is not.
@@ -82,7 +84,8 @@ fn prepare(connection: &Connection, found: i64) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "full")?;
     if found == 0 {
         connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+            "BEGIN IMMEDIATE; {SCHEMA} {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;",
+            letter::SCHEMA
         ))?;
     }
     Ok(())

@@ -6,6 +6,7 @@ use niia_spec::name::{RunId, Slug};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::chain::{self, Body, Hash, Kind, ROOT};
+use super::letter::{self, Letters};
 use super::record::{Finish, Loaded, Quarantined, RunRecord, RunSummary, Step};
 use super::{JournalError, Seq};
 
@@ -15,6 +16,15 @@ pub struct Tip {
     pub rows: Seq,
     pub hash: Hash,
     pub over: bool,
+    /// How many letters the run has had.
+    pub letters: u64,
+}
+
+/// A tip as it lies in the file.
+struct Told {
+    rows: Seq,
+    hash: Vec<u8>,
+    letters: u64,
 }
 
 /// A run as the writer knows it.
@@ -83,6 +93,13 @@ pub fn one(connection: &Connection, run: &RunId) -> Result<RunRecord, JournalErr
     }
 }
 
+/// The letters of one run.
+pub fn letters(connection: &Connection, run: &RunId) -> rusqlite::Result<Letters> {
+    let db = connection.unchecked_transaction()?;
+    let count = tip(&db, run)?.map_or(0, |told| told.letters);
+    letter::all(&db, run, count)
+}
+
 /// One line for every run, oldest first. Only the ends of each chain are checked here; whoever loads a run checks it all.
 pub fn summaries(connection: &Connection) -> rusqlite::Result<Vec<RunSummary>> {
     let snapshot = connection.unchecked_transaction()?;
@@ -108,10 +125,10 @@ pub fn summaries(connection: &Connection) -> rusqlite::Result<Vec<RunSummary>> {
 }
 
 fn summarise(db: &Connection, run: &RunId, summary: &mut RunSummary) -> rusqlite::Result<Result<(), String>> {
-    let Some((rows, _)) = tip(db, run)? else {
+    let Some(told) = tip(db, run)? else {
         return Ok(Err(NO_TIP.to_owned()));
     };
-    summary.rows = rows;
+    summary.rows = told.rows;
     let Some(first) = row(db, run, 0)? else {
         return Ok(Err(missing(0)));
     };
@@ -153,7 +170,7 @@ fn over(db: &Connection, run: &RunId) -> rusqlite::Result<Option<Tip>> {
 }
 
 fn last(db: &Connection, run: &RunId) -> rusqlite::Result<Result<(Raw, Tip), String>> {
-    let Some((rows, hash)) = tip(db, run)? else {
+    let Some(Told { rows, hash, letters }) = tip(db, run)? else {
         return Ok(Err(NO_TIP.to_owned()));
     };
     let seq = rows.saturating_sub(1);
@@ -174,7 +191,7 @@ fn last(db: &Connection, run: &RunId) -> rusqlite::Result<Result<(Raw, Tip), Str
     if found.as_slice() != hash {
         return Ok(Err(TIP_DIFFERS.to_owned()));
     }
-    Ok(Ok((raw, Tip { rows, hash: found, over: kind == Kind::Finish })))
+    Ok(Ok((raw, Tip { rows, hash: found, over: kind == Kind::Finish, letters })))
 }
 
 fn whole(connection: &Connection, run: &RunId) -> rusqlite::Result<Found> {
@@ -209,7 +226,7 @@ impl<'a> Reading<'a> {
             steps: Vec::new(),
             finish: None,
         };
-        Reading { run, tip: Tip { rows: 0, hash: ROOT, over: false }, record }
+        Reading { run, tip: Tip { rows: 0, hash: ROOT, over: false, letters: 0 }, record }
     }
 
     fn take(&mut self, raw: Raw) -> Result<(), String> {
@@ -218,7 +235,7 @@ impl<'a> Reading<'a> {
         if self.tip.over {
             return Err(format!("row {seq} stands after the run's end"));
         }
-        self.tip = Tip { rows: seq + 1, hash, over: kind == Kind::Finish };
+        self.tip = Tip { rows: seq + 1, hash, over: kind == Kind::Finish, letters: 0 };
         let at = text(&raw.at);
         match (kind, seq) {
             (Kind::Begin, 0) => {
@@ -234,16 +251,17 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    fn end(self, told: Option<(Seq, Vec<u8>)>) -> Found {
-        match told {
-            None if self.tip.rows == 0 => Found::Nothing,
-            None => Found::Broken(NO_TIP.to_owned()),
-            Some((rows, _)) if rows != self.tip.rows => {
-                Found::Broken(format!("{} rows are there, {rows} were written", self.tip.rows))
-            }
-            Some((_, hash)) if hash != self.tip.hash => Found::Broken(TIP_DIFFERS.to_owned()),
-            Some(_) => Found::Whole(self.record, self.tip),
+    fn end(self, told: Option<Told>) -> Found {
+        let Some(told) = told else {
+            return if self.tip.rows == 0 { Found::Nothing } else { Found::Broken(NO_TIP.to_owned()) };
+        };
+        if told.rows != self.tip.rows {
+            return Found::Broken(format!("{} rows are there, {} were written", self.tip.rows, told.rows));
         }
+        if told.hash != self.tip.hash {
+            return Found::Broken(TIP_DIFFERS.to_owned());
+        }
+        Found::Whole(self.record, Tip { letters: told.letters, ..self.tip })
     }
 }
 
@@ -287,22 +305,24 @@ fn row(db: &Connection, run: &RunId, seq: Seq) -> rusqlite::Result<Option<Raw>> 
     db.prepare_cached(&sql)?.query_row((run.as_str(), seq as i64), Raw::read).optional()
 }
 
-fn tip(db: &Connection, run: &RunId) -> rusqlite::Result<Option<(Seq, Vec<u8>)>> {
-    let mut statement = db.prepare_cached("SELECT rows, hash FROM tips WHERE run = ?1")?;
-    let told =
-        statement.query_row([run.as_str()], |row| Ok((integer(row, 0)?.max(0) as Seq, bytes(row, 1)?)));
+fn tip(db: &Connection, run: &RunId) -> rusqlite::Result<Option<Told>> {
+    let mut statement = db.prepare_cached("SELECT rows, hash, letters FROM tips WHERE run = ?1")?;
+    let told = statement.query_row([run.as_str()], |row| {
+        let natural = |column| integer(row, column).map(|number| number.max(0) as u64);
+        Ok(Told { rows: natural(0)?, hash: bytes(row, 1)?, letters: natural(2)? })
+    });
     told.optional()
 }
 
 /// A damaged file may hold any type in any column; what is of the wrong one fails the chain, not the reading.
-fn bytes(row: &rusqlite::Row, column: usize) -> rusqlite::Result<Vec<u8>> {
+pub fn bytes(row: &rusqlite::Row, column: usize) -> rusqlite::Result<Vec<u8>> {
     Ok(row.get_ref(column)?.as_bytes_or_null().ok().flatten().unwrap_or_default().to_vec())
 }
 
-fn integer(row: &rusqlite::Row, column: usize) -> rusqlite::Result<i64> {
+pub fn integer(row: &rusqlite::Row, column: usize) -> rusqlite::Result<i64> {
     Ok(row.get_ref(column)?.as_i64().unwrap_or(-1))
 }
 
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

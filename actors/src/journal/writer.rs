@@ -11,6 +11,7 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use tokio::sync::{oneshot, watch};
 
 use super::chain::{self, Body, Kind, ROOT};
+use super::letter::{self, Fate, LetterRow};
 use super::load::{Known, Tip};
 use super::{Health, JournalError, Row, Seq};
 use crate::failpoint;
@@ -24,6 +25,9 @@ pub enum Work {
     Begin { run: RunId, plan: Vec<u8>, meta: Vec<u8> },
     Append { run: RunId, row: Row },
     Finish { run: RunId, outcome: Vec<u8> },
+    Post { run: RunId, letter: LetterRow },
+    Mark { run: RunId, numbers: Vec<u64>, fate: Fate },
+    Settle,
     Close,
 }
 
@@ -41,7 +45,9 @@ impl Work {
             Work::Begin { plan, meta, .. } => plan.len() + meta.len(),
             Work::Append { row, .. } => row.event.len() + row.commands.len(),
             Work::Finish { outcome, .. } => outcome.len(),
-            Work::Close => 0,
+            Work::Post { letter, .. } => letter.bytes(),
+            Work::Mark { numbers, .. } => numbers.len() * size_of::<u64>(),
+            Work::Settle | Work::Close => 0,
         }
     }
 }
@@ -132,10 +138,9 @@ impl Writer {
             batch.answers.push(answer);
         }
         for (run, tip) in &batch.tips {
-            let sql = "INSERT INTO tips (run, rows, hash) VALUES (?1, ?2, ?3)
-                ON CONFLICT (run) DO UPDATE SET rows = excluded.rows, hash = excluded.hash";
+            let sql = "INSERT OR REPLACE INTO tips (run, rows, hash, letters) VALUES (?1, ?2, ?3, ?4)";
             let mut statement = transaction.prepare_cached(sql)?;
-            statement.execute((run.as_str(), tip.rows as i64, tip.hash.as_slice()))?;
+            statement.execute((run.as_str(), tip.rows as i64, tip.hash.as_slice(), tip.letters as i64))?;
         }
         failpoint::hit("journal.before_commit");
         transaction.commit()?;
@@ -155,16 +160,36 @@ impl Writer {
             Work::Finish { run, outcome } => {
                 (run, Body { kind: Kind::Finish, at, version: 0, event: outcome, commands: &[] })
             }
-            Work::Close => return Ok(Ok(0)),
+            Work::Post { run, letter } => return self.post(batch, run, letter),
+            Work::Mark { run, numbers, fate } => {
+                return letter::mark(&self.connection, run, numbers, fate).map(|()| Ok(0));
+            }
+            Work::Settle | Work::Close => return Ok(Ok(0)),
         };
-        match self.tip(batch, run, body.kind) {
+        match self.next(batch, run, body.kind) {
             Ok(tip) => self.insert(batch, run, tip, &body).map(Ok),
             Err(refusal) => Ok(Err(refusal)),
         }
     }
 
+    fn post(
+        &self,
+        batch: &mut Batch,
+        run: &RunId,
+        letter: &LetterRow,
+    ) -> rusqlite::Result<Result<u64, JournalError>> {
+        let mut tip = match self.next(batch, run, Kind::Step) {
+            Ok(tip) => tip,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        tip.letters += 1;
+        letter::put(&self.connection, run, tip.letters, letter)?;
+        batch.tips.insert(run.clone(), tip);
+        Ok(Ok(tip.letters))
+    }
+
     /// Where the run's next row goes, or why it has none.
-    fn tip(&self, batch: &Batch, run: &RunId, kind: Kind) -> Result<Tip, JournalError> {
+    fn next(&self, batch: &Batch, run: &RunId, kind: Kind) -> Result<Tip, JournalError> {
         let tip = match (batch.tips.get(run), self.runs.get(run)) {
             (Some(tip), _) | (None, Some(Known::Whole(tip))) => Some(*tip),
             (None, Some(Known::Quarantined(reason))) => {
@@ -173,7 +198,7 @@ impl Writer {
             (None, None) => None,
         };
         match (tip, kind) {
-            (None, Kind::Begin) => Ok(Tip { rows: 0, hash: ROOT, over: false }),
+            (None, Kind::Begin) => Ok(Tip { rows: 0, hash: ROOT, over: false, letters: 0 }),
             (None, _) => Err(JournalError::NoSuchRun { run: run.clone() }),
             (Some(_), Kind::Begin) => Err(JournalError::AlreadyBegun { run: run.clone() }),
             (Some(tip), _) if tip.over => Err(JournalError::Over { run: run.clone() }),
@@ -196,7 +221,8 @@ impl Writer {
             readable(body.commands),
             readable(body.event),
         ))?;
-        batch.tips.insert(run.clone(), Tip { rows: seq + 1, hash, over: body.kind == Kind::Finish });
+        let over = body.kind == Kind::Finish;
+        batch.tips.insert(run.clone(), Tip { rows: seq + 1, hash, over, ..tip });
         Ok(seq)
     }
 }
