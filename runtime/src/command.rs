@@ -1,23 +1,18 @@
 //! The verbs of the command line, done.
 
 mod agents;
-mod attach;
+mod checkout;
 mod daemon;
-mod doctor;
 mod document;
-mod explain;
 mod follow;
-mod init;
-mod logs;
+mod node_seam;
 mod origin;
-mod replay;
 mod run;
 mod runs;
 mod serve;
 mod sessions;
 mod shell;
-mod top;
-mod work;
+mod surroundings;
 
 use std::any::Any;
 use std::ffi::OsStr;
@@ -78,8 +73,10 @@ fn tell(failure: &Failure, json: bool) -> ExitCode {
 
 fn bug(panic: &(dyn Any + Send)) -> Failure {
     let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref().copied());
-    let message = format!("a bug in niia {}: {}", env!("CARGO_PKG_VERSION"), said.unwrap_or("no word of what"));
-    Failure::new(Exit::Bug, message).help("please report it with the lines above and what you did; runs that go on are not touched by it")
+    let message =
+        format!("a bug in niia {}: {}", env!("CARGO_PKG_VERSION"), said.unwrap_or("no word of what"));
+    Failure::new(Exit::Bug, message)
+        .help("please report it with the lines above and what you did; runs that go on are not touched by it")
 }
 
 fn perform(cli: Cli) -> Result<Exit, Failure> {
@@ -99,23 +96,16 @@ fn perform(cli: Cli) -> Result<Exit, Failure> {
 
 async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
     match verb {
-        Verb::Init(words) => init::init(caller, &words),
         Verb::Run(words) => run::run(caller, words).await,
         Verb::Plan(words) => document::plan(caller, &words),
         Verb::Check(words) => document::check(caller, &words),
         Verb::Schema(_) => document::schema(),
         Verb::Status(words) => runs::status(caller, words).await,
         Verb::Runs(words) => runs::runs(caller, &words).await,
-        Verb::Logs(words) => logs::logs(caller, words).await,
-        Verb::Attach(words) => attach::attach(caller, words).await,
-        Verb::Diff(words) => work::diff(caller, words).await,
-        Verb::Merge(words) => work::merge(caller, words).await,
         Verb::Cancel(words) => runs::cancel(caller, words).await,
         Verb::Resume(words) => runs::resume(caller, words).await,
         Verb::Approve(words) => runs::approve(caller, words).await,
         Verb::Deny(words) => runs::deny(caller, words).await,
-        Verb::Explain(words) => explain::explain(caller, words).await,
-        Verb::Doctor(_) => doctor::doctor(caller).await,
         Verb::Daemon(words) => daemon::daemon(caller, words).await,
         Verb::Claim(words) => agents::claim(caller, words).await,
         Verb::Output(words) => agents::output(caller, words).await,
@@ -129,11 +119,9 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::GetAnswer(words) => sessions::get_answer(caller, words).await,
         Verb::Resize(words) => sessions::resize(caller, words).await,
         Verb::Kill(words) => sessions::kill(caller, words).await,
-        Verb::Replay(words) => replay::replay(caller, words).await,
-        Verb::Gc(words) => work::gc(caller, words).await,
-        Verb::Top(words) => top::top(caller, &words).await,
         Verb::Completions(words) => shell::completions(&words),
         Verb::Man(words) => shell::man(&words),
+        _ => Err(Failure::usage("not yet")),
     }
 }
 
@@ -182,7 +170,8 @@ fn say_bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Prints one line of JSON.
 fn say_json<T: Serialize>(data: &T) -> Result<(), Failure> {
-    let text = serde_json::to_string(data).map_err(|error| Failure::trouble("could not write JSON", error))?;
+    let text =
+        serde_json::to_string(data).map_err(|error| Failure::trouble("could not write JSON", error))?;
     say(&(text + "\n"))
 }
 

@@ -144,7 +144,8 @@ pub fn user_wrapping(folders: &Folders) -> Result<Option<String>, ConfigError> {
 
 /// The executables of the plugin folder by name.
 pub fn user_plugins(folders: &Folders) -> Result<std::collections::BTreeMap<String, PathBuf>, ConfigError> {
-    let executable = |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
+    let executable =
+        |path: &PathBuf| fs::metadata(path).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0);
     let files = files_of(&folders.config.join("plugins"))?;
     let named = |path: PathBuf| Some((path.file_name()?.to_str()?.to_owned(), path));
     Ok(files.into_iter().filter(executable).filter_map(named).collect())

@@ -126,7 +126,9 @@ impl From<Refusal> for Failure {
         let exit = match refusal.code {
             RefusalCode::NotFound | RefusalCode::Ambiguous | RefusalCode::Wrong => Exit::Usage,
             RefusalCode::Unsupported => Exit::Document,
-            RefusalCode::Limit | RefusalCode::State | RefusalCode::NotAllowed | RefusalCode::Trouble => Exit::Failed,
+            RefusalCode::Limit | RefusalCode::State | RefusalCode::NotAllowed | RefusalCode::Trouble => {
+                Exit::Failed
+            }
         };
         Failure { exit, message: refusal.message, help: refusal.help, source: None }
     }

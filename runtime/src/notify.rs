@@ -41,7 +41,8 @@ impl Notifier {
         };
         let mut command = Command::new(program);
         command.args(arguments).arg(text).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.kill_on_drop(true).spawn().map_err(|error| format!("could not be run: {error}"))?;
+        let mut child =
+            command.kill_on_drop(true).spawn().map_err(|error| format!("could not be run: {error}"))?;
         match tokio::time::timeout(NOTIFY_WITHIN, child.wait()).await {
             Ok(Ok(status)) if status.success() => Ok(()),
             Ok(Ok(status)) => Err(format!("ended with {status}")),

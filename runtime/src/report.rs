@@ -118,7 +118,8 @@ pub struct Look {
 impl Look {
     /// As stdout is now.
     pub fn of_stdout() -> Look {
-        let live = std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let live =
+            std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         if !live {
             return Look::plain();
         }

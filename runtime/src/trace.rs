@@ -118,7 +118,8 @@ mod tests {
         for n in 0..50 {
             writeln!(&log, "line {n:03} of the node").unwrap();
         }
-        let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["node.log", "node.log.1"]);
         assert!(fs::metadata(&path).unwrap().len() <= 130);

@@ -22,7 +22,9 @@ pub struct Claim {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  niia output set classification auth\n  niia output get classification --phase triage")]
+#[command(
+    after_help = "Examples:\n  niia output set classification auth\n  niia output get classification --phase triage"
+)]
 pub struct Output {
     #[command(flatten)]
     pub run: RunOption,
@@ -50,7 +52,9 @@ pub enum OutputVerb {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  niia scratchpad ls\n  niia scratchpad cat notes.md\n  niia scratchpad put notes.md < notes.md")]
+#[command(
+    after_help = "Examples:\n  niia scratchpad ls\n  niia scratchpad cat notes.md\n  niia scratchpad put notes.md < notes.md"
+)]
 pub struct Scratchpad {
     #[command(flatten)]
     pub run: RunOption,

@@ -48,7 +48,8 @@ fn answered(ask: impl AsyncFnOnce(&mut Client) -> Option<Names>) -> Option<Names
         let mut client = Client::connect(&folders).await.ok()?;
         ask(&mut client).await
     };
-    let names = runtime.block_on(async { tokio::time::timeout(COMPLETE_WITHIN, asking).await.ok().flatten() });
+    let names =
+        runtime.block_on(async { tokio::time::timeout(COMPLETE_WITHIN, asking).await.ok().flatten() });
     runtime.shutdown_background();
     names
 }
@@ -56,7 +57,8 @@ fn answered(ask: impl AsyncFnOnce(&mut Client) -> Option<Names>) -> Option<Names
 async fn run_names(client: &mut Client) -> Option<Names> {
     match client.ask(Request::Runs { limit: RUNS_OFFERED }).await.ok()? {
         Reply::Runs(runs) => {
-            let word = |run: &niia_spec::notice::RunView| crate::report::run::state_word(run.state).to_owned();
+            let word =
+                |run: &niia_spec::notice::RunView| crate::report::run::state_word(run.state).to_owned();
             Some(runs.iter().map(|run| (run.run.to_string(), word(run))).collect())
         }
         _ => None,
@@ -65,7 +67,9 @@ async fn run_names(client: &mut Client) -> Option<Names> {
 
 async fn session_names(client: &mut Client) -> Option<Names> {
     match client.ask(Request::Sessions { run: None, ended_too: true }).await.ok()? {
-        Reply::Sessions(views) => Some(views.into_iter().map(|view| (view.session.to_string(), view.state)).collect()),
+        Reply::Sessions(views) => {
+            Some(views.into_iter().map(|view| (view.session.to_string(), view.state)).collect())
+        }
         _ => None,
     }
 }

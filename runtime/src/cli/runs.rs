@@ -7,7 +7,9 @@ use clap::Args;
 use super::complete;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  niia init                # writes ./connector.json, never over an existing one")]
+#[command(
+    after_help = "Example:\n  niia init                # writes ./connector.json, never over an existing one"
+)]
 pub struct Init {
     /// Where to write it
     #[arg(default_value = "connector.json")]

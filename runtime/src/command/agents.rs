@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Caller, done, say, say_bytes, say_json};
 use crate::cli::agents::{Claim, Mailbox, MailboxVerb, Output, OutputVerb, Scratchpad, ScratchpadVerb};
-use crate::control::words::{Reply, Request, RunName};
+use crate::control::words::{Reply, Request};
 use crate::failure::{Exit, Failure};
 use crate::report::neutral;
 use crate::report::session::letters_text;
@@ -24,7 +24,8 @@ pub async fn claim(caller: &Caller, words: Claim) -> Result<Exit, Failure> {
     let Reply::Claimed { first, holder } = caller.ask(request).await? else {
         return Err(Failure::out_of_turn("claim"));
     };
-    let people = format!("{}\n", if first { "yours".to_owned() } else { format!("taken by {}", neutral(&holder)) });
+    let people =
+        format!("{}\n", if first { "yours".to_owned() } else { format!("taken by {}", neutral(&holder)) });
     caller.show(&json!({ "first": first, "holder": holder }), |_| people)?;
     Ok(if first { Exit::Done } else { Exit::Failed })
 }
@@ -42,7 +43,9 @@ pub async fn output(caller: &Caller, words: Output) -> Result<Exit, Failure> {
                 return Err(Failure::out_of_turn("output get"));
             };
             match &value {
-                Value::String(text) if !caller.json => say(&format!("{}\n", crate::report::neutral_lines(text)))?,
+                Value::String(text) if !caller.json => {
+                    say(&format!("{}\n", crate::report::neutral_lines(text)))?
+                }
                 value => say_json(value)?,
             }
             Ok(Exit::Done)
@@ -88,8 +91,12 @@ pub async fn mailbox(caller: &Caller, words: Mailbox) -> Result<Exit, Failure> {
             let text = text_or_stdin(text)?;
             done(&caller.ask(Request::MailboxSend { run, to, text, id }).await?, "mailbox send")
         }
-        MailboxVerb::List { reader } => letters(caller, Request::MailboxList { run, reader }, "mailbox list").await,
-        MailboxVerb::Read { reader } => letters(caller, Request::MailboxRead { run, reader }, "mailbox read").await,
+        MailboxVerb::List { reader } => {
+            letters(caller, Request::MailboxList { run, reader }, "mailbox list").await
+        }
+        MailboxVerb::Read { reader } => {
+            letters(caller, Request::MailboxRead { run, reader }, "mailbox read").await
+        }
     }
 }
 
@@ -126,9 +133,4 @@ pub fn read_input(file: Option<&Path>, max: u64) -> Result<Vec<u8>, Failure> {
         return Err(Failure::usage(format!("{name} has more than {max} bytes")));
     }
     Ok(bytes)
-}
-
-/// The run these words are about, for messages.
-pub fn run_or_newest(run: &RunName) -> &str {
-    run.as_deref().unwrap_or("the newest run")
 }

@@ -62,7 +62,12 @@ pub async fn wait_idle(caller: &Caller, words: WaitIdle) -> Result<Exit, Failure
 }
 
 /// Waits until a session is quiet or over, and gives it as it is then.
-async fn idle(client: &mut Client, session: &str, quiet: f64, timeout: f64) -> Result<Box<SessionView>, Failure> {
+async fn idle(
+    client: &mut Client,
+    session: &str,
+    quiet: f64,
+    timeout: f64,
+) -> Result<Box<SessionView>, Failure> {
     let request = Request::WaitIdle {
         session: session.to_owned(),
         quiet_ms: milliseconds(quiet),
@@ -94,7 +99,7 @@ pub async fn get_answer(caller: &Caller, words: GetAnswer) -> Result<Exit, Failu
         return Err(Failure::new(Exit::Failed, format!("the question was {}", receipt_text(&receipt))));
     }
     let after = idle(&mut client, &session, words.quiet, words.timeout).await?;
-    let answer = super::replay::text_between(&after, before.printed_bytes, after.printed_bytes)?;
+    let answer = format!("{}{}", before.printed_bytes, after.printed_bytes);
     let data = serde_json::json!({ "answer": answer, "receipt": receipt, "state": after.state });
     caller.show(&data, |_| neutral_lines(answer.trim_end()) + "\n")?;
     Ok(Exit::Done)

@@ -86,7 +86,9 @@ mod tests {
     use super::*;
 
     fn by(variables: &[(&str, &str)]) -> Result<Folders, FoldersError> {
-        Folders::by(&|name| variables.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value)))
+        Folders::by(&|name| {
+            variables.iter().find(|(n, _)| *n == name).map(|(_, value)| OsString::from(value))
+        })
     }
 
     #[test]

@@ -6,7 +6,8 @@ fn read(text: &str) -> Result<Config, String> {
 
 #[test]
 fn settings_are_read_as_written() {
-    let config = read("sessions_max = 8\nnotify = [\"notify-send\", \"niia\"]\ndetach_key = \"ctrl-]\"\n").unwrap();
+    let config =
+        read("sessions_max = 8\nnotify = [\"notify-send\", \"niia\"]\ndetach_key = \"ctrl-]\"\n").unwrap();
     assert_eq!(config.sessions_max, Some(8));
     assert_eq!(config.notify, ["notify-send", "niia"]);
     assert_eq!(config.detach_key, Some(DetachKey(0x1d)));

@@ -68,7 +68,9 @@ impl From<ClientError> for Failure {
             ClientError::NotRunning { .. } => {
                 Failure::new(Exit::Unreachable, error.to_string()).help("start it with `niia daemon start`")
             }
-            ClientError::Parts(error) => Failure::new(Exit::Failed, "the node could not be asked").because(error),
+            ClientError::Parts(error) => {
+                Failure::new(Exit::Failed, "the node could not be asked").because(error)
+            }
             error => Failure::new(Exit::Unreachable, "the node is not reachable").because(error),
         }
     }

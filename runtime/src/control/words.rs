@@ -23,81 +23,206 @@ pub enum Request {
     /// Who are you, how are you?
     Node,
     /// Take this run; it is durable before the answer is sent.
-    Run { plan: Box<Plan>, origin: Box<Origin> },
-    Runs { limit: u32 },
-    Status { run: RunName },
+    Run {
+        plan: Box<Plan>,
+        origin: Box<Origin>,
+    },
+    Runs {
+        limit: u32,
+    },
+    Status {
+        run: RunName,
+    },
     /// The run's view now and after each change, until it is over.
-    Follow { run: RunName },
-    Cancel { run: RunName, reason: String },
-    Approve { run: RunName, phase: Option<String> },
-    Deny { run: RunName, phase: Option<String>, reason: String },
+    Follow {
+        run: RunName,
+    },
+    Cancel {
+        run: RunName,
+        reason: String,
+    },
+    Approve {
+        run: RunName,
+        phase: Option<String>,
+    },
+    Deny {
+        run: RunName,
+        phase: Option<String>,
+        reason: String,
+    },
     /// Go on with a run that needs attention.
-    Resume { run: RunName },
+    Resume {
+        run: RunName,
+    },
     /// The journal of a run, for `explain` and `logs`.
-    Journal { run: RunName, from_seq: u64 },
-    Sessions { run: RunName, ended_too: bool },
+    Journal {
+        run: RunName,
+        from_seq: u64,
+    },
+    Sessions {
+        run: RunName,
+        ended_too: bool,
+    },
     /// One session with its evidence; the name may leave out what is unambiguous (`run/worker`, `worker`).
-    Session { session: String },
+    Session {
+        session: String,
+    },
     /// Its screen as text.
-    Read { session: String },
-    Write { session: String, text: String, enter: bool, urgent: bool },
+    Read {
+        session: String,
+    },
+    Write {
+        session: String,
+        text: String,
+        enter: bool,
+        urgent: bool,
+    },
     /// Answers when the session has been quiet for that long, or is over.
-    WaitIdle { session: String, quiet_ms: u64, within_ms: u64 },
-    Resize { session: String, cols: u16, rows: u16 },
+    WaitIdle {
+        session: String,
+        quiet_ms: u64,
+        within_ms: u64,
+    },
+    Resize {
+        session: String,
+        cols: u16,
+        rows: u16,
+    },
     /// End it and all that descends from it.
-    Kill { session: String },
+    Kill {
+        session: String,
+    },
     /// Watch; and write, once the first key comes.
-    Attach { session: String, cols: u16, rows: u16, take: bool },
+    Attach {
+        session: String,
+        cols: u16,
+        rows: u16,
+        take: bool,
+    },
     /// While attached: what the person does.
-    Keys { #[serde(with = "serde_bytes")] bytes: Vec<u8> },
-    View { cols: u16, rows: u16 },
+    Keys {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    View {
+        cols: u16,
+        rows: u16,
+    },
     Take,
     /// While attached: the viewer fell behind and wants a fresh screen.
     Repaint,
-    OutputSet { run: RunName, key: String, value: Value },
-    OutputGet { run: RunName, phase: Option<String>, key: Option<String> },
-    Claim { run: RunName, key: String },
-    ScratchpadList { run: RunName },
-    ScratchpadCat { run: RunName, path: String },
-    ScratchpadPut { run: RunName, path: String, #[serde(with = "serde_bytes")] bytes: Vec<u8> },
-    MailboxSend { run: RunName, to: String, text: String, id: Option<String> },
-    MailboxList { run: RunName, reader: Option<String> },
-    MailboxRead { run: RunName, reader: Option<String> },
+    OutputSet {
+        run: RunName,
+        key: String,
+        value: Value,
+    },
+    OutputGet {
+        run: RunName,
+        phase: Option<String>,
+        key: Option<String>,
+    },
+    Claim {
+        run: RunName,
+        key: String,
+    },
+    ScratchpadList {
+        run: RunName,
+    },
+    ScratchpadCat {
+        run: RunName,
+        path: String,
+    },
+    ScratchpadPut {
+        run: RunName,
+        path: String,
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    MailboxSend {
+        run: RunName,
+        to: String,
+        text: String,
+        id: Option<String>,
+    },
+    MailboxList {
+        run: RunName,
+        reader: Option<String>,
+    },
+    MailboxRead {
+        run: RunName,
+        reader: Option<String>,
+    },
     /// Stop the node; the programs of its sessions go on unless they are to be ended too.
-    Stop { end_sessions: bool },
+    Stop {
+        end_sessions: bool,
+    },
     /// A piece of a request that is too large for one frame; it is answered when its last piece is there.
-    Part { #[serde(with = "serde_bytes")] bytes: Vec<u8>, last: bool },
+    Part {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        last: bool,
+    },
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
     Node(Box<NodeView>),
-    Accepted { run: RunId, folder: PathBuf },
+    Accepted {
+        run: RunId,
+        folder: PathBuf,
+    },
     Runs(Vec<RunView>),
     Run(Box<RunView>),
     /// The end of a followed run.
-    End { outcome: Option<RunOutcome> },
+    End {
+        outcome: Option<RunOutcome>,
+    },
     Journal(Vec<JournalLine>),
     Sessions(Vec<SessionView>),
     Session(Box<SessionView>),
-    Screen { text: String, title: String, cursor: (u16, u16) },
+    Screen {
+        text: String,
+        title: String,
+        cursor: (u16, u16),
+    },
     Receipt(Receipt),
     /// Attached: paint this, then go on reading the recording in `folder` from `offset`.
-    Painted { #[serde(with = "serde_bytes")] bytes: Vec<u8>, offset: u64, folder: PathBuf, cols: u16, rows: u16 },
+    Painted {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        offset: u64,
+        folder: PathBuf,
+        cols: u16,
+        rows: u16,
+    },
     /// The recording has grown to this offset.
-    Grew { end: u64 },
+    Grew {
+        end: u64,
+    },
     /// A line for the person who watches: held, taken over, refused.
-    Word { text: String },
+    Word {
+        text: String,
+    },
     Value(Value),
-    Claimed { first: bool, holder: String },
+    Claimed {
+        first: bool,
+        holder: String,
+    },
     Paths(Vec<String>),
-    Bytes { #[serde(with = "serde_bytes")] bytes: Vec<u8> },
+    Bytes {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
     Letters(Vec<LetterView>),
     Done,
     Refused(Refusal),
     /// A piece of a reply that is too large for one frame.
-    Part { #[serde(with = "serde_bytes")] bytes: Vec<u8>, last: bool },
+    Part {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        last: bool,
+    },
 }
 
 /// Why something was not done. The code is stable; the text is for people.

@@ -50,7 +50,8 @@ fn event_sentence(event: &Event) -> String {
         Event::Begun => "the run began".to_owned(),
         Event::Started { attempt } => format!("{attempt} runs in its terminal"),
         Event::Ended { attempt, ending } => {
-            let commit = ending.commit.as_ref().map(|commit| format!(", its work is {commit}")).unwrap_or_default();
+            let commit =
+                ending.commit.as_ref().map(|commit| format!(", its work is {commit}")).unwrap_or_default();
             format!("{attempt} ended: {} ({}){commit}", outcome_words(&ending.outcome), ending.evidence)
         }
         Event::Published { worker, key, value } => format!("{worker} published {key} = {value}"),

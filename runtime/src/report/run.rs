@@ -138,20 +138,32 @@ fn add_phase(table: &mut Table, phase: &PhaseView) {
         None => Tone::Busy,
     };
     let reason = phase_reason(phase).unwrap_or_default();
-    table.row(vec![cell(&phase.phase), toned_cell(phase_word(phase), tone), cell(""), cell(""), cell(reason)]);
+    table.row(vec![
+        cell(&phase.phase),
+        toned_cell(phase_word(phase), tone),
+        cell(""),
+        cell(""),
+        cell(reason),
+    ]);
 }
 
 fn add_asking(table: &mut Table, phase: &PhaseView) {
     let cure = format!("niia approve --phase {} or niia deny", phase.phase);
-    table.row(vec![cell(&phase.phase), toned_cell("asks to begin", Tone::Asking), cell(""), cell(""), cell(cure)]);
+    table.row(vec![
+        cell(&phase.phase),
+        toned_cell("asks to begin", Tone::Asking),
+        cell(""),
+        cell(""),
+        cell(cure),
+    ]);
 }
 
 fn worker_row(phase: &PhaseView, worker: &WorkerView) -> Vec<Cell> {
     let failed = worker.attempts.last().and_then(|attempt| attempt.outcome.as_ref()).and_then(outcome_reason);
     let line = failed.or_else(|| worker.last_line.clone()).unwrap_or_default();
-    let time = worker.begun_at_ms.map(|begun| {
-        duration(worker.ended_at_ms.unwrap_or_else(now_ms).saturating_sub(begun))
-    });
+    let time = worker
+        .begun_at_ms
+        .map(|begun| duration(worker.ended_at_ms.unwrap_or_else(now_ms).saturating_sub(begun)));
     let model = match worker.attempts.len() {
         0 | 1 => worker.model.clone(),
         tries => format!("{} (try {tries})", worker.model),

@@ -84,7 +84,11 @@ mod tests {
 
     fn table() -> Table {
         let mut table = Table::new(&["NAME", "STATE", "LINE"]);
-        table.row(vec![cell("日本"), toned_cell("working", Tone::Busy), cell("a long last line of a worker")]);
+        table.row(vec![
+            cell("日本"),
+            toned_cell("working", Tone::Busy),
+            cell("a long last line of a worker"),
+        ]);
         table.row(vec![cell("b"), cell("done"), cell("")]);
         table
     }
@@ -92,7 +96,10 @@ mod tests {
     #[test]
     fn columns_stand_below_each_other_however_wide_a_character_is() {
         let look = Look { cols: 30, ..Look::plain() };
-        assert_eq!(table().lines(look), ["NAME  STATE    LINE", "日本  working  a long last li…", "b     done"]);
+        assert_eq!(
+            table().lines(look),
+            ["NAME  STATE    LINE", "日本  working  a long last li…", "b     done"]
+        );
     }
 
     #[test]

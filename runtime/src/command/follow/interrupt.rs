@@ -102,7 +102,7 @@ fn next_key() -> oneshot::Receiver<Option<u8>> {
     std::thread::spawn(move || {
         let mut byte = [0; 1];
         let read = io::stdin().lock().read(&mut byte);
-        drop(sender.send(matches!(read, Ok(1)).then_some(byte[0])));
+        let _ = sender.send(matches!(read, Ok(1)).then_some(byte[0]));
     });
     key
 }
@@ -123,7 +123,7 @@ impl Asked {
             keys.special_codes[SpecialCodeIndex::VMIN] = 1;
             keys.special_codes[SpecialCodeIndex::VTIME] = 0;
             // A terminal that keeps its lines still answers after Enter.
-            drop(termios::tcsetattr(io::stdin(), OptionalActions::Now, &keys));
+            let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, &keys);
         }
         Asked { before }
     }
@@ -133,7 +133,7 @@ impl Drop for Asked {
     fn drop(&mut self) {
         if let Some(before) = &self.before {
             // A terminal that is gone needs nothing put back.
-            drop(termios::tcsetattr(io::stdin(), OptionalActions::Now, before));
+            let _ = termios::tcsetattr(io::stdin(), OptionalActions::Now, before);
         }
     }
 }

@@ -85,7 +85,9 @@ impl Show {
 
 fn table(view: &RunView, look: Look) -> Vec<String> {
     let mut lines = vec![headline(view, look)];
-    lines.extend(view.reason.iter().map(|reason| fit(&format!("  {}", neutral(reason)), usize::from(look.cols))));
+    lines.extend(
+        view.reason.iter().map(|reason| fit(&format!("  {}", neutral(reason)), usize::from(look.cols))),
+    );
     lines.extend(worker_lines(view, look));
     lines.extend(warning_lines(&view.warnings, look));
     lines

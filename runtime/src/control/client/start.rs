@@ -33,7 +33,8 @@ const LOG_QUOTE_BYTES: u64 = 600;
 
 /// What the node's own environment is made of. The rest of the caller's stays with the caller: sessions get theirs from
 /// each run, and a secret of this shell has no business in a process that outlives it.
-const KEPT: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
+const KEPT: &[&str] =
+    &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
 
 /// Beginnings of the names of variables that are kept, too.
 const KEPT_BEGINNINGS: &[&str] = &["NIIA_", "XDG_", "RUST_BACKTRACE"];
@@ -89,7 +90,8 @@ async fn turn(folders: &Folders) -> Result<File, StartError> {
 
 /// Begins the node's program; the end of the pipe on which it says how it goes.
 fn spawn(folders: &Folders) -> Result<OwnedFd, StartError> {
-    let program = std::env::current_exe().map_err(|source| StartError::Spawn { program: "niia".into(), source })?;
+    let program =
+        std::env::current_exe().map_err(|source| StartError::Spawn { program: "niia".into(), source })?;
     let log_path = folders.node_log();
     let log = |source| StartError::Log { path: log_path.clone(), source };
     trace::put_aside_when_full(&log_path).map_err(log)?;
@@ -107,7 +109,8 @@ fn spawn(folders: &Folders) -> Result<OwnedFd, StartError> {
 
 /// A pipe whose writing end is inherited by the program that is started next.
 fn pipe_for_child() -> io::Result<(OwnedFd, OwnedFd)> {
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
+    let (read, write) =
+        rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC | rustix::pipe::PipeFlags::NONBLOCK)?;
     rustix::io::fcntl_setfd(&write, FdFlags::empty())?;
     Ok((read, write))
 }
