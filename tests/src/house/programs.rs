@@ -8,25 +8,36 @@ use std::time::SystemTime;
 
 use super::must;
 
-/// The `niia` under test.
+/// The `niia` under test: our own, or another one by `NIIA_HOUSE_PROGRAM`, such as an installed one.
 pub(super) fn niia() -> PathBuf {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| up_to_date("niia", "niia")).clone()
+    if let Some(other) = std::env::var_os("NIIA_HOUSE_PROGRAM") {
+        return PathBuf::from(other);
+    }
+    static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PATH, "niia", "niia")
 }
 
 /// The stand-in for an AI command line.
 pub(super) fn stand_in() -> PathBuf {
-    static PATH: OnceLock<PathBuf> = OnceLock::new();
-    PATH.get_or_init(|| up_to_date("niia-tests", "stand-in")).clone()
+    static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PATH, "niia-tests", "stand-in")
 }
 
-fn up_to_date(package: &str, name: &str) -> PathBuf {
-    let path = target().join(name);
-    if !is_fresh(&path) {
-        build(package, name);
-        assert!(path.is_file(), "`cargo build -p {package} --bin {name}` made no {}", path.display());
+/// What could not be built once is not tried again by every test.
+fn once(path: &OnceLock<Result<PathBuf, String>>, package: &str, name: &str) -> PathBuf {
+    match path.get_or_init(|| up_to_date(package, name)) {
+        Ok(path) => path.clone(),
+        Err(trouble) => panic!("{trouble}"),
     }
-    path
+}
+
+fn up_to_date(package: &str, name: &str) -> Result<PathBuf, String> {
+    let path = target().join(name);
+    if is_fresh(&path) || build(package, name) && path.is_file() {
+        Ok(path)
+    } else {
+        Err(format!("cargo made no {}; its own words stand above", path.display()))
+    }
 }
 
 /// `target/debug` for a test in `target/debug/deps`.
@@ -62,17 +73,16 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 /// Tests run side by side, so the first one builds and the others wait for it.
-fn build(package: &str, name: &str) {
+fn build(package: &str, name: &str) -> bool {
     let lock = must("open the build's lock", File::create(target().join(".house.lock")));
     must("wait for the build", lock.lock());
     if is_fresh(&target().join(name)) {
-        return;
+        return true;
     }
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.args(["build", "--quiet", "-p", package, "--bin", name]);
     if target().ends_with("release") {
         cargo.arg("--release");
     }
-    let status = must("run cargo", cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status());
-    assert!(status.success(), "cargo could not build `{name}`");
+    must("run cargo", cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status()).success()
 }
