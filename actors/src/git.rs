@@ -8,15 +8,18 @@
 //! branch `niia/<run>/w/<slug>` for each tree; and `refs/niia/<run>/kept/…` for what would be lost otherwise.
 
 mod admin;
+mod checkout;
 mod commit;
 mod content;
 mod create;
 mod engine;
 mod error;
+mod include;
 mod keep;
 mod lock;
 mod marker;
 mod merge;
+pub(crate) mod overlay;
 pub(crate) mod process;
 mod program;
 mod refs;
@@ -25,10 +28,12 @@ pub(crate) mod secrets;
 mod steps;
 mod trees;
 
+pub use checkout::{Checkout, LinkedWorktree};
 pub use commit::{CommitInfo, Committed};
 pub use content::{FILE_BYTES_MAX, NEW_FILES_MAX, Refusal};
 pub use error::GitError;
-pub use marker::Overlay;
+pub use include::{INCLUDE_BYTES_MAX, INCLUDE_FILES_MAX, IncludeError};
+pub use marker::{Kind, Overlay};
 pub use merge::{Conflict, Merged};
 pub use program::Git;
 pub use repository::{DiscoverError, NoObjectId, ObjectId, Repository, Traits};

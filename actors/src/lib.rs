@@ -7,3 +7,4 @@ pub mod journal;
 pub mod mailbox;
 pub mod scratchpad;
 pub mod state;
+pub mod launch;

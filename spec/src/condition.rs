@@ -16,10 +16,12 @@ use serde_json::Value;
 
 /// The longest condition.
 pub const CONDITION_BYTES_MAX: usize = 2048;
-/// The deepest nesting of brackets in a condition.
-pub const CONDITION_DEPTH_MAX: usize = 24;
-/// The longest chain of things done to one value (`a.b.c`, `!!a`, `a + b + c`): each is a level of the expression.
-pub const CONDITION_CHAIN_MAX: usize = 200;
+/// The deepest nesting of brackets in a condition: the parser takes some 150 KiB of stack a level when it is built
+/// for debugging, and a thread has 2 MiB.
+pub const CONDITION_DEPTH_MAX: usize = 6;
+/// The longest chain of operators on one value (`a.b.c`, `!!a`, `a + b + c`): each is a level of the expression and
+/// takes some 10 KiB of stack. `&&`, `||` and `,` begin a new one.
+pub const CONDITION_CHAIN_MAX: usize = 48;
 /// The most loops (`exists`, `all`, `map`, `filter`): each goes over every worker, and none may stand in another.
 pub const CONDITION_LOOPS_MAX: usize = 8;
 
@@ -132,34 +134,48 @@ fn measure(text: &str) -> Result<(), ConditionError> {
     if text.trim().is_empty() {
         return refuse(0, "the condition is empty".to_owned());
     }
-    let (mut depth, mut chain, mut quote) = (0_usize, 0_usize, None);
-    let mut escaped = false;
+    // Where strings hold no backslash, line break or tripled quote, this reads them exactly as the lexer does. Where
+    // they may, it counts every bracket as open and outside of strings: too many rather than too few.
+    let careful = text.contains(['\\', '\n', '\r']) || text.contains("'''") || text.contains("\"\"\"");
+    // The chains of the brackets that are open, the innermost last.
+    let (mut chains, mut quote) = (vec![0_usize], None);
     for (at, c) in text.char_indices() {
         match (quote, c) {
-            _ if escaped => escaped = false,
-            (Some(_), '\\') => escaped = true,
-            (Some(open), c) if open == c => quote = None,
-            (Some(_), _) => {}
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '(' | '[' | '{') => depth += 1,
-            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
-            (None, '.' | '!' | '-' | '+' | '*' | '/' | '%' | '?' | '&' | '|' | '=' | '<' | '>') => chain += 1,
+            (Some((open, _)), c) if open == c => quote = None,
+            (Some(_), _) if !careful => {}
+            (None, '\'' | '"') => quote = Some((c, at)),
+            (_, '(' | '[' | '{') => {
+                bump(&mut chains);
+                chains.push(0);
+            }
+            (None, ')' | ']' | '}') if !careful && chains.len() > 1 => drop(chains.pop()),
+            (None, '&' | '|' | ',') if !careful => chains.last_mut().into_iter().for_each(|chain| *chain = 0),
+            (_, '.' | '!' | '-' | '+' | '*' | '/' | '%' | '?' | '=' | '<' | '>') => bump(&mut chains),
             _ => {}
         }
-        if depth > CONDITION_DEPTH_MAX {
+        if chains.len() > CONDITION_DEPTH_MAX + 1 {
             return refuse(
                 at,
                 format!("brackets lie more than {CONDITION_DEPTH_MAX} deep (condition_depth_max)"),
             );
         }
-        if chain > CONDITION_CHAIN_MAX {
-            return refuse(
-                at,
-                format!("the condition has more than {CONDITION_CHAIN_MAX} operators (condition_chain_max)"),
-            );
+        if chains.iter().sum::<usize>() > CONDITION_CHAIN_MAX {
+            let message =
+                format!("more than {CONDITION_CHAIN_MAX} operators in one chain (condition_chain_max)");
+            return refuse(at, message);
         }
     }
-    Ok(())
+    match quote {
+        // What the lexer cannot close it skips, and reads on as if it stood outside.
+        Some((_, at)) if !careful => refuse(at, "this text is not closed".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+fn bump(chains: &mut [usize]) {
+    if let Some(chain) = chains.last_mut() {
+        *chain += 1;
+    }
 }
 
 fn first_error(text: &str, errors: &cel::ParseErrors) -> ConditionError {

@@ -11,6 +11,7 @@ pub mod origin;
 pub mod plan;
 pub mod profile;
 pub mod read;
+pub mod schedule;
 mod schema;
 pub mod wrap;
 

@@ -3,8 +3,6 @@
 //! niia commits by its own index, and reads of the worker's git no more than where its head is. Commits that the
 //! worker made itself stay as they are; what it left uncommitted goes on top of them.
 
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::admin;
@@ -12,6 +10,7 @@ use super::content::{Content, Refusal};
 use super::error::GitError;
 use super::lock::Lock;
 use super::marker::Marker;
+use super::overlay;
 use super::refs;
 use super::repository::{ObjectId, object_id};
 use super::steps::step;
@@ -168,7 +167,7 @@ impl RunTrees {
     }
 
     pub(super) fn content<'t>(&'t self, name: &TreeName, marker: &'t Marker) -> Content<'t> {
-        let hidden: Vec<PathBuf> = marker.overlays.iter().map(|overlay| overlay.path.clone()).collect();
+        let hidden = overlay::hidden(marker);
         Content { engine: &self.engine, tree: &marker.path, index: self.index_of(name), hidden }
     }
 

@@ -54,8 +54,21 @@ pub(super) struct Answered {
 pub struct Overlay {
     /// From the tree's top; a folder ends in `/`.
     pub path: PathBuf,
+    pub kind: Kind,
     /// Of its content, where a change of it would be somebody's work.
     pub blake3: Option<String>,
+}
+
+/// Where an overlay comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Copied from the user's checkout.
+    Included,
+    /// The link to the scratchpad.
+    Link,
+    /// Made by the session's `setup`.
+    Made,
 }
 
 impl Marker {

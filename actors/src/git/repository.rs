@@ -158,6 +158,18 @@ impl Repository {
         found.map(|text| object_id("rev-parse", &text)).transpose()
     }
 
+    /// The user's own list of what git does not see, where there is one.
+    pub fn excludes_file(&self) -> Result<Option<PathBuf>, GitError> {
+        let set = self.call("config").args(["--type=path", "--get", "core.excludesFile"]).maybe()?;
+        let usual = || {
+            let config =
+                std::env::var_os("XDG_CONFIG_HOME").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+            let config = config.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".config")));
+            config.map(|folder| folder.join("git/ignore"))
+        };
+        Ok(set.map(PathBuf::from).or_else(usual).filter(|file| file.is_file()))
+    }
+
     /// The program by which this repository is driven.
     pub fn git(&self) -> &Git {
         &self.git

@@ -4,6 +4,7 @@ mod limits;
 mod machines;
 mod models;
 mod phases;
+mod publishing;
 mod sessions;
 mod surroundings;
 mod tools;
@@ -11,7 +12,11 @@ mod topologies;
 mod trees;
 mod variables;
 
+pub(crate) use limits::MAX_TOTAL_AGENTS_DEFAULT;
+pub(crate) use phases::{phase_names, worker_names};
 pub use surroundings::{KnownMcp, KnownProfile, Repository, Surroundings};
+
+pub(crate) use topologies::speaker_names;
 
 use super::{PLAN_VERSION, PhasePlan, Plan};
 use crate::diagnostic::{Code, Diagnostic};
@@ -84,7 +89,7 @@ impl<'d> Drawer<'d> {
             mailbox: self.mailbox(),
         };
         trees::share(&mut plan);
-        self.total(&plan);
+        publishing::publish(&mut plan);
         plan
     }
 

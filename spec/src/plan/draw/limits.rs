@@ -1,12 +1,10 @@
 //! Limits: the defaults, the document's, and the tighter of those and a phase's own.
 
-use super::Drawer;
-use crate::diagnostic::Code;
 use crate::document::{Document, LimitsSpec, UnknownCost};
-use crate::plan::{Limits, OnBreach, Plan};
+use crate::plan::{Limits, OnBreach};
 
 const MAX_DEPTH_DEFAULT: u32 = 8;
-const MAX_TOTAL_AGENTS_DEFAULT: u32 = 200;
+pub(crate) const MAX_TOTAL_AGENTS_DEFAULT: u32 = 200;
 const MAX_MESSAGES_DEFAULT: u32 = 500;
 const MAX_TURNS_DEFAULT: u32 = 200;
 
@@ -66,20 +64,5 @@ pub(super) fn phase(outer: &Limits, own: Option<&LimitsSpec>) -> Limits {
             || own.on_unknown_cost.as_ref().is_some_and(|rule| rule.value == UnknownCost::Deny),
         may_spawn: outer.may_spawn,
         may_end: outer.may_end,
-    }
-}
-
-impl Drawer<'_> {
-    /// Everybody who would be started, against the number the document allows.
-    pub(super) fn total(&mut self, plan: &Plan) {
-        let total: usize = plan.phases.iter().map(|phase| phase.work.workers().len()).sum();
-        let allowed = plan.limits.max_total_agents;
-        if total as u64 > u64::from(allowed) {
-            let limits = self.document.limits.as_ref().and_then(|limits| limits.max_total_agents.as_ref());
-            let span = limits.map_or(self.document.span, |limit| limit.span);
-            let message = format!("{total} agents are planned and {allowed} are allowed (max_total_agents)");
-            let help = format!("write \"limits\": {{ \"max_total_agents\": {total} }}, or plan fewer");
-            self.findings.error(Code::LimitExceeded, span, message).help(help);
-        }
     }
 }
