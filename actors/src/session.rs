@@ -30,6 +30,7 @@ mod life;
 mod prepare;
 pub mod query;
 pub mod screen;
+mod state;
 pub mod token;
 pub mod view;
 

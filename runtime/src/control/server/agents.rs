@@ -103,13 +103,13 @@ async fn scratchpad<T: Send + 'static>(
     node: &Node,
     caller: &Caller,
     run: &RunName,
-    act: impl FnOnce(niia_actors::scratchpad::Scratchpad) -> Result<T, niia_actors::scratchpad::ScratchpadError>
+    act: impl FnOnce(niia_actors::scratchpad::ScratchpadFolder) -> Result<T, niia_actors::scratchpad::ScratchpadError>
     + Send
     + 'static,
 ) -> Result<T, Refusal> {
     let run = run_id(node, caller, run).await?;
     let folder = node.run_folder(&run).join("scratchpad");
-    let done = tokio::task::spawn_blocking(move || niia_actors::scratchpad::Scratchpad::open(&folder).and_then(act));
+    let done = tokio::task::spawn_blocking(move || niia_actors::scratchpad::ScratchpadFolder::open(&folder).and_then(act));
     let done = done.await.map_err(|error| trouble(error.to_string()))?;
     done.map_err(|error| {
         let code = if error.is_not_found() { RefusalCode::NotFound } else { RefusalCode::Wrong };
@@ -118,8 +118,8 @@ async fn scratchpad<T: Send + 'static>(
 }
 
 pub(super) async fn scratchpad_list(node: &Node, caller: &Caller, run: &RunName) -> Result<Reply, Refusal> {
-    let files = scratchpad(node, caller, run, |pad| pad.ls()).await?;
-    Ok(Reply::Paths(files.into_iter().map(|file| file.path).collect()))
+    let files = scratchpad(node, caller, run, |pad| pad.ls("")).await?;
+    Ok(Reply::Paths(files.entries.into_iter().map(|file| file.path).collect()))
 }
 
 pub(super) async fn scratchpad_cat(
