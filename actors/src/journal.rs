@@ -5,12 +5,15 @@
 //! row bound to the one before it by a hash. A row is told durable only after its commit reached the disk.
 
 mod chain;
+mod commit;
 mod file;
 mod letter;
 mod load;
 mod record;
+mod trouble;
 mod writer;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,7 +26,7 @@ use niia_spec::name::RunId;
 use tokio::sync::{oneshot, watch};
 
 pub use letter::{Fate, LetterRow, Letters};
-pub use record::{Finish, Loaded, Quarantined, RunRecord, RunSummary, Step};
+pub use record::{Damage, Finish, Loaded, Quarantined, RunRecord, RunSummary, Step};
 
 use writer::{Job, Work, Writer};
 
@@ -59,6 +62,16 @@ pub enum Health {
     Stopped {
         reason: String,
     },
+}
+
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Health::Well => f.write_str("well"),
+            Health::Degraded { reason } => write!(f, "degraded: {reason}"),
+            Health::Stopped { reason } => write!(f, "stopped: {reason}"),
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -134,7 +147,8 @@ impl Journal {
         let (jobs, queue) = mpsc::channel();
         let (health_in, health) = watch::channel(Health::Well);
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
-        let writer = Writer::new(connection, runs, queue, Arc::clone(&waiting_bytes), health_in);
+        let writer =
+            Writer::new(path.to_owned(), connection, runs, queue, Arc::clone(&waiting_bytes), health_in);
         let thread = std::thread::Builder::new().name("journal".to_owned());
         let thread = thread.spawn(|| writer.run()).map_err(|source| JournalError::Thread { source })?;
         let writer = Mutex::new(Some(thread));

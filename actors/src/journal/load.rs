@@ -93,6 +93,14 @@ pub fn one(connection: &Connection, run: &RunId) -> Result<RunRecord, JournalErr
     }
 }
 
+/// Where a run's chain ends, its last row checked; nothing for a run that is not there.
+pub fn end(connection: &Connection, run: &RunId) -> rusqlite::Result<Result<Option<Tip>, String>> {
+    if tip(connection, run)?.is_none() {
+        return Ok(Ok(None));
+    }
+    Ok(last(connection, run)?.map(|(_, tip)| Some(tip)))
+}
+
 /// The letters of one run.
 pub fn letters(connection: &Connection, run: &RunId) -> rusqlite::Result<Letters> {
     let db = connection.unchecked_transaction()?;

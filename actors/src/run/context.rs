@@ -89,7 +89,7 @@ impl RunContext {
     }
 
     /// The folder of one session: its recording and its answer.
-    /// How long a session's program has run, by the kernel's own clock.
+/// How long a session's program has run, by the kernel's own clock.
 fn age(session_folder: &Path) -> Option<Duration> {
     let recording = Recording::open(session_folder).ok()?;
     let ticks_a_second = rustix::param::clock_ticks_per_second().max(1);

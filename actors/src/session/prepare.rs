@@ -63,9 +63,10 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
     };
     let mut launch = launch::draw_up(&facts).map_err(|error| failed(chain(&error)))?;
     for name in &assignment.worker.session.plugins {
-        let program = context.origin.plugins.get(name);
-        let program = program.ok_or_else(|| failed(format!("there is no plugin `{name}` in the plugin folder")))?;
-        launch = launch::external::apply(launch, program, &[]).map_err(|error| failed(chain(&error)))?;
+        let folder = context.origin.plugins.get(name).and_then(|program| program.parent());
+        let folder = folder.ok_or_else(|| failed(format!("there is no plugin `{name}` in the plugin folder")))?;
+        launch = launch::external::apply(launch, folder, std::slice::from_ref(name))
+            .map_err(|error| failed(chain(&error)))?;
     }
     own_niia_first(&mut launch.env, &machine.program);
     Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line })

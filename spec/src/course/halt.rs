@@ -3,13 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::RunOutcome;
+use crate::plan::Plan;
 
 /// Once a run is halted nothing new starts in it. The graver reason takes the place of the lesser one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Halt {
     /// A person must look; what lives is left to end by itself.
-    Hold { reason: String },
+    Hold { phase: usize, reason: String },
     /// A phase failed; what lives is ended.
     Stop { phase: usize, reason: String },
     /// A person cancelled the run; what lives is ended.
@@ -54,15 +55,35 @@ impl Halt {
         }
     }
 
+    /// Why, in the words of the phase that halted the run.
     pub fn reason(&self) -> &str {
         match self {
-            Halt::Hold { reason } | Halt::Stop { reason, .. } | Halt::Cancel { reason } => reason,
+            Halt::Hold { reason, .. } | Halt::Stop { reason, .. } | Halt::Cancel { reason } => reason,
+        }
+    }
+
+    /// Why, for the run; a run that was halted so ends with these words.
+    pub fn told(&self, plan: &Plan) -> String {
+        match self {
+            Halt::Hold { phase, reason } => {
+                format!("phase `{}` needs attention: {reason}", plan.phases[*phase].name)
+            }
+            Halt::Stop { phase, reason } => format!("phase `{}` failed: {reason}", plan.phases[*phase].name),
+            Halt::Cancel { reason } => reason.clone(),
+        }
+    }
+
+    /// Why, for one phase that could not end in its own way.
+    pub(super) fn told_to(&self, plan: &Plan, at: usize) -> String {
+        match self {
+            Halt::Hold { phase, reason } | Halt::Stop { phase, reason } if *phase == at => reason.clone(),
+            _ => format!("not gone on with: {}", self.told(plan)),
         }
     }
 
     /// How a run ends that was halted so.
-    pub(super) fn outcome(&self) -> RunOutcome {
-        let reason = self.reason().to_owned();
+    pub(super) fn outcome(&self, plan: &Plan) -> RunOutcome {
+        let reason = self.told(plan);
         match self {
             Halt::Hold { .. } => RunOutcome::NeedsAttention { reason },
             Halt::Stop { .. } => RunOutcome::Failed { reason },

@@ -76,8 +76,8 @@ impl RunCourse {
             Due::End { seat, reason } => Command::End { attempt: self.live_attempt(at, seat)?, reason },
             Due::Gather { round } => Command::Gather { phase, round },
             Due::Close => {
-                let halted = self.state.halt.as_ref().map_or("", Halt::reason);
-                Command::Close { phase, outcome: course.closes_as(plan, halt, halted) }
+                let halted = self.state.halt.as_ref().map(|halt| halt.told_to(&self.plan, at));
+                Command::Close { phase, outcome: course.closes_as(plan, halt, &halted.unwrap_or_default()) }
             }
         })
     }
@@ -148,7 +148,7 @@ impl RunCourse {
             return None;
         }
         let outcome = match &self.state.halt {
-            Some(halt) => halt.outcome(),
+            Some(halt) => halt.outcome(&self.plan),
             None if self.state.begun && self.state.closed == self.state.phases.len() => self.outcome(),
             None => return None,
         };

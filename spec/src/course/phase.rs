@@ -214,7 +214,7 @@ impl PhaseCourse {
         }
     }
 
-    /// How the phase ends; `halted` says why the run goes on no further.
+    /// How the phase ends; `halted` says why it could not end in its own way.
     pub(super) fn closes_as(&self, plan: &PhasePlan, halt: HaltKind, halted: &str) -> PhaseOutcome {
         match &self.state {
             PhaseState::Denied { reason } => PhaseOutcome::Failed { reason: format!("denied: {reason}") },
@@ -249,7 +249,7 @@ impl PhaseCourse {
             Fate::Enough => PhaseOutcome::Done,
             Fate::Failed => PhaseOutcome::Failed { reason: self.trouble(plan) },
             Fate::Attention => PhaseOutcome::NeedsAttention { reason: self.trouble(plan) },
-            Fate::Going => PhaseOutcome::NeedsAttention { reason: format!("not gone on with: {halted}") },
+            Fate::Going => PhaseOutcome::NeedsAttention { reason: halted.to_owned() },
         }
     }
 

@@ -307,10 +307,10 @@ impl RunCourse {
             PhaseOutcome::Failed { reason }
                 if denied || self.plan.phases[at].on_failure == OnFailure::Stop =>
             {
-                self.raise(Halt::Stop { phase: at, reason: format!("phase `{phase}` failed: {reason}") });
+                self.raise(Halt::Stop { phase: at, reason: reason.clone() });
             }
             PhaseOutcome::NeedsAttention { reason } => {
-                self.raise(Halt::Hold { reason: format!("phase `{phase}` needs attention: {reason}") });
+                self.raise(Halt::Hold { phase: at, reason: reason.clone() });
             }
             _ => {}
         }
@@ -346,15 +346,14 @@ impl RunCourse {
         if course.state != PhaseState::Open {
             return;
         }
-        let name = &plan.name;
         match course.fate(plan) {
             Fate::Failed if plan.on_failure == OnFailure::Stop && !halt.is_hard() => {
-                let reason = format!("phase `{name}` failed: {}", course.trouble(plan));
+                let reason = course.trouble(plan);
                 self.raise(Halt::Stop { phase: at, reason });
             }
             Fate::Attention if state.halt.is_none() => {
-                let reason = format!("phase `{name}` needs attention: {}", course.trouble(plan));
-                self.raise(Halt::Hold { reason });
+                let reason = course.trouble(plan);
+                self.raise(Halt::Hold { phase: at, reason });
             }
             _ => {}
         }
@@ -366,10 +365,9 @@ impl RunCourse {
             return;
         };
         let phase = &self.plan.phases[at];
-        let reason =
-            format!("phase `{}`: the limit of {limit} agents (max_total_agents) is reached", phase.name);
+        let reason = format!("the limit max_total_agents ({limit}) is reached");
         let halt = match phase.limits.on_breach {
-            OnBreach::Pause => Halt::Hold { reason },
+            OnBreach::Pause => Halt::Hold { phase: at, reason },
             OnBreach::Stop => Halt::Stop { phase: at, reason },
         };
         self.raise(halt);
