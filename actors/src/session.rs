@@ -30,7 +30,6 @@ mod life;
 mod prepare;
 pub mod query;
 pub mod screen;
-mod state;
 pub mod token;
 pub mod view;
 
@@ -65,15 +64,44 @@ pub(crate) enum Order {
     End(EndReason),
     Look(oneshot::Sender<SessionView>),
     Screen(oneshot::Sender<ScreenText>),
-    Write { text: String, enter: bool, urgent: bool, reply: oneshot::Sender<Receipt> },
-    WaitIdle { quiet_ms: u64, reply: oneshot::Sender<SessionView> },
-    Resize { cols: u16, rows: u16 },
-    Attach { take: bool, size: (u16, u16), events: mpsc::Sender<ViewerEvent>, reply: oneshot::Sender<Painted> },
-    Keys { viewer: ViewerId, bytes: Vec<u8> },
-    View { viewer: ViewerId, size: (u16, u16) },
-    Take { viewer: ViewerId },
-    Repaint { viewer: ViewerId, reply: oneshot::Sender<Painted> },
-    Leave { viewer: ViewerId },
+    Write {
+        text: String,
+        enter: bool,
+        urgent: bool,
+        reply: oneshot::Sender<Receipt>,
+    },
+    WaitIdle {
+        quiet_ms: u64,
+        reply: oneshot::Sender<SessionView>,
+    },
+    Resize {
+        cols: u16,
+        rows: u16,
+    },
+    Attach {
+        take: bool,
+        size: (u16, u16),
+        events: mpsc::Sender<ViewerEvent>,
+        reply: oneshot::Sender<Painted>,
+    },
+    Keys {
+        viewer: ViewerId,
+        bytes: Vec<u8>,
+    },
+    View {
+        viewer: ViewerId,
+        size: (u16, u16),
+    },
+    Take {
+        viewer: ViewerId,
+    },
+    Repaint {
+        viewer: ViewerId,
+        reply: oneshot::Sender<Painted>,
+    },
+    Leave {
+        viewer: ViewerId,
+    },
 }
 
 impl SessionHandle {

@@ -138,7 +138,8 @@ pub fn session_folder(run_folder: &Path, attempt: &AttemptId) -> PathBuf {
 pub fn keep_variables(folder: &Path, env: &BTreeMap<String, String>) -> Result<(), ContextError> {
     let path = folder.join("variables.json");
     let kept = serde_json::to_vec(env).map_err(io::Error::other).and_then(|bytes| {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         io::Write::write_all(&mut file, &bytes)?;
         file.sync_all()
     });
@@ -149,9 +150,7 @@ pub fn keep_variables(folder: &Path, env: &BTreeMap<String, String>) -> Result<(
 pub fn kept_variables(folder: &Path) -> Result<BTreeMap<String, String>, ContextError> {
     let path = folder.join("variables.json");
     match fs::read(&path) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map_err(|source| ContextError::Damaged { path, source })
-        }
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| ContextError::Damaged { path, source }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(source) => Err(ContextError::Variables { path, source }),
     }

@@ -10,8 +10,8 @@ use niia_spec::name::RunId;
 use niia_spec::notice::{JournalLine, RunState, RunView};
 use niia_spec::plan::{PLAN_VERSION, Plan};
 
-use super::root::RootHandle;
 use super::accept::judge;
+use super::root::RootHandle;
 
 /// Brings a run of the journal back to life.
 pub(crate) async fn take_up(
@@ -60,10 +60,13 @@ fn replayed(record: &RunRecord) -> Result<(RunCourse, Times), String> {
     let mut course = RunCourse::new(plan, judge).map_err(|error| error.to_string())?;
     for step in &record.steps {
         if step.version > COURSE_VERSION {
-            return Err(format!("row {} has version {}, this niia knows {COURSE_VERSION}", step.seq, step.version));
+            return Err(format!(
+                "row {} has version {}, this niia knows {COURSE_VERSION}",
+                step.seq, step.version
+            ));
         }
-        let event: Event =
-            serde_json::from_slice(&step.event).map_err(|error| format!("the event of row {}: {error}", step.seq))?;
+        let event: Event = serde_json::from_slice(&step.event)
+            .map_err(|error| format!("the event of row {}: {error}", step.seq))?;
         let commands: Vec<Command> = serde_json::from_slice(&step.commands)
             .map_err(|error| format!("the commands of row {}: {error}", step.seq))?;
         course.apply(&event, &commands);

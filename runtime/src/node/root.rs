@@ -159,7 +159,8 @@ impl RootState {
     }
 
     async fn replace(&mut self, myself: &ActorRef<RootMessage>, broken: ActorId, why: &str) {
-        let Some(run) = self.runs.iter().find(|(_, seat)| seat.run.id() == broken).map(|(run, _)| run.clone())
+        let Some(run) =
+            self.runs.iter().find(|(_, seat)| seat.run.id() == broken).map(|(run, _)| run.clone())
         else {
             return;
         };

@@ -21,7 +21,12 @@ impl Drop for Seat {
 }
 
 impl Connection {
-    pub(super) async fn attach(&mut self, name: &str, size: (u16, u16), take: bool) -> Result<(), ServeError> {
+    pub(super) async fn attach(
+        &mut self,
+        name: &str,
+        size: (u16, u16),
+        take: bool,
+    ) -> Result<(), ServeError> {
         let session = match live_session(&self.node, &self.caller, name) {
             Ok((_, session)) => session,
             Err(refusal) => return self.reply(Reply::Refused(refusal)).await,
