@@ -5,3 +5,4 @@ pub mod delivery;
 pub mod query;
 pub mod screen;
 pub mod token;
+pub mod view;
