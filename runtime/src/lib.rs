@@ -1,1 +1,2 @@
 //! The node.
+pub mod attach;
