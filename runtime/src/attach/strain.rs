@@ -42,7 +42,7 @@ enum Other {
     Foreground,
     Background,
     CursorColour,
-    OtherKeys,
+    ModifiedKeys,
     Pointer,
 }
 
@@ -109,7 +109,7 @@ impl Strain {
             }
             (0, [], b'r') => self.note(Other::Region, !csi.params.is_empty()),
             (0, [b' '], b'q') => self.note(Other::CursorStyle, csi.first().unwrap_or(0) != 0),
-            (b'>', [], b'm') => self.note(Other::OtherKeys, true),
+            (b'>', [], b'm') => self.note(Other::ModifiedKeys, true),
             _ => {}
         }
     }
@@ -196,7 +196,7 @@ impl Strain {
                 Other::Foreground => "\x1b]110\x1b\\",
                 Other::Background => "\x1b]111\x1b\\",
                 Other::CursorColour => "\x1b]112\x1b\\",
-                Other::OtherKeys => "\x1b[>4m",
+                Other::ModifiedKeys => "\x1b[>4m",
                 Other::Pointer => "\x1b]22;default\x1b\\",
             };
         }
