@@ -16,7 +16,8 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::super::*;
 
-/// A wait of a delivery takes this part of its time here: what is tried is the order of things, not their length.
+/// A pause before Enter takes this part of its time here: what is tried is the order of things, not their length. A
+/// wait for a sign is as long as it is, since a busy machine may need it.
 const FASTER: u32 = 25;
 
 struct Pty {
@@ -70,7 +71,8 @@ fn deliver(master: &mut File, text: &str, bracketed_paste: bool) -> Receipt {
             match step {
                 DeliveryStep::Write(bytes) => offered = Some(bytes),
                 DeliveryStep::Wake { wake: what, after_ms } => {
-                    wake = Some((what, Instant::now() + Duration::from_millis(after_ms) / FASTER));
+                    let part = if after_ms == SETTLE_MS { FASTER } else { 1 };
+                    wake = Some((what, Instant::now() + Duration::from_millis(after_ms) / part));
                 }
                 DeliveryStep::Receipt(receipt) if receipt.is_last() => return receipt,
                 DeliveryStep::Receipt(receipt @ Receipt::TurnStarted { .. }) => return receipt,
