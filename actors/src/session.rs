@@ -27,6 +27,7 @@ pub mod finish;
 mod follow;
 mod glass;
 mod life;
+pub mod look;
 mod prepare;
 pub mod query;
 pub mod screen;
@@ -246,7 +247,7 @@ impl Actor for Session {
                 Err(error) => SessionMessage::Broke(error.to_string()),
             };
             // An actor that is gone already has been told by other means.
-            drop(tell(&myself, message));
+            let _ = tell(&myself, message);
         });
         Ok(SessionState { life: handle })
     }

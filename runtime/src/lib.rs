@@ -9,3 +9,5 @@ pub mod node;
 pub mod notify;
 pub mod report;
 pub mod trace;
+//! The node.
+pub mod attach;
