@@ -45,8 +45,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// A step of a small run: what happened and two commands.
 fn row(n: usize) -> Row {
-    let event = format!("{{\"ended\":{{\"attempt\":{{\"worker\":{{\"phase\":\"review\",\"worker\":\"{n}\"}},\"attempt\":1}},\"ending\":{{\"outcome\":\"done\",\"excerpt\":\"all is well\",\"outputs\":{{}},\"commit\":null,\"evidence\":\"exit 0\"}}}}}}");
-    let commands = format!("[{{\"start\":{{\"attempt\":{n},\"model\":0}}}},{{\"wake\":{{\"after_ms\":600000}}}}]");
+    let event = format!(
+        "{{\"ended\":{{\"attempt\":{{\"worker\":{{\"phase\":\"review\",\"worker\":\"{n}\"}},\"attempt\":1}},\"ending\":{{\"outcome\":\"done\",\"excerpt\":\"all is well\",\"outputs\":{{}},\"commit\":null,\"evidence\":\"exit 0\"}}}}}}"
+    );
+    let commands =
+        format!("[{{\"start\":{{\"attempt\":{n},\"model\":0}}}},{{\"wake\":{{\"after_ms\":600000}}}}]");
     Row { version: 1, event: event.into_bytes(), commands: commands.into_bytes() }
 }
 
