@@ -26,7 +26,9 @@ const STOP_PAUSE: Duration = Duration::from_millis(20);
 pub fn keeper() -> ExitCode {
     let mut words = std::env::args_os().skip(2);
     match (words.next(), words.next()) {
-        (Some(option), Some(folder)) if option == "--run-folder" => niia_actors::keeper::main(folder.as_ref()),
+        (Some(option), Some(folder)) if option == "--run-folder" => {
+            niia_actors::keeper::main(folder.as_ref())
+        }
         _ => {
             eprintln!("niia: `niia keeper` is started by the node alone");
             Exit::Usage.into()
