@@ -13,7 +13,39 @@ use rustix::process::{Signal, getpid, kill_process};
 pub const VARIABLE: &str = "NIIA_FAIL_POINT";
 
 /// Every place there is, so that a test can go through them all.
-pub const NAMES: &[&str] = &["journal.before_commit", "journal.after_commit"];
+pub const NAMES: &[&str] = &[
+    "journal.before_commit",
+    "journal.after_commit",
+    "session.before_start",
+    "session.after_start",
+    "session.mid_prompt",
+    "session.before_commit",
+    "session.after_commit",
+    "git.begin.between_refs",
+    "git.commit.added",
+    "git.commit.head",
+    "git.commit.moved",
+    "git.commit.settled",
+    "git.commit.written",
+    "git.create.branched",
+    "git.create.checked_out",
+    "git.create.claimed",
+    "git.create.populated",
+    "git.create.registered",
+    "git.enter.announced",
+    "git.land.files",
+    "git.mend.laid_out",
+    "git.mend.populated",
+    "git.mend.written",
+    "git.merge.moved",
+    "git.merge.written",
+    "git.remove.archived",
+    "git.remove.files",
+    "git.remove.marked",
+    "git.show.kept",
+    "git.show.moved",
+    "git.show.populated",
+];
 
 #[derive(Debug, PartialEq, Eq)]
 struct Armed {

@@ -48,3 +48,6 @@ pub use remove::{Branch, Removed, Uncommitted};
 pub use repository::{DiscoverError, NoObjectId, ObjectId, Repository, Traits};
 pub use snapshot::{Change, Snapshot, SnapshotError};
 pub use trees::{RunTrees, Tree, TreeError, TreeName};
+
+#[cfg(test)]
+mod tests;

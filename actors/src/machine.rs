@@ -13,6 +13,7 @@ use niia_spec::course::Ending;
 use niia_spec::name::{AttemptId, MachineName, SessionId};
 use niia_spec::plan::WorkerPlan;
 
+use crate::git::TreeName;
 use crate::phase::PhaseHandle;
 use crate::run::RunContext;
 use crate::session::SessionHandle;
@@ -39,6 +40,8 @@ pub struct Assignment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mend {
     pub files: Vec<String>,
+    /// Whose branches are merged, in worker order.
+    pub trees: Vec<TreeName>,
 }
 
 impl Assignment {

@@ -121,9 +121,16 @@ impl RunHandle {
 enum RunMessage {
     Happened(Box<Event>),
     Record(Box<Event>, RpcReplyPort<()>),
-    Claim { key: String, by: WorkerId, reply: RpcReplyPort<Claim> },
+    Claim {
+        key: String,
+        by: WorkerId,
+        reply: RpcReplyPort<Claim>,
+    },
     /// A row is durable: its commands may be carried out, its callers answered.
-    Stored { commands: Vec<Command>, then: Option<Then> },
+    Stored {
+        commands: Vec<Command>,
+        then: Option<Then>,
+    },
     Look(RpcReplyPort<RunView>),
     Outputs(RpcReplyPort<Value>),
     Watch(RpcReplyPort<watch::Receiver<u64>>),
@@ -176,7 +183,19 @@ impl Actor for Run {
         let (phases, clocks) = (HashMap::new(), HashMap::new());
         let mailbox = None;
         let mut state = RunState {
-            me, cell, context, course, times, journal, machines, store, phases, clocks, mailbox, changes, over,
+            me,
+            cell,
+            context,
+            course,
+            times,
+            journal,
+            machines,
+            store,
+            phases,
+            clocks,
+            mailbox,
+            changes,
+            over,
         };
         if fresh {
             state.happened(Event::Begun, None);

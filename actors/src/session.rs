@@ -30,7 +30,6 @@ mod life;
 mod prepare;
 pub mod query;
 pub mod screen;
-mod state;
 pub mod token;
 pub mod view;
 
@@ -65,15 +64,44 @@ pub(crate) enum Order {
     End(EndReason),
     Look(oneshot::Sender<SessionView>),
     Screen(oneshot::Sender<ScreenText>),
-    Write { text: String, enter: bool, urgent: bool, reply: oneshot::Sender<Receipt> },
-    WaitIdle { quiet_ms: u64, reply: oneshot::Sender<SessionView> },
-    Resize { cols: u16, rows: u16 },
-    Attach { take: bool, size: (u16, u16), events: mpsc::Sender<ViewerEvent>, reply: oneshot::Sender<Painted> },
-    Keys { viewer: ViewerId, bytes: Vec<u8> },
-    View { viewer: ViewerId, size: (u16, u16) },
-    Take { viewer: ViewerId },
-    Repaint { viewer: ViewerId, reply: oneshot::Sender<Painted> },
-    Leave { viewer: ViewerId },
+    Write {
+        text: String,
+        enter: bool,
+        urgent: bool,
+        reply: oneshot::Sender<Receipt>,
+    },
+    WaitIdle {
+        quiet_ms: u64,
+        reply: oneshot::Sender<SessionView>,
+    },
+    Resize {
+        cols: u16,
+        rows: u16,
+    },
+    Attach {
+        take: bool,
+        size: (u16, u16),
+        events: mpsc::Sender<ViewerEvent>,
+        reply: oneshot::Sender<Painted>,
+    },
+    Keys {
+        viewer: ViewerId,
+        bytes: Vec<u8>,
+    },
+    View {
+        viewer: ViewerId,
+        size: (u16, u16),
+    },
+    Take {
+        viewer: ViewerId,
+    },
+    Repaint {
+        viewer: ViewerId,
+        reply: oneshot::Sender<Painted>,
+    },
+    Leave {
+        viewer: ViewerId,
+    },
 }
 
 impl SessionHandle {
@@ -98,6 +126,11 @@ impl SessionHandle {
 
     pub fn id(&self) -> ActorId {
         self.actor.get_id()
+    }
+
+    /// Lets go of a session that is over.
+    pub fn stop(&self) {
+        self.actor.stop(None);
     }
 
     pub fn facts(&self) -> &Arc<SessionFacts> {
@@ -220,14 +253,14 @@ impl Actor for Session {
 
     async fn handle(
         &self,
-        myself: ActorRef<SessionMessage>,
+        _: ActorRef<SessionMessage>,
         message: SessionMessage,
         _: &mut SessionState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
+            // It stays until its phase has heard the end: a supervisor hears of a stopped child before its messages.
             SessionMessage::Over(attempt) => {
                 tracing::debug!(%attempt, "a session is over");
-                myself.stop(None);
                 Ok(())
             }
             SessionMessage::Broke(why) => Err(why.into()),

@@ -9,7 +9,6 @@ mod explain;
 mod follow;
 mod init;
 mod logs;
-mod node_seam;
 mod origin;
 mod replay;
 mod run;

@@ -141,7 +141,7 @@ impl RunTrees {
     fn is_new(&self, head: &ObjectId, own: Option<&str>, tip: &ObjectId) -> Result<bool, GitError> {
         let mut call =
             self.repository.call("rev-list").args(["--max-count=1"]).arg(head).arg("--not").arg(tip);
-        if let Some(own) = own {
+        if let Some(own) = own.and_then(|own| own.strip_prefix("refs/heads/")) {
             call = call.arg(format!("--exclude={own}"));
         }
         Ok(!call.args(["--branches", "--remotes", "--tags"]).text()?.is_empty())

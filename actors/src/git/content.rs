@@ -153,6 +153,13 @@ impl Content<'_> {
         Ok(files.map(PathBuf::from).chain(nested).collect())
     }
 
+    /// Repositories inside, which no commit can hold.
+    pub(super) fn repositories_inside(&self, on: &ObjectId, lock: &Lock) -> Result<Vec<PathBuf>, GitError> {
+        self.start_from(on, lock)?;
+        let new = self.changes(lock)?.new.into_iter().filter(|path| path.as_bytes().ends_with(b"/"));
+        Ok(new.map(PathBuf::from).collect())
+    }
+
     pub(super) fn write_tree(&self, lock: &Lock) -> Result<ObjectId, GitError> {
         let text = self.on_tree("write-tree").holding(lock).long().text()?;
         object_id("write-tree", &text)

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::{JournalError, letter};
 
@@ -77,6 +77,18 @@ fn connect(path: &Path) -> Result<Connection, JournalError> {
     if found == 0 {
         create_tables(&connection).map_err(failed)?;
     }
+    Ok(connection)
+}
+
+/// Makes a new journal that is one plain file, without a log beside it.
+pub fn create_anew(path: &Path) -> rusqlite::Result<Connection> {
+    if let Err(error) = create(path) {
+        let text = format!("{}: {error}", path.display());
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(text)));
+    }
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "delete")?;
+    create_tables(&connection)?;
     Ok(connection)
 }
 

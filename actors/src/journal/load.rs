@@ -70,7 +70,10 @@ pub fn all(connection: &Connection) -> rusqlite::Result<(Loaded, HashMap<RunId, 
         let known = match whole(connection, &run)? {
             Found::Nothing => continue,
             Found::Whole(record, tip) => {
-                loaded.runs.push(record);
+                // Where the short look did not find the end, the long one may.
+                if !tip.over {
+                    loaded.runs.push(record);
+                }
                 Known::Whole(tip)
             }
             Found::Broken(reason) => {

@@ -44,6 +44,19 @@ pub fn cure(error: &Error) -> Cure {
     }
 }
 
+/// Whether the file, and not the disk, is the trouble: it is malformed, or is no journal of this version's form.
+pub fn damaged(error: &Error) -> bool {
+    let Error::SqliteFailure(failure, _) = error else {
+        // A column that holds what it cannot hold, a statement for a table that is not as it was made.
+        return true;
+    };
+    let code = failure.code;
+    matches!(
+        code,
+        ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown | ErrorCode::TooBig
+    )
+}
+
 /// What a file that was opened anew holds of the rows whose commit failed. A transaction is there as a whole or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {

@@ -105,13 +105,11 @@ fn signal_child(parent: Pid, pid: Pid, signal: Signal) {
 }
 
 /// Signals a process by number and beginning, if it is still the same.
-pub(super) fn signal_known(pid: Pid, began: u64, signal: Signal) -> bool {
-    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-    let is_same = stat(pid).is_some_and(|stat| stat.began == began && stat.state != b'Z');
-    if is_same {
+pub(super) fn signal_known(pid: Pid, began: u64, signal: Signal) {
+    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    if stat(pid).is_some_and(|stat| stat.began == began && stat.state != b'Z') {
         send(&descriptor, signal);
     }
-    is_same
 }
 
 fn send(descriptor: impl AsFd, signal: Signal) {

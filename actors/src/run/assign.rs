@@ -41,7 +41,9 @@ pub(super) fn assignment(
         None => desk.wrapping(worker, model, attempt),
     };
     let template = match &context.origin.wrapping {
-        Some(text) => Template::parse(text).map_err(|error| failed(format!("the user's wrapping: {error}")))?,
+        Some(text) => {
+            Template::parse(text).map_err(|error| failed(format!("the user's wrapping: {error}")))?
+        }
         None => Template::built_in(),
     };
     let bare = is_bare(worker, model) || mend.is_some();
@@ -89,7 +91,9 @@ impl Desk<'_> {
     fn worker(&self, attempt: &AttemptId) -> Option<&WorkerPlan> {
         let workers = self.phase.work.workers();
         let named = workers.iter().copied().find(|worker| worker.name == attempt.worker.worker);
-        named.or_else(|| (attempt.worker.worker.as_str() == MENDER).then(|| workers.first().copied()).flatten())
+        named.or_else(|| {
+            (attempt.worker.worker.as_str() == MENDER).then(|| workers.first().copied()).flatten()
+        })
     }
 
     fn mend(&self, attempt: &AttemptId) -> Option<Mend> {
@@ -100,15 +104,22 @@ impl Desk<'_> {
             PhaseState::Mending { files, .. } => files.clone(),
             _ => Vec::new(),
         };
-        Some(Mend { files })
+        let trees = super::gather::merged_trees(self.context, self.course, &self.phase.name);
+        Some(Mend { files, trees })
     }
 
     fn wrapping(&self, worker: &WorkerPlan, model: usize, attempt: &AttemptId) -> Wrapping {
         let plan = &self.context.plan;
         if is_bare(worker, model) {
-            return Wrapping { prompt: worker.prompt.clone().or_else(|| plan.task.clone()), ..Wrapping::default() };
+            return Wrapping {
+                prompt: worker.prompt.clone().or_else(|| plan.task.clone()),
+                ..Wrapping::default()
+            };
         }
-        if matches!(self.phase.work, PhaseWork::Session { .. }) && worker.prompt.is_none() && plan.task.is_none() {
+        if matches!(self.phase.work, PhaseWork::Session { .. })
+            && worker.prompt.is_none()
+            && plan.task.is_none()
+        {
             return Wrapping::default();
         }
         Wrapping {
@@ -116,7 +127,10 @@ impl Desk<'_> {
             task: plan.task.clone(),
             description: plan.description.clone(),
             flow: plan.flow.clone(),
-            scratchpad: worker.session.scratchpad.then(|| self.context.scratchpad_folder().display().to_string()),
+            scratchpad: worker
+                .session
+                .scratchpad
+                .then(|| self.context.scratchpad_folder().display().to_string()),
             results: self.results(),
             lines: self.lines(),
             publishes: self.phase.publishes.clone(),
@@ -177,7 +191,11 @@ impl Desk<'_> {
             lines.push(LineOfWork {
                 name: slug.to_string(),
                 path: trees.path_of(&tree).display().to_string(),
-                branch: trees.branch_of(&tree).unwrap_or_default().trim_start_matches("refs/heads/").to_owned(),
+                branch: trees
+                    .branch_of(&tree)
+                    .unwrap_or_default()
+                    .trim_start_matches("refs/heads/")
+                    .to_owned(),
             });
         }
         lines
@@ -191,7 +209,9 @@ impl Desk<'_> {
         let earlier = usize::try_from(attempt.attempt.checked_sub(2)?).ok()?;
         let ending = self.course.worker(&attempt.worker)?.attempts().get(earlier)?.ending.as_ref()?;
         let reason = match &ending.outcome {
-            Outcome::Failed { reason } | Outcome::Unavailable { reason, .. } | Outcome::Lost { reason } => reason,
+            Outcome::Failed { reason } | Outcome::Unavailable { reason, .. } | Outcome::Lost { reason } => {
+                reason
+            }
             _ => return None,
         };
         Some(format!("It ended with: {reason}"))

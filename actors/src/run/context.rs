@@ -89,17 +89,7 @@ impl RunContext {
     }
 
     /// The folder of one session: its recording and its answer.
-/// How long a session's program has run, by the kernel's own clock.
-fn age(session_folder: &Path) -> Option<Duration> {
-    let recording = Recording::open(session_folder).ok()?;
-    let ticks_a_second = rustix::param::clock_ticks_per_second().max(1);
-    let began_ms = recording.start().pid_began * 1000 / ticks_a_second;
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let now_ms = u64::try_from(now.tv_sec).ok()? * 1000 + u64::try_from(now.tv_nsec).ok()? / 1_000_000;
-    Some(Duration::from_millis(now_ms.saturating_sub(began_ms)))
-}
-
-pub fn session_folder(&self, attempt: &AttemptId) -> PathBuf {
+    pub fn session_folder(&self, attempt: &AttemptId) -> PathBuf {
         session_folder(&self.folder, attempt)
     }
 
@@ -148,7 +138,8 @@ pub fn session_folder(run_folder: &Path, attempt: &AttemptId) -> PathBuf {
 pub fn keep_variables(folder: &Path, env: &BTreeMap<String, String>) -> Result<(), ContextError> {
     let path = folder.join("variables.json");
     let kept = serde_json::to_vec(env).map_err(io::Error::other).and_then(|bytes| {
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         io::Write::write_all(&mut file, &bytes)?;
         file.sync_all()
     });
@@ -159,9 +150,7 @@ pub fn keep_variables(folder: &Path, env: &BTreeMap<String, String>) -> Result<(
 pub fn kept_variables(folder: &Path) -> Result<BTreeMap<String, String>, ContextError> {
     let path = folder.join("variables.json");
     match fs::read(&path) {
-        Ok(bytes) => {
-            serde_json::from_slice(&bytes).map_err(|source| ContextError::Damaged { path, source })
-        }
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| ContextError::Damaged { path, source }),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(source) => Err(ContextError::Variables { path, source }),
     }

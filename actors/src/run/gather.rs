@@ -15,6 +15,11 @@ pub(super) struct Work {
     context: Arc<RunContext>,
     phase: PhaseName,
     round: u32,
+    trees: Trees,
+}
+
+#[derive(Default)]
+struct Trees {
     /// Trees that several workers shared, or whose slug they named: committed here, once.
     shared: Vec<TreeName>,
     /// In worker order, each once; lines of work are not among them.
@@ -22,13 +27,12 @@ pub(super) struct Work {
 }
 
 pub(super) fn work(context: &Arc<RunContext>, course: &RunCourse, phase: &PhaseName, round: u32) -> Work {
-    let mut work = Work {
-        context: Arc::clone(context),
-        phase: phase.clone(),
-        round,
-        shared: Vec::new(),
-        merged: Vec::new(),
-    };
+    let trees = trees_of(context, course, phase);
+    Work { context: Arc::clone(context), phase: phase.clone(), round, trees }
+}
+
+fn trees_of(context: &RunContext, course: &RunCourse, phase: &PhaseName) -> Trees {
+    let mut work = Trees::default();
     let done = course.done_workers(phase);
     let planned = context.plan.phases.iter().filter(|plan| plan.name == *phase);
     for worker in planned.flat_map(|plan| plan.work.workers()) {
@@ -51,12 +55,17 @@ pub(super) fn work(context: &Arc<RunContext>, course: &RunCourse, phase: &PhaseN
     work
 }
 
+/// The trees whose branches a phase brings into the run's line, in worker order.
+pub(super) fn merged_trees(context: &RunContext, course: &RunCourse, phase: &PhaseName) -> Vec<TreeName> {
+    trees_of(context, course, phase).merged
+}
+
 /// Commits and merges. Asked again after a crash, it goes on where it stopped.
 pub(super) fn gather(work: &Work) -> Gathering {
     let Some(trees) = &work.context.trees else {
         return Gathering::Merged { commit: None };
     };
-    for tree in &work.shared {
+    for tree in &work.trees.shared {
         let info = CommitInfo {
             worker: work.phase.to_string(),
             attempt: work.round,
@@ -71,9 +80,11 @@ pub(super) fn gather(work: &Work) -> Gathering {
             Err(error) => return refused(&error),
         }
     }
-    match trees.merge(&work.merged) {
+    match trees.merge(&work.trees.merged) {
         Ok(Merged::Commit { commit }) => Gathering::Merged { commit: Some(commit.as_str().to_owned()) },
-        Ok(Merged::Conflict(conflict)) => Gathering::Conflict { files: conflict.files, reason: conflict.reason },
+        Ok(Merged::Conflict(conflict)) => {
+            Gathering::Conflict { files: conflict.files, reason: conflict.reason }
+        }
         Err(error) => refused(&error),
     }
 }

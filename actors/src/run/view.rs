@@ -35,7 +35,10 @@ pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunVi
         folder: context.folder.display().to_string(),
         report: report.is_file().then(|| report.display().to_string()),
         branch: context.trees.as_ref().map(|trees| trees.result_branch()),
-        phases: course.phases().map(|(plan, phase)| phase_view(context, course, times, plan, phase)).collect(),
+        phases: course
+            .phases()
+            .map(|(plan, phase)| phase_view(context, course, times, plan, phase))
+            .collect(),
         warnings: context.origin.warnings.clone(),
     }
 }
@@ -63,13 +66,16 @@ fn phase_view(
     let mut workers: Vec<WorkerView> = planned
         .iter()
         .zip(phase.workers())
-        .map(|(worker, state)| Worker { context, course, times, phase: &plan.name, plan: worker }.view(&worker.name, state))
+        .map(|(worker, state)| {
+            Worker { context, course, times, phase: &plan.name, plan: worker }.view(&worker.name, state)
+        })
         .collect();
     let mender = Worker::mender(&plan.name);
     if let (Some(first), Some(id)) = (planned.first(), mender)
         && let Some(state) = course.worker(&id).filter(|state| !state.attempts().is_empty())
     {
-        workers.push(Worker { context, course, times, phase: &plan.name, plan: first }.view(&id.worker, state));
+        workers
+            .push(Worker { context, course, times, phase: &plan.name, plan: first }.view(&id.worker, state));
     }
     PhaseView {
         phase: plan.name.clone(),
@@ -115,17 +121,24 @@ impl Worker<'_> {
             attempt,
         });
         let model = attempts.last().map(|attempt| attempt.model.clone());
-        let live = newest.as_ref().and_then(|attempt| self.context.live.get(&self.context.session_id(attempt)));
+        let live =
+            newest.as_ref().and_then(|attempt| self.context.live.get(&self.context.session_id(attempt)));
         let facts = live.as_ref().map(|session| session.facts());
         WorkerView {
             worker: name.clone(),
             state: worker_state(state),
-            model: model.unwrap_or_else(|| self.plan.models.first().map(|m| m.reference.clone()).unwrap_or_default()),
+            model: model
+                .unwrap_or_else(|| self.plan.models.first().map(|m| m.reference.clone()).unwrap_or_default()),
             session: newest.as_ref().map(|attempt| self.context.session_id(attempt)),
             attempts,
             outputs: self.outputs(name),
             begun_at_ms: self.times.begun(self.phase, name),
-            ended_at_ms: self.times.ended(self.phase, name).filter(|_| !matches!(worker_state(state), WorkerState::Working | WorkerState::Starting | WorkerState::Ending)),
+            ended_at_ms: self.times.ended(self.phase, name).filter(|_| {
+                !matches!(
+                    worker_state(state),
+                    WorkerState::Working | WorkerState::Starting | WorkerState::Ending
+                )
+            }),
             last_line: facts.and_then(|facts| last_line(facts, LAST_LINE_CHARS_MAX)),
             tree: facts.and_then(|facts| facts.place().cwd).map(|cwd| cwd.display().to_string()),
         }

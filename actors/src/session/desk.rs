@@ -21,7 +21,9 @@ pub const VIEWER_EVENTS_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ViewerEvent {
     /// The recording reaches to this offset now.
-    Grew { end: u64 },
+    Grew {
+        end: u64,
+    },
     Word(String),
     Ended,
 }

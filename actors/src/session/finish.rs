@@ -14,7 +14,7 @@ use niia_spec::profile::{self, Profile};
 use super::answer::Answer;
 use super::screen::Size;
 use crate::ask::chain;
-use crate::git::{CommitInfo, Committed, TreeName};
+use crate::git::{CommitInfo, Committed, Mended, TreeName};
 use crate::keeper::Lost;
 use crate::machine::Assignment;
 use crate::recording::{Exit, ExitStatus, Read, Recording, Why};
@@ -196,7 +196,13 @@ fn commit(assignment: &Assignment, ending: &mut Ending) {
         attempt: attempt.attempt,
         message: assignment.subject.clone(),
     };
-    let committed = if assignment.mend.is_some() { trees.commit(&tree, &info) } else { trees.commit(&tree, &info) };
+    let committed = match &assignment.mend {
+        Some(_) => trees.finish_mending(&info).map(|mended| match mended {
+            Mended::Commit { commit } => Committed::Commit { commit },
+            Mended::Refused { reasons } => Committed::Refused { reasons },
+        }),
+        None => trees.commit(&tree, &info),
+    };
     let trouble = match committed {
         Ok(Committed::Commit { commit }) => {
             ending.commit = Some(commit.as_str().to_owned());
@@ -212,6 +218,10 @@ fn commit(assignment: &Assignment, ending: &mut Ending) {
     tracing::warn!(session = %assignment.session, trouble, "its work is not committed");
     if ending.outcome == Outcome::Done {
         let reason = format!("its work in {} is not committed: {trouble}", path.display());
-        ending.outcome = Outcome::NeedsAttention { reason };
+        // A mender that left marks behind has not done its task; whether another one tries is the course's to say.
+        ending.outcome = match assignment.mend {
+            Some(_) => Outcome::Failed { reason },
+            None => Outcome::NeedsAttention { reason },
+        };
     }
 }

@@ -4,24 +4,28 @@
 //! decided elsewhere: by the glass (questions to the terminal), the desk (who may write) and a delivery (a text's way
 //! into the program).
 
+mod texts;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use niia_spec::course::EndReason;
-use niia_spec::notice::{Receipt, SessionView};
+use niia_spec::detect::Detected;
+use niia_spec::notice::SessionView;
 use niia_spec::profile::PromptBy;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::delivery::{self, Delivery, DeliveryEvent, DeliveryStep, DeliveryWake, Readiness};
+use super::delivery::{DeliveryEvent, DeliveryStep};
 use super::desk::{Desk, Keys, Painted, ScreenText, ViewerEvent, ViewerId};
-use super::finish::Over;
+use super::finish::{Over, profile_of};
 use super::life::{Life, Reached};
 use super::prepare::Drawn;
 use super::{Order, clock, view};
 use crate::keeper::Notice;
 use crate::launch::Prepared;
 use crate::recording::{Mark, MarkKind};
+use texts::{FIRST_LINE, Outgoing, Typing};
 
 /// Between the order to end and the kill of what has not ended by itself.
 const GRACE: Duration = Duration::from_secs(5);
@@ -47,29 +51,8 @@ pub(super) struct Follow<'a> {
     waiting: Vec<(u64, oneshot::Sender<SessionView>)>,
     /// The prompt, where it is typed only once the program asks for pastes.
     when_asked: Option<Outgoing>,
+    detected: Option<Detected>,
 }
-
-/// A text on its way, and who waits to hear of it.
-struct Outgoing {
-    text: String,
-    first_line: Option<&'static str>,
-    mark: u64,
-    reply: Option<oneshot::Sender<Receipt>>,
-}
-
-struct Typing {
-    delivery: Delivery,
-    mark: u64,
-    marked: bool,
-    wake: Option<(Instant, DeliveryWake)>,
-    /// What the terminal did not take yet: it is offered again in a moment.
-    refused: Option<Vec<u8>>,
-    reply: Option<oneshot::Sender<Receipt>>,
-    bytes: u64,
-}
-
-/// Put before a prompt so that its first character is never a command.
-const FIRST_LINE: &str = "[niia]";
 
 impl<'a> Follow<'a> {
     pub(super) fn new(life: &'a mut Life, reached: Reached) -> Follow<'a> {
@@ -85,6 +68,7 @@ impl<'a> Follow<'a> {
             next_mark: PROMPT_MARK + 1,
             waiting: Vec::new(),
             when_asked: None,
+            detected: None,
         };
         follow.plan_prompt();
         follow
@@ -152,7 +136,8 @@ impl<'a> Follow<'a> {
             let left = (self.grew_ms + ms).saturating_sub(clock::now_ms());
             Instant::now() + Duration::from_millis(left.max(1))
         };
-        let ready = self.now.as_ref().filter(|typing| !typing.delivery.is_typing()).map(|_| quiet_for(QUIET_MS));
+        let ready =
+            self.now.as_ref().filter(|typing| !typing.delivery.is_typing()).map(|_| quiet_for(QUIET_MS));
         let ready = ready.filter(|_| clock::now_ms() < self.grew_ms + QUIET_MS);
         let idle = self.waiting.iter().map(|(ms, _)| quiet_for(*ms)).min();
         [wake, ready, idle].into_iter().flatten().min()
@@ -240,7 +225,13 @@ impl<'a> Follow<'a> {
 
     fn look(&mut self) -> SessionView {
         let seen = self.seen();
-        view::live_view(&self.life.assignment, &self.life.facts, &seen)
+        let detected = self.detect(&seen);
+        view::live_view(&self.life.facts, &seen, &detected)
+    }
+
+    fn detect(&mut self, seen: &view::Seen) -> Detected {
+        let detected = view::detected(profile_of(&self.life.assignment), seen, self.detected.as_ref());
+        self.detected.insert(detected).clone()
     }
 
     /// What can be said of the program by looking at it now.
@@ -255,8 +246,9 @@ impl<'a> Follow<'a> {
         view::Seen {
             screen,
             title: self.reached.glass.title().to_owned(),
-            status: self.reached.glass.status().map(str::to_owned),
+            statuses: self.reached.glass.statuses().clone(),
             quiet_ms: now_ms.saturating_sub(self.grew_ms),
+            now_ms,
             printed_bytes: end,
             size,
             held_by: self.desk.held(now_ms).map(|(viewer, _)| format!("viewer {viewer}")),
@@ -270,7 +262,9 @@ impl<'a> Follow<'a> {
                 let (row, column) = screen.cursor();
                 ScreenText { text: screen.text(), title: screen.title().to_owned(), cursor: (column, row) }
             }
-            Err(error) => ScreenText { text: format!("the recording cannot be read: {error}"), ..Default::default() },
+            Err(error) => {
+                ScreenText { text: format!("the recording cannot be read: {error}"), ..Default::default() }
+            }
         }
     }
 
@@ -310,7 +304,8 @@ impl<'a> Follow<'a> {
         match self.desk.keys(viewer, bytes, now_ms) {
             Keys::Typed => {
                 if let Err(error) = self.write_soon(bytes).await {
-                    self.desk.tell_one(viewer, ViewerEvent::Word(format!("your keys were not taken: {error}")));
+                    self.desk
+                        .tell_one(viewer, ViewerEvent::Word(format!("your keys were not taken: {error}")));
                 }
                 self.deliver(DeliveryEvent::PersonTyped).await;
             }
@@ -318,143 +313,6 @@ impl<'a> Follow<'a> {
                 let word = "somebody else writes just now; `--take` takes over".to_owned();
                 self.desk.tell_one(viewer, ViewerEvent::Word(word));
             }
-        }
-    }
-
-    fn queue(&mut self, text: String, urgent: bool, reply: oneshot::Sender<Receipt>) {
-        let mark = self.next_mark;
-        self.next_mark += 1;
-        let first_line = self.reached.drawn.prefix_line.then_some(FIRST_LINE);
-        let outgoing = Outgoing { text, first_line, mark, reply: Some(reply) };
-        if urgent {
-            self.texts.push_front(outgoing);
-        } else {
-            self.texts.push_back(outgoing);
-        }
-    }
-
-    /// Types without Enter, as a person who is not done yet.
-    async fn type_plain(&mut self, text: &str, reply: oneshot::Sender<Receipt>) {
-        let bytes = niia_spec::profile::neutralise(text).into_bytes();
-        let receipt = match self.write_soon(&bytes).await {
-            Ok(()) => Receipt::Typed,
-            Err(error) => Receipt::TypedNotSubmitted { reason: error.to_string() },
-        };
-        drop(reply.send(receipt));
-    }
-
-    /// Writes all of it, or says how much the terminal took in the time there is.
-    async fn write_soon(&self, bytes: &[u8]) -> std::io::Result<()> {
-        let mut written = 0;
-        let terminal = &self.reached.terminal;
-        match tokio::time::timeout(WRITE_WAIT_MAX, terminal.write_all(bytes, &mut written)).await {
-            Ok(done) => done,
-            Err(_) => {
-                let text = format!("the program reads nothing: {written} of {} bytes were taken", bytes.len());
-                Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
-            }
-        }
-    }
-
-    /// Begins the next text when none is on its way, and tells the one on its way how the program stands.
-    async fn move_texts(&mut self) {
-        if self.now.as_ref().is_some_and(|typing| typing.delivery.is_over()) {
-            self.now = None;
-        }
-        if self.now.is_none()
-            && let Some(next) = self.texts.pop_front()
-        {
-            let bytes = next.text.len() as u64;
-            let (delivery, steps) = Delivery::new(&next.text, next.first_line);
-            let (mark, reply) = (next.mark, next.reply);
-            self.now = Some(Typing { delivery, mark, marked: false, wake: None, refused: None, reply, bytes });
-            self.steps(steps).await;
-        }
-        if self.now.is_some() {
-            self.tell_readiness().await;
-        }
-        self.tell_idle();
-    }
-
-    async fn tell_readiness(&mut self) {
-        let held = self.desk.held(clock::now_ms()).is_some();
-        self.deliver(if held { DeliveryEvent::PersonTyped } else { DeliveryEvent::PersonLeft }).await;
-        let line_mode = self.reached.terminal.line_mode().unwrap_or_default();
-        let terminal = delivery::Terminal { bracketed_paste: self.reached.glass.takes_pastes(), line_mode };
-        self.deliver(DeliveryEvent::Terminal(terminal)).await;
-        let readiness = self.readiness();
-        self.deliver(DeliveryEvent::Readiness(readiness)).await;
-    }
-
-    fn readiness(&mut self) -> Readiness {
-        let quiet = clock::now_ms().saturating_sub(self.grew_ms) >= QUIET_MS;
-        let seen = self.seen();
-        view::readiness(&self.life.assignment, &seen, quiet)
-    }
-
-    async fn deliver(&mut self, event: DeliveryEvent) {
-        if let Some(typing) = &mut self.now {
-            let steps = typing.delivery.on(event);
-            self.steps(steps).await;
-        }
-    }
-
-    async fn steps(&mut self, steps: Vec<DeliveryStep>) {
-        let mut steps = VecDeque::from(steps);
-        while let Some(step) = steps.pop_front() {
-            match step {
-                DeliveryStep::Write(bytes) => {
-                    let taken = self.write_piece(&bytes).await;
-                    let Some(typing) = &mut self.now else { return };
-                    match taken {
-                        Ok(0) => typing.refused = Some(bytes),
-                        Ok(bytes) => steps.extend(typing.delivery.on(DeliveryEvent::Written { bytes })),
-                        Err(_) => steps.extend(typing.delivery.on(DeliveryEvent::Ended)),
-                    }
-                }
-                DeliveryStep::Wake { wake, after_ms } => {
-                    if let Some(typing) = &mut self.now {
-                        typing.wake = Some((Instant::now() + Duration::from_millis(after_ms), wake));
-                    }
-                }
-                DeliveryStep::Receipt(receipt) => self.receipt(receipt).await,
-            }
-        }
-    }
-
-    /// Writes a piece of a text; before its first byte the intent is on disk.
-    async fn write_piece(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if let Some(typing) = &mut self.now
-            && !typing.marked
-        {
-            let mark = Mark { kind: MarkKind::Typing, id: typing.mark, bytes: typing.bytes };
-            self.reached.terminal.mark(mark).await.map_err(std::io::Error::other)?;
-            typing.marked = true;
-            crate::failpoint::hit("session.mid_prompt");
-        }
-        // When the time is over, nothing of this piece was typed.
-        tokio::time::timeout(WRITE_WAIT, self.reached.terminal.write(bytes)).await.unwrap_or(Ok(0))
-    }
-
-    async fn receipt(&mut self, receipt: delivery::Receipt) {
-        let session = &self.life.assignment.session;
-        tracing::debug!(%session, ?receipt, "a text is on its way");
-        let Some(typing) = &mut self.now else { return };
-        let kind = match &receipt {
-            delivery::Receipt::Typed => Some(MarkKind::Typed),
-            delivery::Receipt::Submitted => Some(MarkKind::Submitting),
-            _ => None,
-        };
-        let mark = typing.mark;
-        let told = view::receipt(&receipt);
-        let settled = matches!(receipt, delivery::Receipt::TurnStarted { .. }) || receipt.is_last();
-        if settled && let Some(reply) = typing.reply.take() {
-            drop(reply.send(told));
-        }
-        if let Some(kind) = kind {
-            let bytes = typing.bytes;
-            // Only evidence for people: what counts was marked before the first byte.
-            drop(self.reached.terminal.mark(Mark { kind, id: mark, bytes }).await);
         }
     }
 

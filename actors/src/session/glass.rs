@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use super::query::{Found, Known, Limit, Query, Scanner, answer};
 use super::screen::{Screen, Size};
 use crate::recording::{Entry, Mark, MarkKind, Read, Recording, RecordingError};
+use niia_spec::detect::Statuses;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 64 * 1024;
@@ -29,7 +30,7 @@ pub(super) struct Glass {
     buffer: Vec<u8>,
     paste: bool,
     title: String,
-    status: Option<String>,
+    statuses: Statuses,
 }
 
 struct Shown {
@@ -58,7 +59,7 @@ impl Glass {
             buffer: Vec::new(),
             paste: false,
             title: String::new(),
-            status: None,
+            statuses: Statuses::default(),
         }
     }
 
@@ -106,7 +107,8 @@ impl Glass {
     fn found(&mut self, found: Found, now_ms: u64) -> io::Result<Option<Answered>> {
         match found {
             Found::Query(query) => return self.answer(&query, now_ms),
-            Found::Status { body, .. } => self.status = Some(body),
+            // A report that is none says nothing about the program.
+            Found::Status { body, .. } => drop(self.statuses.take(&body, now_ms)),
             Found::Title { title, .. } => self.title = title,
             Found::BracketedPaste { on, .. } => self.paste = on,
             Found::Bell { .. } => {}
@@ -130,9 +132,10 @@ impl Glass {
 
     /// The screen as it is at a place of the recording.
     pub(super) fn screen_at(&mut self, offset: u64, now_ms: u64) -> io::Result<&mut Screen> {
-        let reusable = self.screen.take().filter(|shown| {
-            shown.offset <= offset && offset - shown.offset <= REBUILD_BYTES_MAX
-        });
+        let reusable = self
+            .screen
+            .take()
+            .filter(|shown| shown.offset <= offset && offset - shown.offset <= REBUILD_BYTES_MAX);
         let mut shown = match reusable {
             Some(shown) => shown,
             None => self.fresh(offset),
@@ -170,7 +173,9 @@ impl Glass {
             return Ok(Vec::new());
         };
         let resizes = recording.entries().flatten().filter_map(|entry| match entry {
-            Entry::Resize { offset, cols, rows, .. } if offset >= from => Some((offset, Size::clamped(cols, rows))),
+            Entry::Resize { offset, cols, rows, .. } if offset >= from => {
+                Some((offset, Size::clamped(cols, rows)))
+            }
             _ => None,
         });
         Ok(resizes.collect())
@@ -233,11 +238,8 @@ impl Glass {
         &self.title
     }
 
-    pub(super) fn status(&self) -> Option<&str> {
-        self.status.as_deref()
-    }
-
-    pub(super) fn scanned(&self) -> u64 {
-        self.scanner.offset()
+    /// What the program has said of itself.
+    pub(super) fn statuses(&self) -> &Statuses {
+        &self.statuses
     }
 }

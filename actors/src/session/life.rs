@@ -215,8 +215,12 @@ impl Life {
         let folder = self.facts.folder.clone();
         let swept = tokio::task::spawn_blocking(move || keeper::sweep(&folder)).await;
         match swept {
-            Ok(Ok(swept)) => tracing::warn!(session = %self.assignment.session, ?swept, "its minder was killed"),
-            Ok(Err(error)) => tracing::error!(session = %self.assignment.session, %error, "leftovers cannot be found"),
+            Ok(Ok(swept)) => {
+                tracing::warn!(session = %self.assignment.session, ?swept, "its minder was killed")
+            }
+            Ok(Err(error)) => {
+                tracing::error!(session = %self.assignment.session, %error, "leftovers cannot be found")
+            }
             Err(error) => tracing::error!(session = %self.assignment.session, %error, "the sweep broke"),
         }
     }

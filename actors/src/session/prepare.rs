@@ -9,11 +9,12 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use niia_spec::course::{Ending, Outcome, Unavailable};
+use niia_spec::plan::TreePlan;
 use niia_spec::profile::{Call, Invocation, PromptBy, neutralise};
 
 use super::finish::{profile_of, tree_of};
 use crate::ask::chain;
-use crate::git::LinkedWorktree;
+use crate::git::{LinkedWorktree, Merged, TreeName};
 use crate::keeper;
 use crate::launch::{self, Facts, Kept, Launch, Place, Prepared, Program};
 use crate::machine::Assignment;
@@ -64,7 +65,8 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
     let mut launch = launch::draw_up(&facts).map_err(|error| failed(chain(&error)))?;
     for name in &assignment.worker.session.plugins {
         let folder = context.origin.plugins.get(name).and_then(|program| program.parent());
-        let folder = folder.ok_or_else(|| failed(format!("there is no plugin `{name}` in the plugin folder")))?;
+        let folder =
+            folder.ok_or_else(|| failed(format!("there is no plugin `{name}` in the plugin folder")))?;
         launch = launch::external::apply(launch, folder, std::slice::from_ref(name))
             .map_err(|error| failed(chain(&error)))?;
     }
@@ -74,8 +76,8 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
 
 fn invocation(assignment: &Assignment, folder: &Path) -> Result<Invocation, Box<Ending>> {
     let model = assignment.model_plan().ok_or_else(|| failed("its worker has no model".to_owned()))?;
-    let profile = profile_of(assignment)
-        .ok_or_else(|| failed(format!("there is no profile `{}`", model.profile)))?;
+    let profile =
+        profile_of(assignment).ok_or_else(|| failed(format!("there is no profile `{}`", model.profile)))?;
     let prompt_file = prompt_path(folder).display().to_string();
     let call = Call {
         model: model.model.as_deref(),
@@ -119,8 +121,6 @@ fn own_env(assignment: &Assignment, machine: &LocalMachine) -> BTreeMap<String, 
 
 /// The trees of rival versions that earlier phases made.
 fn lines_of_work(assignment: &Assignment) -> Vec<String> {
-    use crate::git::TreeName;
-    use niia_spec::plan::TreePlan;
     let Some(trees) = &assignment.context.trees else {
         return Vec::new();
     };
@@ -170,11 +170,18 @@ fn own_niia_first(env: &mut BTreeMap<String, String>, program: &Path) {
 }
 
 /// Makes ready what the launch asks for, and gives the program to start.
-pub(super) fn ready(assignment: &Assignment, drawn: &Drawn) -> Result<(keeper::Program, Prepared), Box<Ending>> {
+pub(super) fn ready(
+    assignment: &Assignment,
+    drawn: &Drawn,
+) -> Result<(keeper::Program, Prepared), Box<Ending>> {
     let folder = assignment.context.session_folder(assignment.attempt());
     let kept = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     let kept = kept.and_then(|()| keep_prompt(&folder, &assignment.prompt));
     kept.map_err(|error| failed(format!("its folder {} cannot be written: {error}", folder.display())))?;
+    if let Some(mend) = &assignment.mend {
+        begin_mending(assignment, &mend.trees)?;
+    }
+    bring_up(assignment)?;
     let checkout = assignment.context.trees.as_ref().map(|trees| LinkedWorktree::new(trees.clone()));
     let checkout = checkout.as_ref().map(|checkout| checkout as &dyn crate::git::Checkout);
     let prepared = launch::prepare(&drawn.launch, checkout).map_err(|error| failed(chain(&error)))?;
@@ -192,6 +199,41 @@ pub(super) fn ready(assignment: &Assignment, drawn: &Drawn) -> Result<(keeper::P
     Ok((program, prepared))
 }
 
+/// A tree that goes on from an earlier phase gets what was merged since.
+fn bring_up(assignment: &Assignment) -> Result<(), Box<Ending>> {
+    let goes_on = matches!(assignment.worker.tree, TreePlan::Result | TreePlan::Shared { .. });
+    let (Some(trees), Some(name)) = (&assignment.context.trees, tree_of(assignment)) else {
+        return Ok(());
+    };
+    if !goes_on || assignment.mend.is_some() {
+        return Ok(());
+    }
+    match trees.enter(&name).map_err(|error| failed(chain(&error)))? {
+        (_, None) => Ok(()),
+        (tree, Some(conflict)) => {
+            let files = conflict.files.join(", ");
+            let reason = format!("{}: {} ({files})", tree.path.display(), conflict.reason);
+            Err(Box::new(Ending::plain(
+                Outcome::NeedsAttention { reason },
+                "bringing its tree up to `result`",
+            )))
+        }
+    }
+}
+
+/// Lays the conflict out in a tree of its own. Trying the merge again says what conflicts now.
+fn begin_mending(assignment: &Assignment, branches: &[TreeName]) -> Result<(), Box<Ending>> {
+    let Some(trees) = &assignment.context.trees else {
+        return Err(failed("there is no repository to mend in".to_owned()));
+    };
+    match trees.merge(branches).map_err(|error| failed(chain(&error)))? {
+        Merged::Conflict(conflict) => {
+            trees.begin_mending(&conflict).map(drop).map_err(|error| failed(chain(&error)))
+        }
+        Merged::Commit { .. } => Err(Box::new(Ending::plain(Outcome::Done, "the branches merge by now"))),
+    }
+}
+
 fn keep_prompt(folder: &Path, prompt: &str) -> std::io::Result<()> {
     if prompt.is_empty() {
         return Ok(());
@@ -203,7 +245,6 @@ fn keep_prompt(folder: &Path, prompt: &str) -> std::io::Result<()> {
 
 /// What is due after a session: its teardown, its link, its ports.
 pub(super) fn put_away(assignment: &Assignment, machine: &LocalMachine, drawn: &Drawn, prepared: &Prepared) {
-    use niia_spec::plan::TreePlan;
     let alone = matches!(assignment.worker.tree, TreePlan::Own { .. } | TreePlan::ReadOnly);
     let kept = if alone { Kept::ForNobody } else { Kept::ForOthers };
     for failure in launch::finish(&drawn.launch, prepared, kept).failures {

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
+use niia_spec::detect::{self, Detected, Evidence, Process, State, Statuses};
 use niia_spec::name::SessionId;
 use niia_spec::notice::{self, SessionView};
+use niia_spec::profile::Profile;
 
 use super::delivery::{self, Readiness};
 use super::facts::SessionFacts;
-use crate::machine::Assignment;
 use crate::recording::{Exit, ExitStatus, Read, Recording};
 use crate::run::session_folder;
 
@@ -21,22 +22,23 @@ const LAST_LINE_BYTES: usize = 1024;
 pub(super) struct Seen {
     pub screen: String,
     pub title: String,
-    pub status: Option<String>,
+    pub statuses: Statuses,
     pub quiet_ms: u64,
+    pub now_ms: u64,
     pub printed_bytes: u64,
     pub size: (u16, u16),
     pub held_by: Option<String>,
 }
 
-pub(super) fn live_view(assignment: &Assignment, facts: &SessionFacts, seen: &Seen) -> SessionView {
-    let state = super::state::state(assignment, seen);
+pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) -> SessionView {
+    let Evidence { rule, excerpt, since_ms } = &detected.evidence;
     let place = facts.place();
     SessionView {
-        session: assignment.session.clone(),
-        state: state.word,
-        rule: state.rule,
-        excerpt: excerpt(&state.excerpt),
-        since_ms: seen.quiet_ms,
+        session: facts.session.clone(),
+        state: word(&detected.state).to_owned(),
+        rule: rule.clone(),
+        excerpt: shortened(excerpt),
+        since_ms: seen.now_ms.saturating_sub(*since_ms),
         profile: facts.profile.clone(),
         model: facts.model.clone(),
         pid: facts.program(),
@@ -63,7 +65,7 @@ pub fn ended_view(run_folder: &Path, session: &SessionId) -> Option<SessionView>
         session: session.clone(),
         state: state.to_owned(),
         rule,
-        excerpt: tail_line(&folder).map(|line| excerpt(&line)).unwrap_or_default(),
+        excerpt: tail_line(&folder).map(|line| shortened(&line)).unwrap_or_default(),
         since_ms: 0,
         profile: String::new(),
         model: None,
@@ -105,19 +107,50 @@ fn tail_line(folder: &Path) -> Option<String> {
     text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
 }
 
-fn excerpt(text: &str) -> String {
+fn shortened(text: &str) -> String {
     text.chars().take(EXCERPT_CHARS_MAX).collect()
+}
+
+/// What the session is doing, and which rule says so.
+pub(super) fn detected(profile: Option<&Profile>, seen: &Seen, before: Option<&Detected>) -> Detected {
+    let process = Process::Running { has_printed: seen.printed_bytes > 0 };
+    match profile {
+        Some(profile) => {
+            let Seen { screen, title, statuses, quiet_ms, now_ms, .. } = seen;
+            let (quiet_ms, now_ms) = (*quiet_ms, *now_ms);
+            let seen = detect::Seen { screen, title, statuses, process: &process, quiet_ms, now_ms };
+            detect::detect(profile, &seen, before)
+        }
+        None => {
+            let rule = "its profile is gone".to_owned();
+            let evidence = Evidence { rule, excerpt: String::new(), since_ms: seen.now_ms };
+            Detected { state: State::Unknown, evidence }
+        }
+    }
+}
+
+/// The word for a state.
+fn word(state: &State) -> &'static str {
+    match state {
+        State::Starting => "starting",
+        State::Ready => "ready",
+        State::Working => "working",
+        State::WaitingInput { .. } => "waiting_input",
+        State::RateLimited { .. } => "rate_limited",
+        State::Exited { .. } => "exited",
+        State::Lost { .. } => "lost",
+        State::Unknown => "unknown",
+    }
 }
 
 /// What the program would do with a text now.
 ///
 /// A program that is not understood counts as ready once it has been quiet for a while; a dialog is never typed into.
-pub(super) fn readiness(assignment: &Assignment, seen: &Seen, quiet: bool) -> Readiness {
-    match super::state::state(assignment, seen).word.as_str() {
-        "waiting_input" => Readiness::Dialog,
-        "working" => Readiness::Busy,
-        "ready" => Readiness::Accepts,
-        _ if quiet => Readiness::Accepts,
+pub(super) fn readiness(state: &State, quiet: bool) -> Readiness {
+    match state {
+        State::WaitingInput { .. } => Readiness::Dialog,
+        State::Ready => Readiness::Accepts,
+        State::Unknown | State::Starting if quiet => Readiness::Accepts,
         _ => Readiness::Busy,
     }
 }
@@ -132,7 +165,9 @@ pub(super) fn receipt(receipt: &delivery::Receipt) -> notice::Receipt {
         Receipt::TurnStarted { .. } => notice::Receipt::TurnStarted,
         Receipt::TurnEnded { .. } => notice::Receipt::TurnEnded,
         Receipt::Undelivered { reason } => notice::Receipt::Undelivered { reason: reason.clone() },
-        Receipt::TypedNotSubmitted { reason } => notice::Receipt::TypedNotSubmitted { reason: reason.clone() },
+        Receipt::TypedNotSubmitted { reason } => {
+            notice::Receipt::TypedNotSubmitted { reason: reason.clone() }
+        }
         Receipt::Unknown { reason } => notice::Receipt::Unknown { reason: reason.clone() },
     }
 }

@@ -12,6 +12,7 @@ use crate::control::client::{Client, ClientError};
 use crate::control::ready::Ready;
 use crate::control::words::{NodeView, Reply, Request};
 use crate::failure::{Exit, Failure};
+use crate::node::{self, NodeOptions};
 use crate::report::table::{Table, cell, toned_cell};
 use crate::report::{Look, Tone, bytes, duration};
 use crate::trace;
@@ -41,7 +42,7 @@ pub fn run(words: &StateFolder) -> Result<Exit, Failure> {
     let ready = Ready::from_environment();
     let awaited = ready.is_awaited();
     match begin(words, awaited) {
-        Ok((folders, config)) => super::node_seam::run(&folders, &config, ready),
+        Ok((folders, config)) => be_the_node(folders, config, ready),
         Err(failure) => {
             ready.failed(&failure.to_string());
             Err(failure)
@@ -62,6 +63,16 @@ fn begin(words: &StateFolder, awaited: bool) -> Result<(Folders, Config), Failur
     }
     let config = Config::read(&folders)?;
     Ok((folders, config))
+}
+
+fn be_the_node(folders: Folders, config: Config, ready: Ready) -> Result<Exit, Failure> {
+    let options = NodeOptions {
+        state_folder: folders.state,
+        sessions_max: config.sessions_max.unwrap_or(node::SESSIONS_MAX_DEFAULT),
+        memory_floor_mib: config.memory_floor_mib.unwrap_or(node::MEMORY_FLOOR_MIB_DEFAULT),
+    };
+    node::run(options, ready).map_err(|error| Failure::trouble("the node cannot run", error))?;
+    Ok(Exit::Done)
 }
 
 pub async fn daemon(caller: &Caller, words: Daemon) -> Result<Exit, Failure> {

@@ -151,7 +151,9 @@ impl Connection {
         };
         Err(Refusal {
             code: RefusalCode::NotAllowed,
-            message: format!("`niia {verb}` is not for programs inside a session, and this one runs in {session}"),
+            message: format!(
+                "`niia {verb}` is not for programs inside a session, and this one runs in {session}"
+            ),
             help: Some("a person says it from a terminal of their own".to_owned()),
         })
     }

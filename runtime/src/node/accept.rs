@@ -6,9 +6,9 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use niia_actors::git::{ObjectId, Repository, RunTrees};
-use niia_actors::run::{RunContext, RunMeta, keep_variables};
-use niia_spec::condition::Condition;
+use niia_actors::git::{ObjectId, Repository, RunTrees, Snapshot};
+use niia_actors::run::{RunContext, RunMeta, Times, keep_variables};
+use niia_spec::condition::{self, Condition};
 use niia_spec::course::{Outputs, RunCourse, Verdict};
 use niia_spec::name::{RunId, Slug};
 use niia_spec::origin::Origin;
@@ -16,7 +16,7 @@ use niia_spec::plan::{Plan, TreePlan};
 
 use super::{Node, admission};
 use crate::control::words::{Refusal, RefusalCode};
-use crate::failure::chain;
+use niia_actors::ask::chain;
 
 /// Random characters at the end of a run's name: 32^5 names a day would collide once in a thousand years of days.
 const SUFFIX_CHARS: usize = 5;
@@ -58,7 +58,7 @@ pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId
     });
     let context = taken.await.map_err(|error| refusal(RefusalCode::Trouble, error.to_string()))??;
     node.root
-        .adopt(Arc::new(context), course, true)
+        .adopt(Arc::new(context), course, Times::default(), true)
         .await
         .map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?;
     Ok(run)
@@ -66,16 +66,26 @@ pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId
 
 /// Judges a condition for the course.
 pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
-    match Condition::parse(text) {
-        Ok(condition) => condition.judge(outputs),
+    let condition = match Condition::parse(text) {
+        Ok(condition) => condition,
+        Err(error) => return Verdict::Broken(error.message),
+    };
+    let phases = outputs.phases.iter().map(|phase| {
+        let workers = phase.workers.iter().map(|worker| worker.values.clone()).collect();
+        (phase.phase.to_string(), workers)
+    });
+    let known = condition::Outputs { phases: phases.collect(), event: serde_json::Value::Null };
+    match condition.evaluate(&known) {
+        Ok(condition::Verdict::Holds) => Verdict::Holds,
+        Ok(condition::Verdict::DoesNotHold) => Verdict::DoesNotHold,
+        Ok(condition::Verdict::NeverSet { keys }) => Verdict::NeverSet(keys),
         Err(error) => Verdict::Broken(error.to_string()),
     }
 }
 
 fn name(document: &Slug) -> RunId {
-    let suffix: String = (0..SUFFIX_CHARS)
-        .map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())]))
-        .collect();
+    let suffix: String =
+        (0..SUFFIX_CHARS).map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())])).collect();
     let stem: String = document.as_str().chars().take(NAME_BYTES_MAX).collect();
     Slug::nearest(&format!("{stem}-{suffix}"))
 }
@@ -94,7 +104,11 @@ fn make(run: &RunId, folder: &Path, plan: &Plan, origin: Origin) -> Result<RunMe
         Some(root) if works_in_trees(plan) => Some(begin_in(root, run, folder, &origin)?),
         _ => None,
     };
-    Ok(RunMeta { begun_at_ms: niia_actors::session::wall_ms(), origin, base: base.map(|id| id.as_str().to_owned()) })
+    Ok(RunMeta {
+        begun_at_ms: niia_actors::session::wall_ms(),
+        origin,
+        base: base.map(|id| id.as_str().to_owned()),
+    })
 }
 
 fn works_in_trees(plan: &Plan) -> bool {
@@ -109,17 +123,34 @@ fn begin_in(root: &Path, run: &RunId, folder: &Path, origin: &Origin) -> Result<
     let Some(head) = repository.head.clone() else {
         return Err(Refusal {
             code: RefusalCode::State,
-            message: format!("{} has no commit yet, so there is nothing to make a work tree of", root.display()),
+            message: format!(
+                "{} has no commit yet, so there is nothing to make a work tree of",
+                root.display()
+            ),
             help: Some("commit something first, or say `\"worktree\": false`".to_owned()),
         });
     };
-    let base = if origin.include_dirty {
-        repository.snapshot(run).map_err(|error| trouble(&error))?.unwrap_or(head)
-    } else {
-        head
-    };
+    let base = if origin.include_dirty { snapshot(&repository, run, folder)? } else { head };
     RunTrees::begin(&repository, run, &folder.join("git"), &base).map_err(|error| trouble(&error))?;
     Ok(base)
+}
+
+/// The user's uncommitted changes as a commit; checkout and index stay as they are.
+fn snapshot(repository: &Repository, run: &RunId, folder: &Path) -> Result<ObjectId, Refusal> {
+    let taken = repository.snapshot(run, &folder.join("git"));
+    match taken.map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))? {
+        Snapshot::Clean { commit } | Snapshot::Commit { commit } => Ok(commit),
+        Snapshot::Refused { reasons } => {
+            let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            Err(Refusal {
+                code: RefusalCode::State,
+                message: format!("your uncommitted changes cannot be taken along: {}", reasons.join("; ")),
+                help: Some(
+                    "commit what is to be there, ignore or move what is not, and begin again".to_owned(),
+                ),
+            })
+        }
+    }
 }
 
 /// The variables have a file of their own and go nowhere else.

@@ -1,6 +1,6 @@
 //! Whether a run may begin here: every bound is checked before anything of it exists.
 
-use niia_spec::plan::{PhaseWork, Plan};
+use niia_spec::plan::{NetworkPlan, PhaseWork, Plan};
 
 use crate::control::words::{Refusal, RefusalCode};
 
@@ -37,7 +37,9 @@ pub fn admit(plan: &Plan, room: Room) -> Result<(), Refusal> {
                 "`{}` wants {wanted} sessions at a time, this node has room for {free}: {} of {} (sessions_max) are live",
                 plan.name, room.sessions_live, room.sessions_max
             ),
-            help: Some("set `limits.max_parallel` in the document, or `sessions_max` in niia.toml".to_owned()),
+            help: Some(
+                "set `limits.max_parallel` in the document, or `sessions_max` in niia.toml".to_owned(),
+            ),
         });
     }
     if room.memory_free_mib < room.memory_floor_mib {
@@ -80,6 +82,15 @@ pub fn can_do(plan: &Plan) -> Result<(), Refusal> {
                         phase.name, worker.name
                     ),
                     "nothing runs unprotected that asked for protection: set `sandbox` to false to run it without",
+                ));
+            }
+            if worker.session.network != NetworkPlan::Open {
+                return Err(unsupported(
+                    format!(
+                        "REFUSED: network: `{}/{}` asks for a narrower network, and this niia cannot enforce one yet",
+                        phase.name, worker.name
+                    ),
+                    "leave `network` out, or set it to \"open\"",
                 ));
             }
         }

@@ -128,6 +128,7 @@ fn model(reference: &str) -> ModelPlan {
         args: Vec::new(),
         env: BTreeMap::new(),
         because: String::new(),
+        cost: None,
     }
 }
 
@@ -179,12 +180,14 @@ pub fn empty_phase(name: &str, limits: &Limits) -> PhasePlan {
         merge: MergeRule::Agent,
         on_lost: OnLost::Wait,
         grace_ms: 60_000,
+        orphan_after_ms: 86_400_000,
         output: None,
         output_schema: None,
         publishes: Vec::new(),
         scratchpad: true,
         mailbox: true,
         limits: limits.clone(),
+        mcp: Vec::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Requests about what workers share: outputs, claims, the scratchpad and the mailbox.
 
+use niia_actors::journal::Fate;
 use niia_actors::mailbox::{self, Draft, Letter, Party};
 use niia_actors::run::RunHandle;
 use niia_spec::course::Event;
@@ -10,8 +11,8 @@ use serde_json::Value;
 use super::find::{live_run, not_found, run_id, trouble};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, RunName};
-use crate::failure::chain;
-use crate::node::Node;
+use crate::node::{Node, past};
+use niia_actors::ask::chain;
 
 /// The worker that asks; a person is none.
 fn worker(caller: &Caller, verb: &str) -> Result<WorkerId, Refusal> {
@@ -44,13 +45,16 @@ pub(super) async fn output_set(
     let published = Event::Published { worker: worker.clone(), key: key.clone(), value: value.clone() };
     run.record(published).await.map_err(|error| trouble(chain(&error)))?;
     let outputs = outputs(&run).await?;
-    let kept = outputs.pointer(&format!("/{}/{}", worker.phase, worker.worker)).and_then(|keys| keys.get(&key));
+    let kept =
+        outputs.pointer(&format!("/{}/{}", worker.phase, worker.worker)).and_then(|keys| keys.get(&key));
     if kept == Some(&value) {
         return Ok(Reply::Done);
     }
     Err(Refusal {
         code: RefusalCode::Limit,
-        message: format!("`{key}` was not taken: a worker may set 64 keys of at most 256 bytes, each up to 64 KiB"),
+        message: format!(
+            "`{key}` was not taken: a worker may set 64 keys of at most 256 bytes, each up to 64 KiB"
+        ),
         help: Some("put what is longer into a file of the scratchpad".to_owned()),
     })
 }
@@ -84,7 +88,12 @@ pub(super) async fn output_get(
     first.cloned().map(Reply::Value).ok_or_else(|| not_found(format!("`{phase}.{key}` was never set")))
 }
 
-pub(super) async fn claim(node: &Node, caller: &Caller, run: &RunName, key: String) -> Result<Reply, Refusal> {
+pub(super) async fn claim(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    key: String,
+) -> Result<Reply, Refusal> {
     let by = worker(caller, "claim")?;
     let run = live_run(node, caller, run).await?;
     let claim = run.claim(key.clone(), by).await.map_err(|error| trouble(chain(&error)))?;
@@ -103,13 +112,17 @@ async fn scratchpad<T: Send + 'static>(
     node: &Node,
     caller: &Caller,
     run: &RunName,
-    act: impl FnOnce(niia_actors::scratchpad::ScratchpadFolder) -> Result<T, niia_actors::scratchpad::ScratchpadError>
+    act: impl FnOnce(
+        niia_actors::scratchpad::ScratchpadFolder,
+    ) -> Result<T, niia_actors::scratchpad::ScratchpadError>
     + Send
     + 'static,
 ) -> Result<T, Refusal> {
     let run = run_id(node, caller, run).await?;
     let folder = node.run_folder(&run).join("scratchpad");
-    let done = tokio::task::spawn_blocking(move || niia_actors::scratchpad::ScratchpadFolder::open(&folder).and_then(act));
+    let done = tokio::task::spawn_blocking(move || {
+        niia_actors::scratchpad::ScratchpadFolder::open(&folder).and_then(act)
+    });
     let done = done.await.map_err(|error| trouble(error.to_string()))?;
     done.map_err(|error| {
         let code = if error.is_not_found() { RefusalCode::NotFound } else { RefusalCode::Wrong };
@@ -161,9 +174,7 @@ pub(super) async fn send(
     let sent = mailbox.send(draft).await.map_err(|error| trouble(chain(&error)))?;
     match sent {
         Ok(number) => Ok(Reply::Value(serde_json::json!({ "letter": number }))),
-        Err(refusal) => {
-            Err(Refusal { code: RefusalCode::Limit, message: chain(&refusal), help: None })
-        }
+        Err(refusal) => Err(Refusal { code: RefusalCode::Limit, message: chain(&refusal), help: None }),
     }
 }
 
@@ -234,7 +245,13 @@ pub(super) async fn letters(
         return Err(trouble(format!("the mailbox of `{name}` is damaged: {damage}")));
     }
     let own = all.into_iter().filter(|letter| letter.to == whose);
-    Ok(Reply::Letters(own.map(|letter| { let read = letter.is_read(); shown(letter, read) }).collect()))
+    Ok(Reply::Letters(
+        own.map(|letter| {
+            let read = letter.fate != Fate::Unread;
+            shown(letter, read)
+        })
+        .collect(),
+    ))
 }
 
 fn shown(letter: Letter, read: bool) -> LetterView {
@@ -243,7 +260,7 @@ fn shown(letter: Letter, read: bool) -> LetterView {
         from: letter.from.to_string(),
         to: letter.to.to_string(),
         text: letter.text,
-        at_ms: letter.at_ms,
+        at_ms: past::millis(&letter.at).unwrap_or_default(),
         read,
     }
 }

@@ -21,13 +21,15 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::Approve { run, phase } => runs::approve(node, caller, &run, phase).await,
         Request::Deny { run, phase, reason } => runs::deny(node, caller, &run, phase, reason).await,
         Request::Resume { run } => runs::resume(node, caller, &run).await,
-        Request::Journal { run, from_seq } => {
-            runs::journal(node, caller, &run, from_seq).await.map(|lines: Vec<JournalLine>| Reply::Journal(lines))
-        }
+        Request::Journal { run, from_seq } => runs::journal(node, caller, &run, from_seq)
+            .await
+            .map(|lines: Vec<JournalLine>| Reply::Journal(lines)),
         Request::Sessions { run, ended_too } => {
             Ok(Reply::Sessions(sessions::list(node, caller, &run, ended_too).await?))
         }
-        Request::Session { session } => Ok(Reply::Session(Box::new(sessions::look(node, caller, &session).await?))),
+        Request::Session { session } => {
+            Ok(Reply::Session(Box::new(sessions::look(node, caller, &session).await?)))
+        }
         Request::Read { session } => sessions::read(node, caller, &session).await,
         Request::Write { session, text, enter, urgent } => {
             sessions::write(node, caller, &session, text, enter, urgent).await
@@ -55,15 +57,15 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
             node.stop();
             Ok(Reply::Done)
         }
-        Request::Keys { .. } | Request::View { .. } | Request::Take | Request::Repaint => Err(misplaced("attach")),
-        Request::Follow { .. } | Request::Attach { .. } | Request::Part { .. } => Err(misplaced("a talk of its own")),
+        Request::Keys { .. } | Request::View { .. } | Request::Take | Request::Repaint => {
+            Err(misplaced("attach"))
+        }
+        Request::Follow { .. } | Request::Attach { .. } | Request::Part { .. } => {
+            Err(misplaced("a talk of its own"))
+        }
     }
 }
 
 fn misplaced(place: &str) -> Refusal {
-    Refusal {
-        code: RefusalCode::Wrong,
-        message: format!("this word belongs into {place}"),
-        help: None,
-    }
+    Refusal { code: RefusalCode::Wrong, message: format!("this word belongs into {place}"), help: None }
 }

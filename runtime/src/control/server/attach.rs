@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::find::{live_session, trouble};
 use super::{Connection, ServeError};
 use crate::control::words::{Reply, Request};
-use crate::failure::chain;
+use niia_actors::ask::chain;
 
 /// Leaves the desk whatever way the talk ends.
 struct Seat {
@@ -21,7 +21,12 @@ impl Drop for Seat {
 }
 
 impl Connection {
-    pub(super) async fn attach(&mut self, name: &str, size: (u16, u16), take: bool) -> Result<(), ServeError> {
+    pub(super) async fn attach(
+        &mut self,
+        name: &str,
+        size: (u16, u16),
+        take: bool,
+    ) -> Result<(), ServeError> {
         let session = match live_session(&self.node, &self.caller, name) {
             Ok((_, session)) => session,
             Err(refusal) => return self.reply(Reply::Refused(refusal)).await,

@@ -43,7 +43,7 @@ pub(super) async fn run_id(node: &Node, caller: &Caller, name: &RunName) -> Resu
 
 /// The ids of all runs, oldest first.
 fn known_runs(node: &Node) -> Result<Vec<String>, Refusal> {
-    let summaries = node.journal.runs().map_err(|error| trouble(crate::failure::chain(&error)))?;
+    let summaries = node.journal.runs().map_err(|error| trouble(niia_actors::ask::chain(&error)))?;
     Ok(summaries.into_iter().map(|summary| summary.run).collect())
 }
 
@@ -58,7 +58,11 @@ pub(super) async fn live_run(node: &Node, caller: &Caller, name: &RunName) -> Re
 }
 
 /// The live session a name means: `run/phase/worker/attempt`, or any end of that which only one of them has.
-pub(super) fn live_session(node: &Node, caller: &Caller, name: &str) -> Result<(SessionId, SessionHandle), Refusal> {
+pub(super) fn live_session(
+    node: &Node,
+    caller: &Caller,
+    name: &str,
+) -> Result<(SessionId, SessionHandle), Refusal> {
     let mut all = node.live.all();
     if let Caller::Agent(own) = caller {
         all.retain(|(session, _)| session.run == own.run);
@@ -107,7 +111,8 @@ fn ambiguous(name: &str, fits: &[String]) -> Refusal {
     let shown = fits.iter().take(NAMES_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = fits.len().saturating_sub(NAMES_TOLD_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let what = if name.is_empty() { "there are several".to_owned() } else { format!("`{name}` fits several") };
+    let what =
+        if name.is_empty() { "there are several".to_owned() } else { format!("`{name}` fits several") };
     Refusal { code: RefusalCode::Ambiguous, message: format!("{what}: {shown}{more}"), help: None }
 }
 

@@ -10,8 +10,8 @@ use super::find::{live_run, not_found, run_id, trouble};
 use super::{Connection, ServeError};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, RunName};
-use crate::failure::chain;
 use crate::node::{Node, past};
+use niia_actors::ask::chain;
 
 /// A follower is told at most so often; what happens in between comes with the next view.
 const VIEW_PAUSE: Duration = Duration::from_millis(50);
@@ -60,7 +60,8 @@ pub(super) async fn view(node: &Node, run: &RunId) -> Result<RunView, Refusal> {
     let (journal, state, run) = (node.journal.clone(), node.state.clone(), run.clone());
     blocking(move || {
         let record = journal.load(&run).map_err(|error| not_found(chain(&error)))?;
-        past::view(&state, &record).map_err(|reason| trouble(format!("the run `{run}` cannot be shown: {reason}")))
+        past::view(&state, &record)
+            .map_err(|reason| trouble(format!("the run `{run}` cannot be shown: {reason}")))
     })
     .await
 }
@@ -125,7 +126,12 @@ pub(super) async fn journal(
     .await
 }
 
-pub(super) async fn cancel(node: &Node, caller: &Caller, name: &RunName, reason: String) -> Result<Reply, Refusal> {
+pub(super) async fn cancel(
+    node: &Node,
+    caller: &Caller,
+    name: &RunName,
+    reason: String,
+) -> Result<Reply, Refusal> {
     record(node, caller, name, Event::Cancelled { reason }).await
 }
 
@@ -159,7 +165,8 @@ async fn asking(
 ) -> Result<PhaseName, Refusal> {
     let view = status(node, caller, name).await?;
     let asking = view.phases.iter().filter(|phase| phase.state == PhaseState::Asking);
-    let mut fits = asking.map(|phase| &phase.phase).filter(|name| phase.as_ref().is_none_or(|p| p == name.as_str()));
+    let mut fits =
+        asking.map(|phase| &phase.phase).filter(|name| phase.as_ref().is_none_or(|p| p == name.as_str()));
     match (fits.next(), fits.next()) {
         (Some(only), None) => Ok(only.clone()),
         (Some(_), Some(_)) => Err(Refusal {
@@ -199,7 +206,9 @@ pub(super) async fn resume(node: &Node, caller: &Caller, name: &RunName) -> Resu
             help: Some("begin a new one; `session.resume` takes up its work trees".to_owned()),
         });
     }
-    past::take_up(&node.state, &node.live, &node.root, &record).await.map_err(|(_, reason)| trouble(reason))?;
+    past::take_up(&node.state, &node.live, &node.root, &record)
+        .await
+        .map_err(|(_, reason)| trouble(reason))?;
     Ok(Reply::Done)
 }
 

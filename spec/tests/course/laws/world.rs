@@ -9,6 +9,7 @@ use niia_spec::course::{
 };
 use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::plan::Plan;
+use serde_json::Value;
 
 use super::reached::Reached;
 use super::seen::Standing;
@@ -26,7 +27,7 @@ pub struct World {
     /// Takes in stored rows only.
     replayed: RunCourse,
     watch: Watch,
-    /// The journal.
+    /// The journal, written as JSON; what is replayed along the way is written as MessagePack.
     rows: Vec<Vec<u8>>,
     /// Decided and stored, not yet carried out.
     todo: VecDeque<Command>,
@@ -129,13 +130,15 @@ impl World {
         let known = self.told.contains(&event);
         assert!(!changed || self.watch.seen.finished.is_none(), "{event:?} changes a run that is over");
         let row = rmp_serde::to_vec_named(&(&event, &commands)).unwrap_or_else(|error| panic!("{error}"));
-        apply(&mut self.replayed, &row);
+        let (read_event, read): (Event, Vec<Command>) =
+            rmp_serde::from_slice(&row).unwrap_or_else(|error| panic!("{error}"));
+        self.replayed.apply(&read_event, &read);
         assert_eq!(
             self.course.state(),
             self.replayed.state(),
             "the replay differs after {event:?} => {commands:?}"
         );
-        self.rows.push(row);
+        self.rows.push(serde_json::to_vec(&(&event, &commands)).unwrap_or_else(|error| panic!("{error}")));
         self.watch.row(&event, &commands, &self.course);
         if known && !changed {
             assert_eq!(commands, [], "{event:?} changes nothing and leads to something");
@@ -207,7 +210,7 @@ impl World {
                 self.news.push(Event::Started { attempt: attempt.clone() });
                 let worker = attempt.worker;
                 if self.chance(10) {
-                    let (key, value) = ("kind".to_owned(), self.kind().into());
+                    let (key, value) = ("kind".to_owned(), self.kind());
                     self.news.push(Event::Published { worker: worker.clone(), key, value });
                 }
                 if self.chance(10) {
@@ -218,8 +221,12 @@ impl World {
         }
     }
 
-    fn kind(&mut self) -> &'static str {
-        if self.rng.bool() { "yes" } else { "no" }
+    fn kind(&mut self) -> Value {
+        match self.rng.u32(0..5) {
+            0 | 1 => "yes".into(),
+            2 | 3 => "no".into(),
+            _ => (self.rng.f64() * 1e6).into(),
+        }
     }
 
     fn end(&mut self, attempt: &AttemptId, reason: EndReason) {
@@ -246,7 +253,7 @@ impl World {
     }
 
     fn ended(&mut self, attempt: &AttemptId, outcome: Outcome) {
-        let output = if self.chance(40) { Some(("kind", self.kind().into())) } else { None };
+        let output = if self.chance(40) { Some(("kind", self.kind())) } else { None };
         if let Some(session @ None) = self.sessions.get_mut(attempt) {
             let ending = ending(outcome, output);
             *session = Some(ending.clone());
@@ -311,9 +318,7 @@ impl World {
             0..=3 => Event::Started { attempt },
             4 => Event::Expired { wake: Wake::Timeout { attempt } },
             5 => Event::Expired { wake: Wake::Backoff { attempt } },
-            6 => {
-                Event::Published { worker: attempt.worker, key: "kind".to_owned(), value: self.kind().into() }
-            }
+            6 => Event::Published { worker: attempt.worker, key: "kind".to_owned(), value: self.kind() },
             7 => Event::Claimed { key: "item-1".to_owned(), by: attempt.worker },
             8 => Event::Gathered { phase, round: self.rng.u32(0..4), gathering: self.gathering() },
             9 => Event::Approved { phase },
@@ -345,6 +350,6 @@ impl World {
 
 fn apply(course: &mut RunCourse, row: &[u8]) {
     let (event, commands): (Event, Vec<Command>) =
-        rmp_serde::from_slice(row).unwrap_or_else(|error| panic!("{error}"));
+        serde_json::from_slice(row).unwrap_or_else(|error| panic!("{error}"));
     course.apply(&event, &commands);
 }
