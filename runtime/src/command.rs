@@ -8,7 +8,9 @@ mod document;
 mod explain;
 mod follow;
 mod init;
+mod logs;
 mod origin;
+mod replay;
 mod run;
 mod runs;
 mod serve;
@@ -107,6 +109,9 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Schema(_) => document::schema(),
         Verb::Status(words) => runs::status(caller, words).await,
         Verb::Runs(words) => runs::runs(caller, &words).await,
+        Verb::Logs(words) => logs::logs(caller, words).await,
+        Verb::Replay(words) => replay::replay(caller, words).await,
+        Verb::Gc(words) => work::gc(caller, words).await,
         Verb::Diff(words) => work::diff(caller, words).await,
         Verb::Merge(words) => work::merge(caller, words).await,
         Verb::Cancel(words) => runs::cancel(caller, words).await,

@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use niia_spec::diagnostic::{Diagnostic, has_errors, render};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use niia_spec::diagnostic::{Code, Diagnostic, has_errors, render};
 use niia_spec::document::Document;
 use niia_spec::plan::Plan;
 use niia_spec::plan::draw::Surroundings;
 use niia_spec::read::{At, TEXT_BYTES_MAX};
+use niia_spec::schedule::Schedule;
 use serde::Serialize;
 use serde_json::json;
 
@@ -19,6 +22,9 @@ use crate::failure::{Exit, Failure};
 
 /// The longest file that `agent.flow` may name: it is told to every agent.
 const FLOW_BYTES_MAX: u64 = 1024 * 1024;
+
+/// How many of the next firings a plan names.
+const FIRINGS_SHOWN: usize = 3;
 
 /// A document without errors, and what is to be said about it.
 #[derive(Debug)]
@@ -72,16 +78,28 @@ pub fn check(caller: &Caller, words: &Check) -> Result<Exit, Failure> {
 
 pub fn plan(caller: &Caller, words: &PlanWords) -> Result<Exit, Failure> {
     let mut sound = load(caller, words.file.as_deref())?;
-    set_task(&mut sound.document, words.task.clone());
+    set_task(&mut sound, words.task.clone());
     let around = surroundings(caller, &sound.name)?;
     let drawn = draw(caller, sound, &around)?;
     if caller.json {
         say_json(&json!({ "plan": drawn.plan, "warnings": drawn.warnings, "surroundings": around }))?;
         return Ok(Exit::Done);
     }
-    say(&crate::report::neutral_lines(&&format!("{:#?}", drawn.plan)))?;
+    let shown = niia_spec::plan::show::show(&drawn.plan, &around, &firings(&drawn.plan));
+    say(&crate::report::neutral_lines(&shown))?;
     tell(caller, &drawn.warnings, &drawn.text);
     Ok(Exit::Done)
+}
+
+/// The next times a scheduled document would run, in the zone it names.
+fn firings(plan: &Plan) -> Vec<String> {
+    let Some(schedule) = &plan.schedule else { return Vec::new() };
+    let Ok(cron) = Schedule::parse(&schedule.cron) else { return Vec::new() };
+    let zone =
+        schedule.timezone.as_deref().and_then(niia_spec::schedule::zone).unwrap_or_else(TimeZone::system);
+    let next = |at: &Timestamp| cron.next_after(*at, &zone);
+    let firings = std::iter::successors(next(&Timestamp::now()), next).take(FIRINGS_SHOWN);
+    firings.map(|at| at.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M %Z").to_string()).collect()
 }
 
 pub fn schema() -> Result<Exit, Failure> {
@@ -129,10 +147,11 @@ pub fn draw(caller: &Caller, sound: Sound, around: &Surroundings) -> Result<Draw
 }
 
 /// The task of the command line counts more than the document's.
-pub fn set_task(document: &mut Document, task: Option<String>) {
-    if let Some(value) = task {
-        document.task = Some(At { value, span: document.span });
-    }
+pub fn set_task(sound: &mut Sound, task: Option<String>) {
+    let Some(value) = task else { return };
+    sound.warnings.retain(|finding| finding.code != Code::NoTask);
+    let span = sound.document.span;
+    sound.document.task = Some(At { value, span });
 }
 
 /// Tells findings where they do not mix with what is printed for programs.

@@ -74,6 +74,7 @@ fn without_agents() -> Value {
     json!({
         "connector": "2.0",
         "name": "first-look",
+        "task": "See what changed lately, and who knows about it.",
         "description": "What changed lately and where; put an AI tool in the place of `git` once one is installed.",
         "models": {
             "changes": git(&["git", "--no-pager", "log", "--stat", "-10"]),

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use niia_spec::diagnostic::Diagnostic;
+use niia_spec::diagnostic::{Code, Diagnostic};
 use niia_spec::notice::{RunState, RunView};
 use niia_spec::plan::{PhaseWork, Plan, TreePlan};
 use serde_json::json;
@@ -38,7 +38,7 @@ pub async fn run(caller: &Caller, words: Run) -> Result<Exit, Failure> {
     let person = Person::present(words.no_input);
     let (file, task) = file_and_task(&words);
     let mut sound = document::load(caller, file.as_deref())?;
-    document::set_task(&mut sound.document, task);
+    document::set_task(&mut sound, task);
     let begun = begin(caller, sound, &words, person).await?;
     if words.detach {
         return Ok(Exit::Done);
@@ -119,27 +119,14 @@ fn names_a_file(word: &str) -> bool {
 
 /// Asks for the goal once, where nobody is told anything.
 fn with_task(mut sound: Sound, person: Person) -> Result<Sound, Failure> {
-    let told = sound.document.task.is_some();
-    if told || !needs_task(&sound) {
+    let untold = sound.warnings.iter().any(|finding| finding.code == Code::NoTask);
+    if !untold {
         return Ok(sound);
     }
     if let Some(task) = person.ask("What is the goal?")? {
-        document::set_task(&mut sound.document, Some(task));
+        document::set_task(&mut sound, Some(task));
     }
     Ok(sound)
-}
-
-fn needs_task(sound: &Sound) -> bool {
-    let document = &sound.document;
-    let phases =
-        document.pipeline.iter().flat_map(|pipeline| &pipeline.value.phases).flat_map(|phases| &phases.value);
-    let mut phases = phases.peekable();
-    // Whoever talks with others has a role, and a session has a person.
-    phases.peek().is_some() && phases.all(|phase| has_no_words(phase))
-}
-
-fn has_no_words(phase: &niia_spec::document::Phase) -> bool {
-    phase.prompt.is_none() && phase.workers.is_none() && phase.steps.is_none() && phase.kind.is_none()
 }
 
 /// What is not committed is no part of what the workers see, unless the person says so.

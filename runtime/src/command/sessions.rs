@@ -99,7 +99,7 @@ pub async fn get_answer(caller: &Caller, words: GetAnswer) -> Result<Exit, Failu
         return Err(Failure::new(Exit::Failed, format!("the question was {}", receipt_text(&receipt))));
     }
     let after = idle(&mut client, &session, words.quiet, words.timeout).await?;
-    let answer = format!("{}{}", before.printed_bytes, after.printed_bytes);
+    let answer = super::replay::text_between(&after, before.printed_bytes, after.printed_bytes)?;
     let data = serde_json::json!({ "answer": answer, "receipt": receipt, "state": after.state });
     caller.show(&data, |_| neutral_lines(answer.trim_end()) + "\n")?;
     Ok(Exit::Done)

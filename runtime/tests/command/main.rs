@@ -4,6 +4,7 @@ mod agents;
 mod documents;
 mod following;
 mod place;
+mod recordings;
 mod runs;
 mod terminal;
 mod usage;
