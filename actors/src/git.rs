@@ -16,15 +16,20 @@ mod engine;
 mod error;
 mod include;
 mod keep;
+mod landing;
+mod list;
 mod lock;
 mod marker;
+mod mend;
 mod merge;
 pub(crate) mod overlay;
 pub(crate) mod process;
 mod program;
 mod refs;
+mod remove;
 mod repository;
 pub(crate) mod secrets;
+mod snapshot;
 mod steps;
 mod trees;
 
@@ -33,8 +38,16 @@ pub use commit::{CommitInfo, Committed};
 pub use content::{FILE_BYTES_MAX, NEW_FILES_MAX, Refusal};
 pub use error::GitError;
 pub use include::{INCLUDE_BYTES_MAX, INCLUDE_FILES_MAX, IncludeError};
+pub use landing::{LandError, Landing};
+pub use list::{Diff, DiffText, Listed};
 pub use marker::{Kind, Overlay};
+pub use mend::Mended;
 pub use merge::{Conflict, Merged};
 pub use program::Git;
+pub use remove::{Branch, Removed, Uncommitted};
 pub use repository::{DiscoverError, NoObjectId, ObjectId, Repository, Traits};
+pub use snapshot::{Change, Snapshot, SnapshotError};
 pub use trees::{RunTrees, Tree, TreeError, TreeName};
+
+#[cfg(test)]
+mod tests;

@@ -5,12 +5,17 @@
 //! row bound to the one before it by a hash. A row is told durable only after its commit reached the disk.
 
 mod chain;
+mod commit;
 mod file;
 mod letter;
 mod load;
 mod record;
+mod salvage;
+mod trouble;
+mod wal;
 mod writer;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,10 +25,11 @@ use std::task::{Context, Poll};
 use std::thread::JoinHandle;
 
 use niia_spec::name::RunId;
+use rusqlite::Connection;
 use tokio::sync::{oneshot, watch};
 
 pub use letter::{Fate, LetterRow, Letters};
-pub use record::{Finish, Loaded, Quarantined, RunRecord, RunSummary, Step};
+pub use record::{Damage, Finish, Loaded, Quarantined, RunRecord, RunSummary, Step};
 
 use writer::{Job, Work, Writer};
 
@@ -61,6 +67,16 @@ pub enum Health {
     },
 }
 
+impl fmt::Display for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Health::Well => f.write_str("well"),
+            Health::Degraded { reason } => write!(f, "degraded: {reason}"),
+            Health::Stopped { reason } => write!(f, "stopped: {reason}"),
+        }
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     #[error("the journal {path} cannot be opened")]
@@ -69,6 +85,8 @@ pub enum JournalError {
     Create { path: PathBuf, source: std::io::Error },
     #[error("the journal {path} has version {found}, this niia knows up to {known}: use a newer niia")]
     Newer { path: PathBuf, found: i64, known: i64 },
+    #[error("the journal {path} is damaged and cannot be set aside")]
+    SetAside { path: PathBuf, source: std::io::Error },
     #[error("the journal's thread cannot be started")]
     Thread { source: std::io::Error },
     #[error("the journal cannot be read")]
@@ -126,15 +144,43 @@ fn ended() -> JournalError {
     JournalError::Stopped { reason: "its writer has ended".to_owned() }
 }
 
+type Opened = (Connection, Loaded, commit::Runs);
+
+fn open_whole(path: &Path) -> Result<Opened, JournalError> {
+    salvage::resume(path).map_err(|source| JournalError::SetAside { path: path.to_owned(), source })?;
+    let reason = match salvage::look(path)? {
+        Some(reason) => reason,
+        None => match read_whole(path) {
+            Err(JournalError::Open { source, .. } | JournalError::Read { source })
+                if trouble::damaged(&source) =>
+            {
+                source.to_string()
+            }
+            answer => return answer,
+        },
+    };
+    let damage = salvage::salvage(path, reason)?;
+    let (connection, mut loaded, runs) = read_whole(path)?;
+    loaded.damage = Some(damage);
+    Ok((connection, loaded, runs))
+}
+
+fn read_whole(path: &Path) -> Result<Opened, JournalError> {
+    let connection = file::open(path)?;
+    let (loaded, runs) = load::all(&connection).map_err(|source| JournalError::Read { source })?;
+    Ok((connection, loaded, runs))
+}
+
 impl Journal {
-    /// Opens or creates the journal and reads back every run that is not over.
+    /// Opens or creates the journal and reads back every run that is not over. A file that is damaged as a whole is set
+    /// aside, and what can be read of it goes on; `Loaded::damage` says so.
     pub fn open(path: &Path) -> Result<(Journal, Loaded), JournalError> {
-        let connection = file::open(path)?;
-        let (loaded, runs) = load::all(&connection).map_err(|source| JournalError::Read { source })?;
+        let (connection, loaded, runs) = open_whole(path)?;
         let (jobs, queue) = mpsc::channel();
         let (health_in, health) = watch::channel(Health::Well);
         let waiting_bytes = Arc::new(AtomicUsize::new(0));
-        let writer = Writer::new(connection, runs, queue, Arc::clone(&waiting_bytes), health_in);
+        let writer =
+            Writer::new(path.to_owned(), connection, runs, queue, Arc::clone(&waiting_bytes), health_in);
         let thread = std::thread::Builder::new().name("journal".to_owned());
         let thread = thread.spawn(|| writer.run()).map_err(|source| JournalError::Thread { source })?;
         let writer = Mutex::new(Some(thread));
@@ -174,19 +220,29 @@ impl Journal {
 
     /// The letters of one run. Reads the file in the caller's thread.
     pub fn letters(&self, run: &RunId) -> Result<Letters, JournalError> {
-        let connection = file::open_to_read(&self.0.path)?;
-        load::letters(&connection, run).map_err(|source| JournalError::Read { source })
+        self.read(|db| load::letters(db, run).map_err(|source| JournalError::Read { source }))
     }
 
     /// All of one run, its chain checked. Reads the file in the caller's thread.
     pub fn load(&self, run: &RunId) -> Result<RunRecord, JournalError> {
-        load::one(&file::open_to_read(&self.0.path)?, run)
+        self.read(|db| load::one(db, run))
     }
 
     /// Every run there is, oldest first. Reads the file in the caller's thread.
     pub fn runs(&self) -> Result<Vec<RunSummary>, JournalError> {
-        let connection = file::open_to_read(&self.0.path)?;
-        load::summaries(&connection).map_err(|source| JournalError::Read { source })
+        self.read(|db| load::summaries(db).map_err(|source| JournalError::Read { source }))
+    }
+
+    /// Reads beside the writer. What turns out to be malformed is looked through and set aside at the next start.
+    fn read<T>(&self, read: impl Fn(&Connection) -> Result<T, JournalError>) -> Result<T, JournalError> {
+        let answer = file::open_to_read(&self.0.path).and_then(|db| read(&db));
+        if let Err(JournalError::Open { source, .. } | JournalError::Read { source }) = &answer
+            && trouble::damaged(source)
+            && let Err(reason) = trouble::ask_for_check(&self.0.path)
+        {
+            tracing::error!(reason, "the damaged journal cannot be marked");
+        }
+        answer
     }
 
     /// How the journal is, now and whenever it changes.

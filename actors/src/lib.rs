@@ -4,10 +4,13 @@ pub mod ask;
 pub mod failpoint;
 pub mod git;
 pub mod journal;
-pub mod mailbox;
-pub mod scratchpad;
-pub mod state;
-pub mod launch;
-//! What carries a plan out on this machine.
 pub mod keeper;
+pub mod launch;
+pub mod machine;
+pub mod mailbox;
+pub mod phase;
 pub mod recording;
+pub mod run;
+pub mod scratchpad;
+pub mod session;
+pub mod state;

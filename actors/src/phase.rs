@@ -159,7 +159,9 @@ impl PhaseState {
         let event = match news {
             News::Started => Event::Started { attempt },
             News::Ended(ending) => {
-                self.seats.remove(&attempt);
+                if let Some(seat) = self.seats.remove(&attempt) {
+                    seat.session.stop();
+                }
                 Event::Ended { attempt, ending }
             }
         };

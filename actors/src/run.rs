@@ -28,12 +28,14 @@ mod context;
 mod gather;
 mod report;
 mod store;
+mod times;
 mod view;
 
 pub use context::{
     ContextError, LiveSessions, RunContext, RunMeta, keep_variables, kept_variables, session_folder,
 };
 pub use report::report_path;
+pub use times::Times;
 pub use view::view_of;
 
 use store::Store;
@@ -49,6 +51,7 @@ pub struct RunHandle(ActorRef<RunMessage>);
 pub struct RunArguments {
     pub context: Arc<RunContext>,
     pub course: RunCourse,
+    pub times: Times,
     pub journal: Journal,
     pub machines: Arc<Machines>,
     /// Nothing happened yet: the course begins. Otherwise the course was restored and goes on.
@@ -140,6 +143,7 @@ struct RunState {
     cell: ActorCell,
     context: Arc<RunContext>,
     course: RunCourse,
+    times: Times,
     journal: Journal,
     machines: Arc<Machines>,
     store: Store<Then>,
@@ -160,7 +164,7 @@ impl Actor for Run {
         myself: ActorRef<RunMessage>,
         arguments: RunArguments,
     ) -> Result<RunState, ActorProcessingErr> {
-        let RunArguments { context, course, journal, machines, fresh, over } = arguments;
+        let RunArguments { context, course, times, journal, machines, fresh, over } = arguments;
         let run = myself.clone();
         let store = Store::new(move |commands, then| {
             // A run that is gone will find the row in the journal.
@@ -172,7 +176,7 @@ impl Actor for Run {
         let (phases, clocks) = (HashMap::new(), HashMap::new());
         let mailbox = None;
         let mut state = RunState {
-            me, cell, context, course, journal, machines, store, phases, clocks, mailbox, changes, over,
+            me, cell, context, course, times, journal, machines, store, phases, clocks, mailbox, changes, over,
         };
         if fresh {
             state.happened(Event::Begun, None);
@@ -194,7 +198,7 @@ impl Actor for Run {
             RunMessage::Claim { key, by, reply } => state.claim(key, by, reply),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
             // Somebody who gave up waiting for a look is no fault of the run.
-            RunMessage::Look(reply) => drop(reply.send(view_of(&state.context, &state.course))),
+            RunMessage::Look(reply) => drop(reply.send(view_of(&state.context, &state.course, &state.times))),
             RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),
             RunMessage::Watch(reply) => drop(reply.send(state.changes.subscribe())),
             RunMessage::Mailbox(reply) => {
@@ -223,6 +227,7 @@ impl Actor for Run {
 impl RunState {
     fn happened(&mut self, event: Event, then: Option<Then>) {
         let commands = self.course.on(&event);
+        self.times.note(&event, &commands, crate::session::wall_ms());
         match row(&event, &commands) {
             Ok(row) => self.store.put(self.journal.append(&self.context.run, row), commands, then),
             Err(error) => tracing::error!(run = %self.context.run, %error, "an event cannot be written down"),

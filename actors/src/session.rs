@@ -30,6 +30,7 @@ mod life;
 mod prepare;
 pub mod query;
 pub mod screen;
+mod state;
 pub mod token;
 pub mod view;
 
@@ -97,6 +98,11 @@ impl SessionHandle {
 
     pub fn id(&self) -> ActorId {
         self.actor.get_id()
+    }
+
+    /// Lets go of a session that is over.
+    pub fn stop(&self) {
+        self.actor.stop(None);
     }
 
     pub fn facts(&self) -> &Arc<SessionFacts> {
@@ -219,14 +225,14 @@ impl Actor for Session {
 
     async fn handle(
         &self,
-        myself: ActorRef<SessionMessage>,
+        _: ActorRef<SessionMessage>,
         message: SessionMessage,
         _: &mut SessionState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
+            // It stays until its phase has heard the end: a supervisor hears of a stopped child before its messages.
             SessionMessage::Over(attempt) => {
                 tracing::debug!(%attempt, "a session is over");
-                myself.stop(None);
                 Ok(())
             }
             SessionMessage::Broke(why) => Err(why.into()),

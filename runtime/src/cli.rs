@@ -20,8 +20,8 @@ More, each with its own --help:
   the node   gc top completions man
 
 Exit codes:
-  0 done · 1 the run failed · 2 wrong usage · 3 the document is wrong · 4 node or machine not reachable
-  5 needs attention: a person must answer · 70 a bug
+  0 done · 1 the run failed · 2 wrong usage · 3 the document is wrong
+  4 node or machine not reachable · 5 needs attention: a person must answer · 70 a bug
 
 A first run:
   niia init && niia plan connector.json && niia run";

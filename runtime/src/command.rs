@@ -3,9 +3,11 @@
 mod agents;
 mod checkout;
 mod daemon;
+mod doctor;
 mod document;
+mod explain;
 mod follow;
-mod node_seam;
+mod init;
 mod origin;
 mod run;
 mod runs;
@@ -13,6 +15,8 @@ mod serve;
 mod sessions;
 mod shell;
 mod surroundings;
+mod top;
+mod work;
 
 use std::any::Any;
 use std::ffi::OsStr;
@@ -96,16 +100,22 @@ fn perform(cli: Cli) -> Result<Exit, Failure> {
 
 async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
     match verb {
+        Verb::Init(words) => init::init(caller, &words),
         Verb::Run(words) => run::run(caller, words).await,
         Verb::Plan(words) => document::plan(caller, &words),
         Verb::Check(words) => document::check(caller, &words),
         Verb::Schema(_) => document::schema(),
         Verb::Status(words) => runs::status(caller, words).await,
         Verb::Runs(words) => runs::runs(caller, &words).await,
+        Verb::Diff(words) => work::diff(caller, words).await,
+        Verb::Merge(words) => work::merge(caller, words).await,
         Verb::Cancel(words) => runs::cancel(caller, words).await,
         Verb::Resume(words) => runs::resume(caller, words).await,
         Verb::Approve(words) => runs::approve(caller, words).await,
         Verb::Deny(words) => runs::deny(caller, words).await,
+        Verb::Explain(words) => explain::explain(caller, words).await,
+        Verb::Doctor(_) => doctor::doctor(caller).await,
+        Verb::Top(words) => top::top(caller, &words).await,
         Verb::Daemon(words) => daemon::daemon(caller, words).await,
         Verb::Claim(words) => agents::claim(caller, words).await,
         Verb::Output(words) => agents::output(caller, words).await,

@@ -102,15 +102,23 @@ impl Failure {
     }
 
     fn with_causes(&self) -> String {
-        let mut text = self.message.clone();
-        let mut cause = self.source.as_ref().map(|cause| cause.as_ref() as &dyn Error);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
+        match &self.source {
+            Some(source) => format!("{}: {}", self.message, chain(source.as_ref())),
+            None => self.message.clone(),
         }
-        text
     }
+}
+
+/// An error with all its causes, in one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 impl fmt::Display for Failure {

@@ -5,6 +5,7 @@ pub mod command;
 pub mod config;
 pub mod control;
 pub mod failure;
+pub mod node;
 pub mod notify;
 pub mod report;
 pub mod trace;

@@ -3,13 +3,11 @@
 //! node → runs → phases → sessions. A node is the only one in its state folder (the kernel holds the lock). It takes up
 //! every run that was not over, and every terminal that still lives, before it says that it is ready.
 
-use std::io::Write as _;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
+use niia_actors::ask::chain;
 use niia_actors::journal::{Journal, JournalError};
 use niia_actors::keeper::Keeper;
 use niia_actors::machine::Machines;
@@ -19,13 +17,14 @@ use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
 use niia_spec::name::RunId;
 use tokio::sync::watch;
 
+use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
 
 pub mod accept;
 pub mod admission;
 mod memory;
-mod past;
+pub(crate) mod past;
 mod root;
 
 pub use root::{Root, RootHandle};
@@ -44,8 +43,6 @@ pub struct NodeOptions {
     pub state_folder: PathBuf,
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
-    /// Whoever started the node reads here when it is ready, or why it is not.
-    pub ready: Option<OwnedFd>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -126,35 +123,44 @@ impl Node {
 }
 
 /// Runs a node until it is told to stop.
-pub fn run(mut options: NodeOptions) -> Result<ExitCode, NodeError> {
-    let ready = options.ready.take();
+pub fn run(options: NodeOptions, ready: Ready) -> Result<(), NodeError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .thread_name("niia")
         .enable_all()
         .build()
         .map_err(NodeError::Threads)?;
-    match runtime.block_on(serve(options, ready.as_ref())) {
-        Ok(journal) => {
-            // Sessions' tasks end here without ending their programs; rows on their way are written first.
-            runtime.shutdown_background();
-            journal.close();
-            Ok(ExitCode::SUCCESS)
-        }
+    let begun = match runtime.block_on(begin(options)) {
+        Ok(begun) => begun,
         Err(error) => {
-            tell_starter(ready.as_ref(), &format!("error: {}\n", crate::failure::chain(&error)));
-            Err(error)
+            ready.failed(&chain(&error));
+            return Err(error);
         }
-    }
+    };
+    ready.ready();
+    let journal = runtime.block_on(serve(begun));
+    // Sessions' tasks end here without ending their programs; rows on their way are written first.
+    runtime.shutdown_background();
+    journal.close();
+    Ok(())
 }
 
-async fn serve(options: NodeOptions, ready: Option<&OwnedFd>) -> Result<Journal, NodeError> {
+/// A node that may be spoken to.
+struct Begun {
+    node: Arc<Node>,
+    lock: Lock,
+    listener: tokio::net::UnixListener,
+    signals: Signals,
+    stopping: watch::Receiver<bool>,
+}
+
+async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let state = StateFolder::open(&options.state_folder)?;
     let lock = Lock::take(&state)?;
     let listener = niia_actors::state::bind(&lock, SOCKET)?;
     listener.set_nonblocking(true).map_err(NodeError::Listen)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(NodeError::Listen)?;
-    let mut signals = Signals::new()?;
+    let signals = Signals::new()?;
     let (journal, loaded) = Journal::open(&state.journal())?;
     let program = std::env::current_exe().map_err(NodeError::Program)?;
     let live = LiveSessions::default();
@@ -162,7 +168,7 @@ async fn serve(options: NodeOptions, ready: Option<&OwnedFd>) -> Result<Journal,
     let here = LocalMachine::new(keeper, live.clone(), options.sessions_max, &program, state.path());
     let machines = Arc::new(Machines::only(Arc::new(here)));
     let root = RootHandle::spawn(journal.clone(), Arc::clone(&machines)).await.map_err(NodeError::Actor)?;
-    let (stop, mut stopping) = watch::channel(false);
+    let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
         loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
     for record in loaded.runs {
@@ -173,7 +179,7 @@ async fn serve(options: NodeOptions, ready: Option<&OwnedFd>) -> Result<Journal,
     }
     let node = Arc::new(Node {
         state,
-        journal: journal.clone(),
+        journal,
         machines,
         live,
         root,
@@ -183,8 +189,12 @@ async fn serve(options: NodeOptions, ready: Option<&OwnedFd>) -> Result<Journal,
         began: Instant::now(),
         stop,
     });
-    tell_starter(ready, "ready\n");
     tracing::info!(state = %node.state.path().display(), "the node is ready");
+    Ok(Begun { node, lock, listener, signals, stopping })
+}
+
+async fn serve(begun: Begun) -> Journal {
+    let Begun { node, lock, listener, mut signals, mut stopping } = begun;
     tokio::select! {
         () = server::listen(listener, Arc::clone(&node)) => {}
         _ = stopping.wait_for(|stop| *stop) => {}
@@ -193,21 +203,13 @@ async fn serve(options: NodeOptions, ready: Option<&OwnedFd>) -> Result<Journal,
     // Named here so that it is held to this point: another node may begin only now.
     remove_socket(&node.state.socket(SOCKET));
     drop(lock);
-    Ok(journal)
+    node.journal.clone()
 }
 
 fn remove_socket(path: &Path) {
     if let Err(error) = std::fs::remove_file(path) {
         tracing::warn!(path = %path.display(), %error, "the node's socket could not be removed");
     }
-}
-
-fn tell_starter(ready: Option<&OwnedFd>, text: &str) {
-    let Some(ready) = ready.and_then(|fd| fd.try_clone().ok()) else {
-        return;
-    };
-    // Whoever started the node may have gone meanwhile; that is no reason to stop.
-    drop(std::fs::File::from(ready).write_all(text.as_bytes()));
 }
 
 /// The signals that end a node.

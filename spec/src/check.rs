@@ -13,27 +13,29 @@ mod timing;
 mod totals;
 mod unused;
 
+use crate::condition::Read;
 use crate::diagnostic::Code;
 use crate::document::{Document, Fragment, Topology, VERSIONS};
 use crate::read::Span;
 use crate::read::field::Reader;
 
-/// Adds everything to the findings that is wrong with a document's meaning.
-pub(crate) fn check(document: &Document, reader: &mut Reader) {
+/// Adds everything to the findings that is wrong with a document's meaning, and gives the outputs its conditions read.
+pub(crate) fn check(document: &Document, reader: &mut Reader) -> Vec<Read> {
     models::cycles(document, reader);
     if document.fragment == Some(Fragment::Models) {
-        return;
+        return Vec::new();
     }
     if document.fragment.is_none() {
         version(document, reader);
         has_work(document, reader);
     }
     timing::check(document, reader);
-    phases::check(document, reader);
+    let reads = phases::check(document, reader);
     speakers::check_top(document, reader);
     unused::check(document, reader);
     texts::check(document, reader);
     totals::check(document, reader);
+    reads
 }
 
 fn version(document: &Document, reader: &mut Reader) {

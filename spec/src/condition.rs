@@ -103,6 +103,10 @@ impl Condition {
         &self.reads
     }
 
+    pub(crate) fn into_reads(self) -> Vec<Read> {
+        self.reads
+    }
+
     /// Every phase it names; names that no output is read of too.
     pub fn phases(&self) -> impl Iterator<Item = &str> {
         self.roots.iter().map(String::as_str)

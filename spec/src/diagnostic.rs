@@ -67,13 +67,20 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     if name.len() > NAME_BYTES_MAX {
         return None;
     }
-    let allowed = (name.chars().count() / 3).max(1);
+    /// Names that begin alike may differ more: `retries` means `retry`.
+    const ALIKE_BYTES: usize = 4;
+    let length = name.chars().count();
     let meant = name.to_ascii_lowercase();
+    let alike = |candidate: &str| {
+        meant.as_bytes().iter().zip(candidate.as_bytes()).take_while(|(a, b)| a == b).count()
+    };
+    let allowed =
+        |candidate: &str| if alike(candidate) >= ALIKE_BYTES { length / 2 } else { (length / 3).max(1) };
     known
         .into_iter()
         .filter(|candidate| candidate.len() <= NAME_BYTES_MAX)
         .map(|candidate| (strsim::damerau_levenshtein(&meant, &candidate.to_ascii_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= allowed)
+        .filter(|(distance, candidate)| *distance <= allowed(candidate))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

@@ -15,6 +15,7 @@ pub use run::*;
 pub use session::*;
 pub use worker::*;
 
+use crate::condition::Read;
 use crate::name::Slug;
 use crate::read::map::SlugKey;
 use crate::read::table::{record, words};
@@ -83,6 +84,8 @@ record! {
     } and {
         /// The text it was read from.
         source: Source,
+        /// The outputs its conditions read.
+        reads: Vec<Read>,
         /// Which part of a document it is, where it is none itself.
         fragment: Option<Fragment>,
     }

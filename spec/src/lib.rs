@@ -5,6 +5,7 @@ pub mod condition;
 pub mod course;
 pub mod diagnostic;
 pub mod document;
+pub mod detect;
 pub mod name;
 pub mod notice;
 pub mod origin;

@@ -39,12 +39,12 @@ pub fn read(text: &[u8], file_name: &str) -> (Option<Document>, Vec<Diagnostic>)
     };
     let mut reader = Reader::new(findings);
     let document = read_root(&root, &mut reader);
-    if let Some(document) = &document {
-        crate::check::check(document, &mut reader);
-    }
+    let reads =
+        document.as_ref().map(|document| crate::check::check(document, &mut reader)).unwrap_or_default();
     let sound = !reader.findings.has_errors();
     let document = document.filter(|_| sound).map(|document| Document {
         source: Source { file: file_name.into(), text: text.into() },
+        reads,
         ..document
     });
     (document, reader.findings.locate(file_name, text, Some(&root)))

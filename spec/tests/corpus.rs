@@ -1,4 +1,5 @@
 //! Documents of users, good and bad: what is found in each, and what is planned of each.
+#![allow(clippy::disallowed_methods, reason = "tests read the corpus")]
 
 mod place;
 
@@ -66,15 +67,17 @@ fn every_good_document_becomes_a_plan() {
 
 #[test]
 fn every_bad_document_is_refused_with_all_that_is_wrong_in_it() {
-    for path in documents("bad") {
-        let (text, runs) = told(&path);
-        assert!(!runs, "{}:\n{text}", path.display());
-        snapshot("bad", &path, &text);
+    for folder in ["bad", "bad-structure"] {
+        for path in documents(folder) {
+            let (text, runs) = told(&path);
+            assert!(!runs, "{}:\n{text}", path.display());
+            snapshot(folder, &path, &text);
+        }
     }
 }
 
 #[test]
 fn the_corpus_is_as_large_as_it_should_be() {
-    let count = documents("good").len() + documents("bad").len();
+    let count = ["good", "bad", "bad-structure"].map(|folder| documents(folder).len()).iter().sum::<usize>();
     assert!(count >= 150, "{count} documents");
 }

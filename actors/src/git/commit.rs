@@ -69,6 +69,16 @@ impl RunTrees {
             Work::At(work) => work,
             Work::Refused(reason) => return Ok(Committed::Refused { reasons: vec![reason] }),
         };
+        match self.commit_of(info, &work)? {
+            // It was asked for before, and others have committed on top of it.
+            Some(commit) if commit != work => return Ok(Committed::Commit { commit }),
+            // It was asked for before, and niia died before the rest was done.
+            Some(commit) => {
+                self.move_branch(&marker, &branch, &tip, &commit)?;
+                return self.settle(name, &mut marker, &commit, info);
+            }
+            None => {}
+        }
         let commit = match self.commit_on(name, &marker, &work, info, &lock)? {
             Ok(commit) => commit,
             Err(reasons) => return Ok(Committed::Refused { reasons }),
@@ -131,7 +141,7 @@ impl RunTrees {
     fn is_new(&self, head: &ObjectId, own: Option<&str>, tip: &ObjectId) -> Result<bool, GitError> {
         let mut call =
             self.repository.call("rev-list").args(["--max-count=1"]).arg(head).arg("--not").arg(tip);
-        if let Some(own) = own {
+        if let Some(own) = own.and_then(|own| own.strip_prefix("refs/heads/")) {
             call = call.arg(format!("--exclude={own}"));
         }
         Ok(!call.args(["--branches", "--remotes", "--tags"]).text()?.is_empty())
@@ -146,9 +156,6 @@ impl RunTrees {
         info: &CommitInfo,
         lock: &Lock,
     ) -> Result<Result<ObjectId, Vec<Refusal>>, TreeError> {
-        if let Some(commit) = self.commit_of(info, work)? {
-            return Ok(Ok(commit));
-        }
         let content = self.content(name, marker);
         let reasons = content.refusals(work, lock)?;
         if !reasons.is_empty() {
@@ -222,6 +229,7 @@ impl RunTrees {
         info: &CommitInfo,
     ) -> Result<Committed, TreeError> {
         self.settle_head(name, marker)?;
+        step("git.commit.head");
         let answer = (*commit != marker.at).then(|| commit.clone());
         marker.at = commit.clone();
         marker.remember(info, answer.clone());

@@ -136,6 +136,30 @@ impl Content<'_> {
         self.write_tree(lock)
     }
 
+    /// The paths at which the tree differs from a commit. What is only deleted is one of them.
+    pub(super) fn differing(&self, on: &ObjectId, lock: &Lock) -> Result<Vec<PathBuf>, GitError> {
+        self.start_from(on, lock)?;
+        let changes = self.changes(lock)?;
+        let nested = nested(self.tree, &changes).into_iter().filter_map(|reason| match reason {
+            Refusal::NestedRepository { path } | Refusal::SubmoduleMoved { path } => {
+                Some(PathBuf::from(path))
+            }
+            _ => None,
+        });
+        // A submodule that was filled has a repository of its own, with whatever was done in it.
+        let filled =
+            changes.links.iter().filter(|path| self.tree.join(path).join(".git").symlink_metadata().is_ok());
+        let files = changes.new.iter().chain(&changes.changed).chain(filled);
+        Ok(files.map(PathBuf::from).chain(nested).collect())
+    }
+
+    /// Repositories inside, which no commit can hold.
+    pub(super) fn repositories_inside(&self, on: &ObjectId, lock: &Lock) -> Result<Vec<PathBuf>, GitError> {
+        self.start_from(on, lock)?;
+        let new = self.changes(lock)?.new.into_iter().filter(|path| path.as_bytes().ends_with(b"/"));
+        Ok(new.map(PathBuf::from).collect())
+    }
+
     pub(super) fn write_tree(&self, lock: &Lock) -> Result<ObjectId, GitError> {
         let text = self.on_tree("write-tree").holding(lock).long().text()?;
         object_id("write-tree", &text)

@@ -10,6 +10,7 @@ use super::admin;
 use super::error::GitError;
 use super::lock::Lock;
 use super::marker::{Making, Marker};
+use super::merge::{Brought, Conflict};
 use super::refs;
 use super::repository::ObjectId;
 use super::steps::step;
@@ -25,18 +26,57 @@ impl RunTrees {
         }
         let lock = self.lock_tree(name)?;
         let marker = match Marker::read(&self.mark_of(name))? {
-            Some(marker) if marker.making == Making::Ready => self.take_up(name, marker, &lock)?,
-            Some(marker) => self.make(name, marker, &lock)?,
+            Some(marker) => match marker.making {
+                Making::Ready => self.take_up(name, marker, &lock)?,
+                Making::Begun => self.make(name, marker, &lock)?,
+                Making::Removed => {
+                    self.delete_files(name, &marker)?;
+                    self.make_anew(name, marker, &lock)?
+                }
+            },
             None => {
                 let marker = self.claim(name, from)?;
                 self.make(name, marker, &lock)?
             }
         };
-        let marker = match name {
-            TreeName::Reading(_) if marker.at != *from => self.show(name, marker, from, &lock)?,
+        let marker = match (name, marker.moving.clone()) {
+            (TreeName::Reading(_), _) if marker.at != *from => self.show(name, marker, from, &lock)?,
+            (_, Some(to)) => self.show(name, marker, &to, &lock)?,
             _ => marker,
         };
         self.tree(name, &marker)
+    }
+
+    /// The tree of this name, with the run's line merged into it: how a tree is entered in a later phase.
+    ///
+    /// On a conflict the tree stays as it was.
+    pub fn enter(&self, name: &TreeName) -> Result<(Tree, Option<Conflict>), TreeError> {
+        let result = self.result()?;
+        let tree = self.create(name, &result)?;
+        if tree.branch.is_none() || tree.at == result {
+            return Ok((tree, None));
+        }
+        let lock = self.lock_tree(name)?;
+        let marker = self.marker(name)?;
+        let to = match self.bring(&tree.at, &result, &TreeName::Result, &name.file())? {
+            Brought::To(commit) => commit,
+            Brought::Conflict { files, reason } => {
+                let conflict =
+                    Conflict { tree: name.clone(), files, ours: tree.at.clone(), theirs: result, reason };
+                return Ok((tree, Some(conflict)));
+            }
+        };
+        if to == tree.at {
+            return Ok((tree, None));
+        }
+        if self.content(name, &marker).write(&tree.at, &lock)? != self.tree_of(&tree.at)? {
+            return Err(TreeError::Dirty { path: tree.path });
+        }
+        let marker = Marker { moving: Some(to.clone()), ..marker };
+        marker.write(&self.mark_of(name))?;
+        step("git.enter.announced");
+        let marker = self.show(name, marker, &to, &lock)?;
+        Ok((self.tree(name, &marker)?, None))
     }
 
     fn tree(&self, name: &TreeName, marker: &Marker) -> Result<Tree, TreeError> {
@@ -71,6 +111,7 @@ impl RunTrees {
             admin: None,
             overlays: Vec::new(),
             mends: None,
+            moving: None,
             answered: None,
         };
         marker.write(&self.mark_of(name))?;
@@ -202,8 +243,8 @@ impl RunTrees {
         self.make(name, marker, lock)
     }
 
-    /// Brings a tree that is only read to another commit. What somebody changed in it is kept by a ref first.
-    fn show(
+    /// Brings a tree's files to another commit. What somebody changed in them is kept by a ref first.
+    pub(super) fn show(
         &self,
         name: &TreeName,
         mut marker: Marker,
@@ -211,11 +252,20 @@ impl RunTrees {
         lock: &Lock,
     ) -> Result<Marker, TreeError> {
         self.keep_changes(name, &marker, lock)?;
+        step("git.show.kept");
+        if let Some(branch) = &marker.branch
+            && let Some(tip) = refs::read(&self.repository, branch)?
+        {
+            refs::advance(&self.repository, branch, &tip, commit, "niia: the run's line is merged in")?;
+        }
+        step("git.show.moved");
         self.populate(name, &marker, commit, lock)?;
-        if let Some(admin) = &marker.admin {
+        step("git.show.populated");
+        if let (None, Some(admin)) = (&marker.branch, &marker.admin) {
             admin::set_head(&self.repository, admin, commit)?;
         }
         marker.at = commit.clone();
+        marker.moving = None;
         marker.write(&self.mark_of(name))?;
         Ok(marker)
     }

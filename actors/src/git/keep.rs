@@ -16,7 +16,10 @@ impl RunTrees {
         if marker.path.symlink_metadata().is_err() {
             return Ok(None);
         }
-        let tree = self.content(name, marker).write(&marker.at, lock)?;
+        let mut content = self.content(name, marker);
+        let inside = content.repositories_inside(&marker.at, lock)?;
+        content.hidden.extend(inside);
+        let tree = content.write(&marker.at, lock)?;
         if tree == self.tree_of(&marker.at)? {
             return Ok(None);
         }

@@ -16,6 +16,8 @@ use super::repository::ObjectId;
 pub(super) enum Making {
     Begun,
     Ready,
+    /// Its files are gone, or going; the branch and this marker stay.
+    Removed,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +38,9 @@ pub(super) struct Marker {
     /// The two sides of the merge that is mended here.
     #[serde(default)]
     pub mends: Option<(ObjectId, ObjectId)>,
+    /// The commit its files are being brought to; nobody works in it meanwhile.
+    #[serde(default)]
+    pub moving: Option<ObjectId>,
     /// What was answered when the last attempt was committed.
     #[serde(default)]
     pub answered: Option<Answered>,

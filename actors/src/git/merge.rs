@@ -43,7 +43,7 @@ pub(super) enum Tried {
 }
 
 /// A merge as far as it can be made without a person.
-enum Brought {
+pub(super) enum Brought {
     To(ObjectId),
     Conflict { files: Vec<String>, reason: String },
 }
@@ -83,7 +83,7 @@ impl RunTrees {
     }
 
     /// `theirs` brought into `ours`: nothing to do, a step forward, or a merge.
-    fn bring(
+    pub(super) fn bring(
         &self,
         ours: &ObjectId,
         theirs: &ObjectId,

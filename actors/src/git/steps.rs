@@ -5,18 +5,31 @@
 /// Says that a named place has been reached.
 pub(crate) fn step(name: &'static str) {
     #[cfg(test)]
-    die_where_told(name);
+    tests::reached(name);
     #[cfg(not(test))]
     let _ = name;
 }
 
-/// The variable that tells a process of the tests at which step to die.
 #[cfg(test)]
-pub(crate) const DIE_AT: &str = "NIIA_TEST_DIES_AT";
+pub(super) mod tests {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
-#[cfg(test)]
-fn die_where_told(name: &str) {
-    if std::env::var(DIE_AT).is_ok_and(|told| told == name) {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+    /// Tells a process of the tests at which of its steps, counted from 1, to die.
+    pub(crate) const DIE_AT: &str = "NIIA_TEST_DIES_AT";
+    /// Tells it where to write down the names of its steps.
+    pub(crate) const STEPS_TO: &str = "NIIA_TEST_STEPS_TO";
+
+    static REACHED: AtomicUsize = AtomicUsize::new(0);
+
+    pub(super) fn reached(name: &str) {
+        let number = REACHED.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Some(file) = std::env::var_os(STEPS_TO) {
+            let mut file = std::fs::File::options().create(true).append(true).open(file).unwrap();
+            writeln!(file, "{name}").unwrap();
+        }
+        if std::env::var(DIE_AT).is_ok_and(|told| told == number.to_string()) {
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL).unwrap();
+        }
     }
 }

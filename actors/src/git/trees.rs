@@ -30,6 +30,16 @@ pub enum TreeName {
 }
 
 impl TreeName {
+    pub(super) fn of_file(name: &str) -> Option<TreeName> {
+        match name.split_once('@') {
+            None if name == "result" => Some(TreeName::Result),
+            None => Slug::new(name).ok().map(TreeName::Worker),
+            Some(("", "mending")) => Some(TreeName::Mending),
+            Some((slug, "read")) => Slug::new(slug).ok().map(TreeName::Reading),
+            Some(_) => None,
+        }
+    }
+
     /// The name of its folder and of its files in the run's folder. A slug holds no `@`.
     pub(super) fn file(&self) -> String {
         match self {
@@ -64,6 +74,8 @@ pub enum TreeError {
     MaybeInUse { lock: PathBuf },
     #[error("the folder `{}` was removed by hand", path.display())]
     Gone { path: PathBuf },
+    #[error("in `{}` there are changes that are not committed", path.display())]
+    Dirty { path: PathBuf },
     #[error("there is no tree `{name}` in this run")]
     NoTree { name: String },
     #[error("the repository cannot be written: `{}`", path.display())]
@@ -246,6 +258,6 @@ impl RunTrees {
     }
 }
 
-fn private_folder(folder: &Path) -> Result<(), GitError> {
+pub(super) fn private_folder(folder: &Path) -> Result<(), GitError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(GitError::file(folder))
 }

@@ -3,10 +3,10 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, ffi};
 
 use super::{JournalError, letter};
 
@@ -34,9 +34,7 @@ pub fn open(path: &Path) -> Result<Connection, JournalError> {
     if opened.is_err() && created {
         // A full disk at the first start leaves nothing half made behind.
         for suffix in ["", "-wal", "-shm"] {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            drop(std::fs::remove_file(name));
+            drop(std::fs::remove_file(beside(path, suffix)));
         }
     }
     opened
@@ -53,6 +51,13 @@ pub fn open_to_read(path: &Path) -> Result<Connection, JournalError> {
     open().map_err(|source| JournalError::Open { path: path.to_owned(), source })
 }
 
+/// A file that belongs to the journal's own, by what its name ends in.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
 /// SQLite would create it readable for everybody.
 fn create(path: &Path) -> io::Result<bool> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
@@ -64,14 +69,36 @@ fn create(path: &Path) -> io::Result<bool> {
 
 fn connect(path: &Path) -> Result<Connection, JournalError> {
     let failed = |source| JournalError::Open { path: path.to_owned(), source };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+    let connection = open_existing(path).map_err(failed)?;
     let found = version(&connection).map_err(failed)?;
     if found > VERSION {
         return Err(JournalError::Newer { path: path.to_owned(), found, known: VERSION });
     }
-    prepare(&connection, found).map_err(failed)?;
+    if found == 0 {
+        create_tables(&connection).map_err(failed)?;
+    }
+    Ok(connection)
+}
+
+/// Makes a new journal that is one plain file, without a log beside it.
+pub fn create_anew(path: &Path) -> rusqlite::Result<Connection> {
+    if let Err(error) = create(path) {
+        let text = format!("{}: {error}", path.display());
+        return Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CANTOPEN), Some(text)));
+    }
+    let connection = Connection::open(path)?;
+    connection.pragma_update(None, "journal_mode", "delete")?;
+    create_tables(&connection)?;
+    Ok(connection)
+}
+
+/// Opens a journal that is there, in the way it is written to.
+pub fn open_existing(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "wal")?;
+    connection.pragma_update(None, "synchronous", "full")?;
     Ok(connection)
 }
 
@@ -79,14 +106,10 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-fn prepare(connection: &Connection, found: i64) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_mode", "wal")?;
-    connection.pragma_update(None, "synchronous", "full")?;
-    if found == 0 {
-        connection.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {SCHEMA} {} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;",
-            letter::SCHEMA
-        ))?;
-    }
-    Ok(())
+fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
+    let letters = letter::SCHEMA;
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {SCHEMA} {letters}
+         PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
+    ))
 }

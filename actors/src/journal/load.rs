@@ -70,7 +70,10 @@ pub fn all(connection: &Connection) -> rusqlite::Result<(Loaded, HashMap<RunId, 
         let known = match whole(connection, &run)? {
             Found::Nothing => continue,
             Found::Whole(record, tip) => {
-                loaded.runs.push(record);
+                // Where the short look did not find the end, the long one may.
+                if !tip.over {
+                    loaded.runs.push(record);
+                }
                 Known::Whole(tip)
             }
             Found::Broken(reason) => {
@@ -91,6 +94,14 @@ pub fn one(connection: &Connection, run: &RunId) -> Result<RunRecord, JournalErr
         Found::Whole(record, _) => Ok(record),
         Found::Broken(reason) => Err(JournalError::Quarantined { run: run.clone(), reason }),
     }
+}
+
+/// Where a run's chain ends, its last row checked; nothing for a run that is not there.
+pub fn end(connection: &Connection, run: &RunId) -> rusqlite::Result<Result<Option<Tip>, String>> {
+    if tip(connection, run)?.is_none() {
+        return Ok(Ok(None));
+    }
+    Ok(last(connection, run)?.map(|(_, tip)| Some(tip)))
 }
 
 /// The letters of one run.

@@ -1,5 +1,7 @@
 //! What the journal gives back.
 
+use std::path::PathBuf;
+
 use niia_spec::name::RunId;
 
 use super::Seq;
@@ -11,6 +13,18 @@ pub struct Loaded {
     pub runs: Vec<RunRecord>,
     /// Runs whose rows are not what was written; they are kept as they are and take nothing more.
     pub quarantined: Vec<Quarantined>,
+    /// What was wrong with the file as a whole, where something was.
+    pub damage: Option<Damage>,
+}
+
+/// A file that could not be read as it was. All of it lies aside; what could be read of it is in the new one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    pub reason: String,
+    /// The folder that holds the damaged files as they were found.
+    pub set_aside: PathBuf,
+    /// How many rows, ends of chains and letters were read from it.
+    pub rows_kept: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,23 +1,31 @@
 //! The writer: one thread, one connection, as many rows in a commit as wait for it.
+//!
+//! Trouble with the disk acknowledges nothing and loses nothing: what was to be written is kept and tried again until it
+//! is there, or until it is certain that it never will be.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use niia_spec::name::RunId;
 use rusqlite::Connection;
-use rusqlite::types::{ToSqlOutput, ValueRef};
 use tokio::sync::{oneshot, watch};
 
-use super::chain::{self, Body, Kind, ROOT};
-use super::letter::{self, Fate, LetterRow};
-use super::load::{Known, Tip};
+use super::commit::{self, Batch, Runs};
+use super::letter::{Fate, LetterRow};
+use super::load::Known;
+use super::trouble::{self, Cure, Found};
 use super::{Health, JournalError, Row, Seq};
-use crate::failpoint;
 
 /// The most jobs one commit takes: more would not be faster, and the first of them would wait longer.
 const JOBS_PER_COMMIT_MAX: usize = 512;
+/// How long to wait before the disk is tried again.
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
+/// How often the file is opened anew for the same rows before the writer stops.
+const REOPENINGS_MAX: u32 = 5;
 
 /// What is asked of the writer.
 #[derive(Debug)]
@@ -53,68 +61,114 @@ impl Work {
 }
 
 pub struct Writer {
-    connection: Connection,
-    runs: HashMap<RunId, Known>,
+    path: PathBuf,
+    /// Nothing between letting a failed one go and opening the next.
+    connection: Option<Connection>,
+    runs: Runs,
     queue: Receiver<Job>,
+    /// Taken out of the queue while the disk was waited for.
+    held: VecDeque<Job>,
+    /// Nobody will ask for anything more.
+    closing: bool,
     waiting_bytes: Arc<AtomicUsize>,
     health: watch::Sender<Health>,
 }
 
-/// One commit while it is made: what the runs' ends will be, and what each job will be told.
-#[derive(Default)]
-struct Batch {
-    tips: HashMap<RunId, Tip>,
-    answers: Vec<Result<Seq, JournalError>>,
-}
-
 impl Writer {
     pub fn new(
+        path: PathBuf,
         connection: Connection,
-        runs: HashMap<RunId, Known>,
+        runs: Runs,
         queue: Receiver<Job>,
         waiting_bytes: Arc<AtomicUsize>,
         health: watch::Sender<Health>,
     ) -> Writer {
-        Writer { connection, runs, queue, waiting_bytes, health }
+        let connection = Some(connection);
+        Writer { path, connection, runs, queue, held: VecDeque::new(), closing: false, waiting_bytes, health }
     }
 
-    /// Until the last handle is gone, or somebody closes it.
+    /// Until the last handle is gone, somebody closes it, or the file cannot be trusted any more.
     pub fn run(mut self) {
-        while let Ok(first) = self.queue.recv() {
-            let (jobs, close) = self.gather(first);
-            self.commit(jobs);
-            if close {
+        let mut reason = "it was closed".to_owned();
+        while let Some(jobs) = self.gather() {
+            if let Err(stop) = self.commit(jobs) {
+                tracing::error!(reason = stop, "the journal stops");
+                reason = stop;
                 break;
             }
         }
-        let reason = "it was closed".to_owned();
-        self.health.send_replace(Health::Stopped { reason });
+        self.health.send_replace(Health::Stopped { reason: reason.clone() });
+        self.held.extend(self.queue.try_iter());
+        let left: Vec<Job> = self.held.drain(..).collect();
+        self.refuse(left, &reason);
     }
 
-    /// What waits already, in order.
-    fn gather(&self, first: Job) -> (Vec<Job>, bool) {
-        let mut jobs = vec![first];
-        while !matches!(jobs.last(), Some(Job { work: Work::Close, .. })) && jobs.len() < JOBS_PER_COMMIT_MAX
-        {
-            match self.queue.try_recv() {
-                Ok(job) => jobs.push(job),
-                Err(_) => return (jobs, false),
+    /// The next jobs in order, waiting for the first of them; nothing when there will be none.
+    fn gather(&mut self) -> Option<Vec<Job>> {
+        let mut jobs = Vec::new();
+        while jobs.len() < JOBS_PER_COMMIT_MAX {
+            let next = match self.held.pop_front() {
+                Some(job) => Some(job),
+                None if self.closing => None,
+                None if jobs.is_empty() => self.queue.recv().ok(),
+                None => self.queue.try_recv().ok(),
+            };
+            match next {
+                Some(Job { work: Work::Close, .. }) => self.closing = true,
+                Some(job) => jobs.push(job),
+                None => break,
             }
         }
-        let close = jobs.pop_if(|job| matches!(job.work, Work::Close)).is_some();
-        (jobs, close)
+        (!jobs.is_empty()).then_some(jobs)
     }
 
-    fn commit(&mut self, jobs: Vec<Job>) {
-        let batch = match self.write(&jobs) {
-            Ok(batch) => batch,
-            Err(error) => {
-                tracing::error!(%error, "the journal cannot be written");
-                self.refuse(jobs, &error.to_string());
-                return;
+    /// Writes until the jobs are on disk. The error is the reason for which the writer must stop.
+    fn commit(&mut self, jobs: Vec<Job>) -> Result<(), String> {
+        let mut reopenings = 0;
+        loop {
+            let Some(connection) = &self.connection else {
+                return Err("its file is closed".to_owned());
+            };
+            let (batch, written) = commit::write(connection, &self.runs, &jobs);
+            let Err(error) = written else {
+                self.acknowledge(jobs, batch);
+                return Ok(());
+            };
+            let cure = trouble::cure(&error);
+            tracing::warn!(%error, ?cure, "the journal cannot be written");
+            let outcome = match cure {
+                Cure::Wait { reason } => self.wait(reason).map(|()| Found::Before),
+                Cure::Reopen if reopenings < REOPENINGS_MAX => {
+                    reopenings += 1;
+                    self.reopen(&batch, &error)
+                }
+                Cure::Reopen => Err(format!("the disk fails again and again: {error}")),
+                Cure::Check => trouble::ask_for_check(&self.path).and(Err(format!(
+                    "its file is damaged and will be looked through at the next start: {error}"
+                ))),
+                Cure::Stop => Err(error.to_string()),
+            };
+            match outcome {
+                Ok(Found::Before) => {}
+                Ok(Found::After) => {
+                    self.acknowledge(jobs, batch);
+                    return Ok(());
+                }
+                Err(reason) => {
+                    self.refuse(jobs, &reason);
+                    return Err(reason);
+                }
             }
-        };
+        }
+    }
+
+    fn acknowledge(&mut self, jobs: Vec<Job>, batch: Batch) {
         self.runs.extend(batch.tips.into_iter().map(|(run, tip)| (run, Known::Whole(tip))));
+        self.health.send_if_modified(|health| {
+            let better = *health != Health::Well;
+            *health = Health::Well;
+            better
+        });
         for (job, answer) in jobs.into_iter().zip(batch.answers) {
             self.waiting_bytes.fetch_sub(job.cost, Ordering::Relaxed);
             // Whoever asked may be gone; the row is durable all the same.
@@ -129,106 +183,46 @@ impl Writer {
         }
     }
 
-    fn write(&self, jobs: &[Job]) -> rusqlite::Result<Batch> {
-        let transaction = self.connection.unchecked_transaction()?;
-        let mut batch = Batch::default();
-        let at = jiff::Timestamp::now().to_string();
-        for job in jobs {
-            let answer = self.apply(&mut batch, &job.work, &at)?;
-            batch.answers.push(answer);
+    /// Waits a moment, and notices meanwhile if nobody waits for the rows any more.
+    fn wait(&mut self, reason: String) -> Result<(), String> {
+        self.health.send_if_modified(|health| {
+            let degraded = Health::Degraded { reason: reason.clone() };
+            let news = *health != degraded;
+            *health = degraded;
+            news
+        });
+        let until = Instant::now() + RETRY_PAUSE;
+        while !self.closing {
+            match self.queue.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Job { work: Work::Close, .. }) | Err(RecvTimeoutError::Disconnected) => {
+                    self.closing = true
+                }
+                Ok(job) => self.held.push_back(job),
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+            }
         }
-        for (run, tip) in &batch.tips {
-            let sql = "INSERT OR REPLACE INTO tips (run, rows, hash, letters) VALUES (?1, ?2, ?3, ?4)";
-            let mut statement = transaction.prepare_cached(sql)?;
-            statement.execute((run.as_str(), tip.rows as i64, tip.hash.as_slice(), tip.letters as i64))?;
+        Err(format!("it was closed while rows waited: {reason}"))
+    }
+
+    /// After a failed sync nobody knows what of the last rows is on disk, and the same descriptor would not tell. The
+    /// file is opened anew and each run's end held against what it was and what it should have become.
+    fn reopen(&mut self, batch: &Batch, error: &rusqlite::Error) -> Result<Found, String> {
+        self.connection.take().map(trouble::let_go);
+        let mut tries = 0;
+        let mut reason = format!("disk: {error}");
+        while tries < REOPENINGS_MAX {
+            self.wait(reason.clone())?;
+            match trouble::open_again(&self.path) {
+                Ok(connection) => {
+                    return trouble::compare(self.connection.insert(connection), &self.runs, batch);
+                }
+                Err(error) => {
+                    // A full disk is waited for as long as it takes; a broken one is not.
+                    tries += u32::from(!matches!(trouble::cure(&error), Cure::Wait { .. }));
+                    reason = format!("disk: {error}");
+                }
+            }
         }
-        failpoint::hit("journal.before_commit");
-        transaction.commit()?;
-        failpoint::hit("journal.after_commit");
-        Ok(batch)
+        Err(reason)
     }
-
-    fn apply(&self, batch: &mut Batch, work: &Work, at: &str) -> rusqlite::Result<Result<Seq, JournalError>> {
-        let (run, body) = match work {
-            Work::Begin { run, plan, meta } => {
-                (run, Body { kind: Kind::Begin, at, version: 0, event: plan, commands: meta })
-            }
-            Work::Append { run, row } => {
-                let Row { version, event, commands } = row;
-                (run, Body { kind: Kind::Step, at, version: *version, event, commands })
-            }
-            Work::Finish { run, outcome } => {
-                (run, Body { kind: Kind::Finish, at, version: 0, event: outcome, commands: &[] })
-            }
-            Work::Post { run, letter } => return self.post(batch, run, letter),
-            Work::Mark { run, numbers, fate } => {
-                return letter::mark(&self.connection, run, numbers, fate).map(|()| Ok(0));
-            }
-            Work::Settle | Work::Close => return Ok(Ok(0)),
-        };
-        match self.next(batch, run, body.kind) {
-            Ok(tip) => self.insert(batch, run, tip, &body).map(Ok),
-            Err(refusal) => Ok(Err(refusal)),
-        }
-    }
-
-    fn post(
-        &self,
-        batch: &mut Batch,
-        run: &RunId,
-        letter: &LetterRow,
-    ) -> rusqlite::Result<Result<u64, JournalError>> {
-        let mut tip = match self.next(batch, run, Kind::Step) {
-            Ok(tip) => tip,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        tip.letters += 1;
-        letter::put(&self.connection, run, tip.letters, letter)?;
-        batch.tips.insert(run.clone(), tip);
-        Ok(Ok(tip.letters))
-    }
-
-    /// Where the run's next row goes, or why it has none.
-    fn next(&self, batch: &Batch, run: &RunId, kind: Kind) -> Result<Tip, JournalError> {
-        let tip = match (batch.tips.get(run), self.runs.get(run)) {
-            (Some(tip), _) | (None, Some(Known::Whole(tip))) => Some(*tip),
-            (None, Some(Known::Quarantined(reason))) => {
-                return Err(JournalError::Quarantined { run: run.clone(), reason: reason.clone() });
-            }
-            (None, None) => None,
-        };
-        match (tip, kind) {
-            (None, Kind::Begin) => Ok(Tip { rows: 0, hash: ROOT, over: false, letters: 0 }),
-            (None, _) => Err(JournalError::NoSuchRun { run: run.clone() }),
-            (Some(_), Kind::Begin) => Err(JournalError::AlreadyBegun { run: run.clone() }),
-            (Some(tip), _) if tip.over => Err(JournalError::Over { run: run.clone() }),
-            (Some(tip), _) => Ok(tip),
-        }
-    }
-
-    fn insert(&self, batch: &mut Batch, run: &RunId, tip: Tip, body: &Body) -> rusqlite::Result<Seq> {
-        let seq = tip.rows;
-        let hash = chain::link(&tip.hash, run, seq, body);
-        let sql = "INSERT INTO journal (run, seq, kind, at, version, hash, commands, event)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-        self.connection.prepare_cached(sql)?.execute((
-            run.as_str(),
-            seq as i64,
-            body.kind.word(),
-            body.at,
-            body.version,
-            hash.as_slice(),
-            readable(body.commands),
-            readable(body.event),
-        ))?;
-        let over = body.kind == Kind::Finish;
-        batch.tips.insert(run.clone(), Tip { rows: seq + 1, hash, over, ..tip });
-        Ok(seq)
-    }
-}
-
-/// Text where it is text, so that a person can read it; the bytes are the same.
-fn readable(bytes: &[u8]) -> ToSqlOutput<'_> {
-    let text = std::str::from_utf8(bytes).is_ok();
-    ToSqlOutput::Borrowed(if text { ValueRef::Text(bytes) } else { ValueRef::Blob(bytes) })
 }

@@ -22,7 +22,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::program::{Program, StartError};
 use super::terminal::{Opened, Terminal};
-use super::wire::{self, BATCH_BYTES_MAX, BATCH_ORDERS_MAX, Batch, Failure, Message, ORDER_BYTES_MAX, Order, Reply};
+use super::wire::{
+    self, BATCH_BYTES_MAX, BATCH_ORDERS_MAX, Batch, Failure, Message, ORDER_BYTES_MAX, Order, Reply,
+};
 use super::{SESSION_MARK_VARIABLE, SESSION_VARIABLE};
 
 /// Starts that wait for their turn; who asks beyond that waits as well.
@@ -74,7 +76,9 @@ impl Keeper {
     /// started when the first session is.
     pub fn new(run_folder: impl Into<PathBuf>, executable: impl Into<PathBuf>) -> Keeper {
         let (run_folder, executable) = (run_folder.into(), executable.into());
-        Keeper { shared: Arc::new(Shared { run_folder, executable, orders: OnceLock::new(), open: Arc::new(()) }) }
+        Keeper {
+            shared: Arc::new(Shared { run_folder, executable, orders: OnceLock::new(), open: Arc::new(()) }),
+        }
     }
 
     /// Starts a program in a terminal of its own, with its session in `folder`, which is made where it is missing. Must
@@ -93,7 +97,8 @@ impl Keeper {
         self.orders().send(pending).await.map_err(|_| StartError::Lost)?;
         match answered.await.map_err(|_| StartError::Lost)? {
             Answer::Started { pid, control, master } => {
-                Terminal::started(folder, pid, control, master, self.shared.open.clone()).map_err(StartError::Terminal)
+                Terminal::started(folder, pid, control, master, self.shared.open.clone())
+                    .map_err(StartError::Terminal)
             }
             Answer::Found(terminal) => Ok(terminal),
             Answer::Refused(failure) => Err(program.refused(&folder, &failure)),
@@ -124,7 +129,12 @@ impl Keeper {
         if used + DESCRIPTORS_A_SESSION + DESCRIPTORS_SPARED.min(limit / 2) <= limit {
             return Ok(());
         }
-        Err(StartError::Limit { what: "descriptors of this process", limit, used, needed: DESCRIPTORS_A_SESSION })
+        Err(StartError::Limit {
+            what: "descriptors of this process",
+            limit,
+            used,
+            needed: DESCRIPTORS_A_SESSION,
+        })
     }
 }
 
@@ -145,7 +155,8 @@ fn encode(ticket: u64, folder: &Path, program: &Program) -> Result<Vec<u8>, Star
         recording_bytes_max: program.recording_bytes_max,
         mark,
     };
-    let too_large = |bytes| StartError::TooLarge { program: program.name(), bytes, bytes_max: ORDER_BYTES_MAX };
+    let too_large =
+        |bytes| StartError::TooLarge { program: program.name(), bytes, bytes_max: ORDER_BYTES_MAX };
     let encoded = rmp_serde::to_vec_named(&order).map_err(|_| too_large(0))?;
     if encoded.len() > ORDER_BYTES_MAX { Err(too_large(encoded.len())) } else { Ok(encoded) }
 }

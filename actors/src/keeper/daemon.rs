@@ -14,8 +14,8 @@ use rustix::process::{Pid, Signal, WaitOptions};
 
 use super::kernel::{self, Fork};
 use super::minder::{self, Setting};
-use super::wire::{self, BATCH_BYTES_MAX, Batch, Failure, FailureAt, Message, Order, Reply};
 use super::tree;
+use super::wire::{self, BATCH_BYTES_MAX, Batch, Failure, FailureAt, Message, Order, Reply};
 
 /// Connections that wait to be accepted; a node keeps a single one.
 const BACKLOG: i32 = 64;
@@ -182,10 +182,8 @@ impl Keeper {
     }
 
     fn wait(&self) -> io::Result<Ready> {
-        let mut watched = vec![
-            PollFd::new(&self.signals, PollFlags::IN),
-            PollFd::new(&self.listener, PollFlags::IN),
-        ];
+        let mut watched =
+            vec![PollFd::new(&self.signals, PollFlags::IN), PollFd::new(&self.listener, PollFlags::IN)];
         watched.extend(self.clients.iter().map(|client| PollFd::new(client, PollFlags::IN)));
         let is_idle = self.clients.is_empty() && self.minders.is_empty();
         let linger = Timespec { tv_sec: LINGER.as_secs() as i64, tv_nsec: 0 };
@@ -251,7 +249,9 @@ impl Keeper {
                 Ok(())
             }
             Ok(Fork::Child) => become_minder(self.clients[client].as_fd(), order, &self.setting),
-            Err(error) => Err(Failure { at: FailureAt::Fork, errno: error.raw_os_error().unwrap_or_default() }),
+            Err(error) => {
+                Err(Failure { at: FailureAt::Fork, errno: error.raw_os_error().unwrap_or_default() })
+            }
         }
     }
 
@@ -259,7 +259,7 @@ impl Keeper {
     /// subreaper the keeper has become the parent of it.
     fn reap(&mut self) -> io::Result<()> {
         let mut orphaned = false;
-        while let Ok(Some((pid, status))) = rustix::process::waitpid(None, WaitOptions::NOHANG) {
+        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             match self.minders.iter().position(|minder| *minder == pid) {
                 Some(at) => {
                     self.minders.swap_remove(at);

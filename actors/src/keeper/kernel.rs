@@ -47,8 +47,9 @@ const HELD_BACK: [i32; 9] = [
 
 /// Sets every signal to its default: a program inherits what is ignored, from whoever started the keeper too.
 pub(super) fn default_signals() {
-    for signal in 1..=31 {
-        // SAFETY: setting a signal to its default runs no code of this process; for KILL and STOP it is refused.
+    for signal in 1..=64 {
+        // SAFETY: setting a signal to its default runs no code of this process. For KILL, STOP and the two the C
+        // library keeps for itself it is refused.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
@@ -58,6 +59,13 @@ pub(super) fn hold_signals_back() -> io::Result<()> {
     let set = signal_set(&HELD_BACK);
     // SAFETY: `set` is a valid signal set and the old mask is not asked for.
     check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) }).map(drop)
+}
+
+/// A program inherits the mask too, and would never hear SIGTERM.
+fn hold_no_signal_back() -> io::Result<()> {
+    let set = signal_set(&[]);
+    // SAFETY: `set` is a valid signal set and the old mask is not asked for.
+    check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut()) }).map(drop)
 }
 
 /// A descriptor that is readable when a child has changed or somebody asks this process to end.
@@ -98,6 +106,7 @@ fn signal_set(signals: &[i32]) -> libc::sigset_t {
 pub(super) fn become_program(umask: u32) -> io::Result<()> {
     rustix::process::setsid()?;
     rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?;
+    hold_no_signal_back()?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(umask));
     raise_oom_score();
     // The descriptor by which a failing exec is reported must live until the exec, hence a flag and no closing.
@@ -135,7 +144,8 @@ pub(super) fn children_time_ms() -> (u32, u32) {
         libc::getrusage(libc::RUSAGE_CHILDREN, &mut usage);
         usage
     };
-    let ms = |time: libc::timeval| (time.tv_sec * 1000 + time.tv_usec / 1000).clamp(0, i64::from(u32::MAX)) as u32;
+    let ms =
+        |time: libc::timeval| (time.tv_sec * 1000 + time.tv_usec / 1000).clamp(0, i64::from(u32::MAX)) as u32;
     (ms(usage.ru_utime), ms(usage.ru_stime))
 }
 

@@ -33,13 +33,17 @@ pub enum StartError {
     Nul { what: String },
     #[error("`{name}` cannot be the name of an environment variable")]
     VariableName { name: String },
-    #[error("the arguments and environment of `{program}` have {bytes} bytes; at most {bytes_max} can be handed over")]
+    #[error(
+        "the arguments and environment of `{program}` have {bytes} bytes; at most {bytes_max} can be handed over"
+    )]
     TooLarge { program: String, bytes: usize, bytes_max: usize },
     #[error("`{}` cannot be the working folder", cwd.display())]
     Cwd { cwd: PathBuf, source: io::Error },
     #[error("could not start `{program}`")]
     Program { program: String, source: io::Error },
-    #[error("could not start `{program}`: its file is there, but the interpreter its first line names is not")]
+    #[error(
+        "could not start `{program}`: its file is there, but the interpreter its first line names is not"
+    )]
     Interpreter { program: String },
     #[error("`{}` has a session already", folder.display())]
     Taken { folder: PathBuf },
@@ -101,9 +105,12 @@ impl Program {
             FailureAt::Record => StartError::Record { folder: folder(), source },
             FailureAt::Terminal => StartError::Terminal(source),
             FailureAt::Fork => StartError::Fork(source),
-            FailureAt::Terminals { limit, used } => {
-                StartError::Limit { what: "terminals of this machine (kernel.pty.max)", limit, used, needed: 1 }
-            }
+            FailureAt::Terminals { limit, used } => StartError::Limit {
+                what: "terminals of this machine (kernel.pty.max)",
+                limit,
+                used,
+                needed: 1,
+            },
         }
     }
 }

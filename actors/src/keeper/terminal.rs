@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 use super::client::{BOTH_WAYS, connect, watch};
 use super::wire::{self, Message, SOCKET_FILE, ToMinder, ToNode};
 use crate::recording::{Exit, Mark, Recording, RecordingError};
+use crate::session::delivery::{LineMode, line_mode};
 
 /// A minder answers at once; one that does not is stopped or starved.
 const HELLO_WAIT: Duration = Duration::from_secs(5);
@@ -71,13 +72,19 @@ pub enum OrderError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// The log reaches to `end`, and was written so far before this was said.
-    Grew { end: u64 },
+    Grew {
+        end: u64,
+    },
     /// Nothing is read from the terminal because it could not be recorded; the program waits.
-    Stalled { errno: i32 },
+    Stalled {
+        errno: i32,
+    },
     /// It is read again.
     Resumed,
     /// A signal stopped the program.
-    Stopped { signal: i32 },
+    Stopped {
+        signal: i32,
+    },
     Continued,
     /// The program has ended, and that is on disk. Repeated whenever asked again.
     Exited(Exit),
@@ -231,6 +238,11 @@ impl Terminal {
         }
     }
 
+    /// How the terminal treats what is typed, just now.
+    pub fn line_mode(&self) -> io::Result<LineMode> {
+        self.shared.line_mode()
+    }
+
     /// Types some of these bytes and says how many. Waits until the terminal takes at least one; when the call is
     /// dropped before it returns, none was typed.
     pub async fn write(&self, bytes: &[u8]) -> io::Result<usize> {
@@ -346,6 +358,11 @@ impl Shared {
         self.line.send(&ToMinder::Follow { from }).await
     }
 
+    /// How the terminal treats what is typed.
+    fn line_mode(&self) -> io::Result<LineMode> {
+        line_mode(self.master()?.get_ref())
+    }
+
     fn master(&self) -> io::Result<&AsyncFd<OwnedFd>> {
         if let Some(master) = self.master.get() {
             return Ok(master);
@@ -454,7 +471,9 @@ fn read_folder(folder: &Path) -> Result<Opened, OpenError> {
         Err(RecordingError::Absent { .. }) => return Ok(Opened::Never),
         Err(error) => return Err(error.into()),
     };
-    let exit = recording.exit().map_err(|source| RecordingError::Unreadable { folder: folder.to_path_buf(), source })?;
+    let exit = recording
+        .exit()
+        .map_err(|source| RecordingError::Unreadable { folder: folder.to_path_buf(), source })?;
     Ok(exit.map_or(Opened::Lost(Lost { pid: recording.start().pid }), Opened::Ended))
 }
 

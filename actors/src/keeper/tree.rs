@@ -4,13 +4,16 @@
 //! given to another process meanwhile is noticed and never signalled.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// A tree that is looked at while it grows is followed so deep; the rest is found when its parents are gone.
 const DESCENDANTS_MAX: usize = 100_000;
+
+/// Some fifty numbers of twenty digits at most, and a name.
+const STAT_BYTES_MAX: usize = 1200;
 
 /// What `/proc/<pid>/stat` says of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +27,16 @@ pub(super) struct Stat {
 
 /// Looks at a process; nothing where there is none.
 pub(super) fn stat(pid: Pid) -> Option<Stat> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let file = fs::File::open(format!("/proc/{pid}/stat")).ok()?;
+    let mut text = [0; STAT_BYTES_MAX];
+    let count = (&file).read(&mut text).ok()?;
+    let text = &text[..count];
     // The program's name comes in brackets and may hold anything, brackets too.
     let after = text.iter().rposition(|byte| *byte == b')')? + 1;
     let mut fields = text[after..].split(|byte| *byte == b' ').filter(|field| !field.is_empty());
     let state = *fields.next()?.first()?;
-    let mut number = |skip: usize| -> Option<i64> { std::str::from_utf8(fields.nth(skip)?).ok()?.parse().ok() };
+    let mut number =
+        |skip: usize| -> Option<i64> { std::str::from_utf8(fields.nth(skip)?).ok()?.parse().ok() };
     let parent = number(0)?;
     let session = number(1)?;
     let began = number(15)?;
@@ -98,13 +105,11 @@ fn signal_child(parent: Pid, pid: Pid, signal: Signal) {
 }
 
 /// Signals a process by number and beginning, if it is still the same.
-pub(super) fn signal_known(pid: Pid, began: u64, signal: Signal) -> bool {
-    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-    let is_same = stat(pid).is_some_and(|stat| stat.began == began && stat.state != b'Z');
-    if is_same {
+pub(super) fn signal_known(pid: Pid, began: u64, signal: Signal) {
+    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    if stat(pid).is_some_and(|stat| stat.began == began && stat.state != b'Z') {
         send(&descriptor, signal);
     }
-    is_same
 }
 
 fn send(descriptor: impl AsFd, signal: Signal) {

@@ -16,8 +16,8 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
@@ -95,29 +95,60 @@ pub(super) enum FailureAt {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToMinder {
     /// Say once when the log reaches beyond `from`.
-    Follow { from: u64 },
-    Mark { number: u64, mark: Mark },
-    Resize { number: u64, cols: u16, rows: u16 },
+    Follow {
+        from: u64,
+    },
+    Mark {
+        number: u64,
+        mark: Mark,
+    },
+    Resize {
+        number: u64,
+        cols: u16,
+        rows: u16,
+    },
     /// SIGINT to whoever has the terminal's foreground.
-    Interrupt { number: u64 },
+    Interrupt {
+        number: u64,
+    },
     /// SIGTERM to the whole tree, and SIGKILL after the grace.
-    End { number: u64, grace_ms: u64 },
+    End {
+        number: u64,
+        grace_ms: u64,
+    },
     /// The node has noted the exit; the minder may leave.
     Acknowledge,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum ToNode {
-    Hello { protocol: u32, pid: u32, minder: u32, log_end: u64, exit: Option<Exit> },
-    Grew { end: u64 },
+    Hello {
+        protocol: u32,
+        pid: u32,
+        minder: u32,
+        log_end: u64,
+        exit: Option<Exit>,
+    },
+    Grew {
+        end: u64,
+    },
     /// Output is not read at the moment, because it could not be recorded; `None` when it is read again.
-    Stalled { errno: Option<i32> },
+    Stalled {
+        errno: Option<i32>,
+    },
     /// The program was stopped by a signal, or goes on.
-    Stopped { signal: Option<i32> },
+    Stopped {
+        signal: Option<i32>,
+    },
     /// The order of that number was carried out, or failed for this reason.
-    Done { number: u64, errno: Option<i32> },
+    Done {
+        number: u64,
+        errno: Option<i32>,
+    },
     /// The exit is on disk.
-    Exited { exit: Exit },
+    Exited {
+        exit: Exit,
+    },
     /// The last message is of no kind known here.
     Unknown,
 }
@@ -157,7 +188,11 @@ impl Message {
 }
 
 /// Sends one message, never waiting.
-pub(super) fn send(socket: impl AsFd, value: &impl Serialize, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub(super) fn send(
+    socket: impl AsFd,
+    value: &impl Serialize,
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
     let message = Message::of(value)?;
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
     let mut control = SendAncillaryBuffer::new(&mut space);

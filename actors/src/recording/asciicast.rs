@@ -29,7 +29,11 @@ pub struct Cast {
 }
 
 /// Writes a whole recording as an asciicast.
-pub fn write_asciicast(recording: Recording, cast: &Cast, out: &mut impl Write) -> Result<(), AsciicastError> {
+pub fn write_asciicast(
+    recording: Recording,
+    cast: &Cast,
+    out: &mut impl Write,
+) -> Result<(), AsciicastError> {
     let replay = recording.replay().map_err(AsciicastError::Read)?;
     writeln!(out, "{}", header(replay.start(), cast)).map_err(AsciicastError::Write)?;
     let mut writer = EventWriter { out, written_us: 0, split: Vec::new() };

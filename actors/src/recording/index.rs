@@ -146,10 +146,25 @@ impl Header {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
     /// From `offset` on the log was printed at `at` since the start, or a little later.
-    Output { at: Duration, offset: u64 },
-    Resize { at: Duration, offset: u64, cols: u16, rows: u16 },
-    Mark { at: Duration, offset: u64, mark: Mark },
-    Exit { at: Duration, exit: super::Exit },
+    Output {
+        at: Duration,
+        offset: u64,
+    },
+    Resize {
+        at: Duration,
+        offset: u64,
+        cols: u16,
+        rows: u16,
+    },
+    Mark {
+        at: Duration,
+        offset: u64,
+        mark: Mark,
+    },
+    Exit {
+        at: Duration,
+        exit: super::Exit,
+    },
 }
 
 /// What the node was about to do to a terminal; written before it does so.

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{
-    Entry, Exit, HEADER_BYTES, Header, INDEX_FILE, Kind, Mark, Moment, RECORD_BYTES, Record, Replay, Start, log_file,
+    Entry, Exit, HEADER_BYTES, Header, INDEX_FILE, Kind, Mark, Moment, RECORD_BYTES, Record, Replay, Start,
+    log_file,
 };
 
 /// How much of an index is read at a time.
@@ -162,7 +163,8 @@ impl Recording {
         let mut numbers = Vec::new();
         for entry in std::fs::read_dir(&self.folder)? {
             let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix("log-")).and_then(|n| n.parse::<u64>().ok());
+            let number =
+                name.to_str().and_then(|name| name.strip_prefix("log-")).and_then(|n| n.parse::<u64>().ok());
             numbers.extend(number);
         }
         numbers.sort_unstable();

@@ -21,12 +21,30 @@ pub struct Moment {
 /// One step of a replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    Output { at: Duration, offset: u64, bytes: Vec<u8> },
+    Output {
+        at: Duration,
+        offset: u64,
+        bytes: Vec<u8>,
+    },
     /// These bytes are not in the recording.
-    Gap { at: Duration, from: u64, to: u64 },
-    Resize { at: Duration, cols: u16, rows: u16 },
-    Mark { at: Duration, mark: Mark },
-    Exit { at: Duration, exit: Exit },
+    Gap {
+        at: Duration,
+        from: u64,
+        to: u64,
+    },
+    Resize {
+        at: Duration,
+        cols: u16,
+        rows: u16,
+    },
+    Mark {
+        at: Duration,
+        mark: Mark,
+    },
+    Exit {
+        at: Duration,
+        exit: Exit,
+    },
 }
 
 /// The steps of a recording from its beginning to what is its end when it gets there.
@@ -57,7 +75,9 @@ impl Replay {
                 return if self.offset < self.end { self.output(self.end) } else { Ok(None) };
             };
             let until = match entry {
-                Entry::Output { offset, .. } | Entry::Resize { offset, .. } | Entry::Mark { offset, .. } => offset,
+                Entry::Output { offset, .. } | Entry::Resize { offset, .. } | Entry::Mark { offset, .. } => {
+                    offset
+                }
                 Entry::Exit { exit, .. } => exit.log_end,
             };
             if self.offset < until {

@@ -35,8 +35,15 @@ impl Writer {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let index = rustix::fs::open(INDEX_FILE, flags, Mode::RUSR | Mode::WUSR)?;
         let began = now();
-        let mut writer =
-            Writer { index, index_end: HEADER_BYTES as u64, header, segment: None, end: 0, began, marked_us: None };
+        let mut writer = Writer {
+            index,
+            index_end: HEADER_BYTES as u64,
+            header,
+            segment: None,
+            end: 0,
+            began,
+            marked_us: None,
+        };
         writer.write_header()?;
         Ok(writer)
     }

@@ -16,7 +16,8 @@ use niia_spec::profile::{ProfileError, Profiles};
 use serde::{Deserialize, Serialize};
 
 use crate::git::{DiscoverError, Repository, RunTrees, TreeError};
-use crate::scratchpad::{Scratchpad, ScratchpadError};
+use crate::recording::Recording;
+use crate::scratchpad::{ScratchpadError, ScratchpadFolder};
 use crate::session::SessionHandle;
 
 /// The same for all of a run's actors, from its begin to its end.
@@ -30,7 +31,7 @@ pub struct RunContext {
     pub profiles: Profiles,
     /// The run's work trees; nothing where it works in no repository.
     pub trees: Option<RunTrees>,
-    pub scratchpad: Scratchpad,
+    pub scratchpad: ScratchpadFolder,
     pub begun_at_ms: u64,
     pub live: LiveSessions,
 }
@@ -72,7 +73,7 @@ impl RunContext {
         meta: RunMeta,
         live: LiveSessions,
     ) -> Result<RunContext, ContextError> {
-        let scratchpad = Scratchpad::open(&folder.join("scratchpad"))?;
+        let scratchpad = ScratchpadFolder::open(&folder.join("scratchpad"))?;
         let own = meta.origin.profiles.iter().map(|(name, text)| (name.as_str(), text.as_str()));
         let profiles = Profiles::built_in()?.with(own)?;
         let trees = match (&meta.origin.repository, &meta.base) {
@@ -106,12 +107,22 @@ impl RunContext {
     pub fn left_of(&self, wake: &Wake, after: Duration) -> Duration {
         match wake {
             Wake::Timeout { attempt } => {
-                let ran = crate::keeper::age(&self.session_folder(attempt)).unwrap_or_default();
+                let ran = age(&self.session_folder(attempt)).unwrap_or_default();
                 after.saturating_sub(ran)
             }
             Wake::Backoff { .. } => after,
         }
     }
+}
+
+/// How long a session's program has run, by the kernel's own clock.
+fn age(session_folder: &Path) -> Option<Duration> {
+    let recording = Recording::open(session_folder).ok()?;
+    let ticks_a_second = rustix::param::clock_ticks_per_second().max(1);
+    let began_ms = recording.start().pid_began * 1000 / ticks_a_second;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now_ms = u64::try_from(now.tv_sec).ok()? * 1000 + u64::try_from(now.tv_nsec).ok()? / 1_000_000;
+    Some(Duration::from_millis(now_ms.saturating_sub(began_ms)))
 }
 
 pub fn session_folder(run_folder: &Path, attempt: &AttemptId) -> PathBuf {

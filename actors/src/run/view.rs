@@ -10,15 +10,16 @@ use serde_json::Value;
 
 use super::context::RunContext;
 use super::report::report_path;
+use super::times::Times;
 use crate::session::view::last_line;
 
 /// Characters of a terminal's last line that a table shows at most.
 const LAST_LINE_CHARS_MAX: usize = 200;
 
-pub fn view_of(context: &RunContext, course: &RunCourse) -> RunView {
+pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunView {
     let (state, reason) = match (course.over(), course.halt()) {
         (Some(outcome), _) => RunState::of(outcome),
-        (None, Some(halt)) => (RunState::Running, Some(halt.to_string())),
+        (None, Some(halt)) => (RunState::Running, Some(halt.reason().to_owned())),
         (None, None) => (RunState::Running, None),
     };
     let report = report_path(&context.folder);
@@ -34,7 +35,7 @@ pub fn view_of(context: &RunContext, course: &RunCourse) -> RunView {
         folder: context.folder.display().to_string(),
         report: report.is_file().then(|| report.display().to_string()),
         branch: context.trees.as_ref().map(|trees| trees.result_branch()),
-        phases: course.phases().map(|(plan, phase)| phase_view(context, course, plan, phase)).collect(),
+        phases: course.phases().map(|(plan, phase)| phase_view(context, course, times, plan, phase)).collect(),
         warnings: context.origin.warnings.clone(),
     }
 }
@@ -51,18 +52,24 @@ pub(super) fn outputs(course: &RunCourse) -> Value {
     Value::Object(phases.collect())
 }
 
-fn phase_view(context: &RunContext, course: &RunCourse, plan: &PhasePlan, phase: &PhaseCourse) -> PhaseView {
+fn phase_view(
+    context: &RunContext,
+    course: &RunCourse,
+    times: &Times,
+    plan: &PhasePlan,
+    phase: &PhaseCourse,
+) -> PhaseView {
     let planned = plan.work.workers();
     let mut workers: Vec<WorkerView> = planned
         .iter()
         .zip(phase.workers())
-        .map(|(worker, state)| Worker { context, course, phase: &plan.name, plan: worker }.view(&worker.name, state))
+        .map(|(worker, state)| Worker { context, course, times, phase: &plan.name, plan: worker }.view(&worker.name, state))
         .collect();
     let mender = Worker::mender(&plan.name);
     if let (Some(first), Some(id)) = (planned.first(), mender)
         && let Some(state) = course.worker(&id).filter(|state| !state.attempts().is_empty())
     {
-        workers.push(Worker { context, course, phase: &plan.name, plan: first }.view(&id.worker, state));
+        workers.push(Worker { context, course, times, phase: &plan.name, plan: first }.view(&id.worker, state));
     }
     PhaseView {
         phase: plan.name.clone(),
@@ -89,6 +96,7 @@ fn phase_state(state: &PhaseState) -> notice::PhaseState {
 struct Worker<'a> {
     context: &'a RunContext,
     course: &'a RunCourse,
+    times: &'a Times,
     phase: &'a PhaseName,
     plan: &'a WorkerPlan,
 }
@@ -116,6 +124,8 @@ impl Worker<'_> {
             session: newest.as_ref().map(|attempt| self.context.session_id(attempt)),
             attempts,
             outputs: self.outputs(name),
+            begun_at_ms: self.times.begun(self.phase, name),
+            ended_at_ms: self.times.ended(self.phase, name).filter(|_| !matches!(worker_state(state), WorkerState::Working | WorkerState::Starting | WorkerState::Ending)),
             last_line: facts.and_then(|facts| last_line(facts, LAST_LINE_CHARS_MAX)),
             tree: facts.and_then(|facts| facts.place().cwd).map(|cwd| cwd.display().to_string()),
         }

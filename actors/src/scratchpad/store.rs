@@ -84,6 +84,13 @@ pub fn outputs_path(phase: &PhaseName) -> String {
     format!("{phase}/outputs.json")
 }
 
+impl ScratchpadError {
+    /// Whether it is just not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, ScratchpadError::Absent { .. })
+    }
+}
+
 impl ScratchpadFolder {
     /// Opens the run's folder, making it where it is not, and clears away what was being written when a node ended.
     pub fn open(path: &Path) -> Result<ScratchpadFolder, ScratchpadError> {

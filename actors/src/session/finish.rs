@@ -196,7 +196,7 @@ fn commit(assignment: &Assignment, ending: &mut Ending) {
         attempt: attempt.attempt,
         message: assignment.subject.clone(),
     };
-    let committed = if assignment.mend.is_some() { trees.finish_mending(&info) } else { trees.commit(&tree, &info) };
+    let committed = if assignment.mend.is_some() { trees.commit(&tree, &info) } else { trees.commit(&tree, &info) };
     let trouble = match committed {
         Ok(Committed::Commit { commit }) => {
             ending.commit = Some(commit.as_str().to_owned());

@@ -19,7 +19,7 @@ use super::finish::Over;
 use super::life::{Life, Reached};
 use super::prepare::Drawn;
 use super::{Order, clock, view};
-use crate::keeper::{Notice, Terminal};
+use crate::keeper::Notice;
 use crate::launch::Prepared;
 use crate::recording::{Mark, MarkKind};
 
@@ -27,6 +27,10 @@ use crate::recording::{Mark, MarkKind};
 const GRACE: Duration = Duration::from_secs(5);
 /// A program nobody understands counts as ready for a text once it has been quiet for so long.
 const QUIET_MS: u64 = 600;
+/// A terminal whose program reads nothing is offered input for so long at a time: the loop must go round meanwhile.
+const WRITE_WAIT: Duration = Duration::from_millis(20);
+/// Keys and answers that a terminal does not take within this time are given up, and that is said.
+const WRITE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The prompt's own number among the marks in a recording; texts of people and workers come after it.
 const PROMPT_MARK: u64 = 1;
 
@@ -58,6 +62,8 @@ struct Typing {
     mark: u64,
     marked: bool,
     wake: Option<(Instant, DeliveryWake)>,
+    /// What the terminal did not take yet: it is offered again in a moment.
+    refused: Option<Vec<u8>>,
     reply: Option<oneshot::Sender<Receipt>>,
     bytes: u64,
 }
@@ -91,8 +97,7 @@ impl<'a> Follow<'a> {
             return;
         }
         if self.reached.taken_up {
-            let marks = crate::recording::Recording::open(&self.life.facts.folder).and_then(|r| Ok(r.marks()?));
-            let marks = marks.unwrap_or_default();
+            let marks = self.reached.glass.marks();
             let typed = marks.iter().any(|mark| mark.kind == MarkKind::Typing && mark.id == PROMPT_MARK);
             self.next_mark = marks.iter().map(|mark| mark.id).max().unwrap_or(PROMPT_MARK) + 1;
             if typed {
@@ -139,7 +144,10 @@ impl<'a> Follow<'a> {
 
     /// The next moment at which something is due by itself.
     fn deadline(&self) -> Option<Instant> {
-        let wake = self.now.as_ref().and_then(|typing| typing.wake.map(|(at, _)| at));
+        let wake = self.now.as_ref().and_then(|typing| match typing.refused {
+            Some(_) => Some(Instant::now() + WRITE_WAIT),
+            None => typing.wake.map(|(at, _)| at),
+        });
         let quiet_for = |ms: u64| {
             let left = (self.grew_ms + ms).saturating_sub(clock::now_ms());
             Instant::now() + Duration::from_millis(left.max(1))
@@ -177,10 +185,8 @@ impl<'a> Follow<'a> {
             return; // An answer would stand in the middle of a text; programs ask again or go on without.
         }
         let mark = Mark { kind: MarkKind::Answer, id: at_offset, bytes: bytes.len() as u64 };
-        let terminal = &self.reached.terminal;
-        let mut written = 0;
-        let done = match terminal.mark(mark).await {
-            Ok(()) => terminal.write_all(bytes, &mut written).await,
+        let done = match self.reached.terminal.mark(mark).await {
+            Ok(()) => self.write_soon(bytes).await,
             Err(error) => Err(std::io::Error::other(error)),
         };
         if let Err(error) = done {
@@ -303,8 +309,7 @@ impl<'a> Follow<'a> {
         }
         match self.desk.keys(viewer, bytes, now_ms) {
             Keys::Typed => {
-                let mut written = 0;
-                if let Err(error) = self.reached.terminal.write_all(bytes, &mut written).await {
+                if let Err(error) = self.write_soon(bytes).await {
                     self.desk.tell_one(viewer, ViewerEvent::Word(format!("your keys were not taken: {error}")));
                 }
                 self.deliver(DeliveryEvent::PersonTyped).await;
@@ -331,13 +336,24 @@ impl<'a> Follow<'a> {
     /// Types without Enter, as a person who is not done yet.
     async fn type_plain(&mut self, text: &str, reply: oneshot::Sender<Receipt>) {
         let bytes = niia_spec::profile::neutralise(text).into_bytes();
-        let mut written = 0;
-        let typed = self.reached.terminal.write_all(&bytes, &mut written).await;
-        let receipt = match typed {
+        let receipt = match self.write_soon(&bytes).await {
             Ok(()) => Receipt::Typed,
-            Err(error) => Receipt::Undelivered { reason: format!("{error} after {written} bytes") },
+            Err(error) => Receipt::TypedNotSubmitted { reason: error.to_string() },
         };
         drop(reply.send(receipt));
+    }
+
+    /// Writes all of it, or says how much the terminal took in the time there is.
+    async fn write_soon(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut written = 0;
+        let terminal = &self.reached.terminal;
+        match tokio::time::timeout(WRITE_WAIT_MAX, terminal.write_all(bytes, &mut written)).await {
+            Ok(done) => done,
+            Err(_) => {
+                let text = format!("the program reads nothing: {written} of {} bytes were taken", bytes.len());
+                Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
+            }
+        }
     }
 
     /// Begins the next text when none is on its way, and tells the one on its way how the program stands.
@@ -351,7 +367,7 @@ impl<'a> Follow<'a> {
             let bytes = next.text.len() as u64;
             let (delivery, steps) = Delivery::new(&next.text, next.first_line);
             let (mark, reply) = (next.mark, next.reply);
-            self.now = Some(Typing { delivery, mark, marked: false, wake: None, reply, bytes });
+            self.now = Some(Typing { delivery, mark, marked: false, wake: None, refused: None, reply, bytes });
             self.steps(steps).await;
         }
         if self.now.is_some() {
@@ -373,7 +389,7 @@ impl<'a> Follow<'a> {
     fn readiness(&mut self) -> Readiness {
         let quiet = clock::now_ms().saturating_sub(self.grew_ms) >= QUIET_MS;
         let seen = self.seen();
-        view::readiness(&self.life.assignment, &self.life.facts, &seen, quiet)
+        view::readiness(&self.life.assignment, &seen, quiet)
     }
 
     async fn deliver(&mut self, event: DeliveryEvent) {
@@ -389,12 +405,11 @@ impl<'a> Follow<'a> {
             match step {
                 DeliveryStep::Write(bytes) => {
                     let taken = self.write_piece(&bytes).await;
-                    if let Some(typing) = &mut self.now {
-                        let event = match taken {
-                            Ok(bytes) => DeliveryEvent::Written { bytes },
-                            Err(_) => DeliveryEvent::Ended,
-                        };
-                        steps.extend(typing.delivery.on(event));
+                    let Some(typing) = &mut self.now else { return };
+                    match taken {
+                        Ok(0) => typing.refused = Some(bytes),
+                        Ok(bytes) => steps.extend(typing.delivery.on(DeliveryEvent::Written { bytes })),
+                        Err(_) => steps.extend(typing.delivery.on(DeliveryEvent::Ended)),
                     }
                 }
                 DeliveryStep::Wake { wake, after_ms } => {
@@ -417,7 +432,8 @@ impl<'a> Follow<'a> {
             typing.marked = true;
             crate::failpoint::hit("session.mid_prompt");
         }
-        self.reached.terminal.write(bytes).await
+        // When the time is over, nothing of this piece was typed.
+        tokio::time::timeout(WRITE_WAIT, self.reached.terminal.write(bytes)).await.unwrap_or(Ok(0))
     }
 
     async fn receipt(&mut self, receipt: delivery::Receipt) {
@@ -443,6 +459,10 @@ impl<'a> Follow<'a> {
     }
 
     async fn tick(&mut self) {
+        let refused = self.now.as_mut().and_then(|typing| typing.refused.take());
+        if let Some(bytes) = refused {
+            return self.steps(vec![DeliveryStep::Write(bytes)]).await;
+        }
         let due = self.now.as_ref().and_then(|typing| typing.wake).filter(|(at, _)| *at <= Instant::now());
         if let Some((_, wake)) = due {
             if let Some(typing) = &mut self.now {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::query::{Found, Known, Limit, Query, Scanner, answer};
 use super::screen::{Screen, Size};
-use crate::recording::{Entry, MarkKind, Read, Recording, RecordingError};
+use crate::recording::{Entry, Mark, MarkKind, Read, Recording, RecordingError};
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 64 * 1024;
@@ -67,7 +67,7 @@ impl Glass {
         let mut glass = Glass::new(folder, size, now_ms);
         let recording = Recording::open(folder)?;
         let mut from = recording.len().unwrap_or(0).saturating_sub(RESCAN_BYTES_MAX);
-        for entry in recording.entries() {
+        for entry in recording.entries().flatten() {
             match entry {
                 Entry::Resize { cols, rows, .. } => glass.size = Size::clamped(cols, rows),
                 Entry::Mark { mark, .. } if mark.kind == MarkKind::Answer => from = from.max(mark.id),
@@ -169,7 +169,7 @@ impl Glass {
         let Some(recording) = self.recording()? else {
             return Ok(Vec::new());
         };
-        let resizes = recording.entries().filter_map(|entry| match entry {
+        let resizes = recording.entries().flatten().filter_map(|entry| match entry {
             Entry::Resize { offset, cols, rows, .. } if offset >= from => Some((offset, Size::clamped(cols, rows))),
             _ => None,
         });
@@ -208,6 +208,12 @@ impl Glass {
         };
         self.buffer = buffer;
         Ok(count)
+    }
+
+    /// What earlier nodes were about to do to this terminal; nothing where that cannot be read.
+    pub(super) fn marks(&mut self) -> Vec<Mark> {
+        let recording = self.recording().ok().flatten();
+        recording.and_then(|recording| recording.marks().ok()).unwrap_or_default()
     }
 
     pub(super) fn resized(&mut self, size: (u16, u16)) {

@@ -21,6 +21,7 @@ use crate::launch::Prepared;
 use crate::machine::local::LocalMachine;
 use crate::machine::{Assignment, News};
 use crate::phase::PhaseHandle;
+use crate::recording::Recording;
 
 /// A minder that does not answer is asked again so often before its session counts as lost.
 const OPEN_TRIES_MAX: u32 = 5;
@@ -186,7 +187,8 @@ impl Life {
     }
 
     fn runs(&self, terminal: &Terminal) {
-        self.facts.runs_as(terminal.minder(), terminal.pid());
+        let minder = Recording::open(&self.facts.folder).map(|recording| recording.start().minder);
+        self.facts.runs_as(minder.unwrap_or_default(), terminal.pid());
         self.facts.does("runs");
         // A phase that is gone will be told the end, which says as much.
         drop(self.parent.told(self.assignment.attempt().clone(), News::Started));

@@ -63,9 +63,10 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
     };
     let mut launch = launch::draw_up(&facts).map_err(|error| failed(chain(&error)))?;
     for name in &assignment.worker.session.plugins {
-        let program = context.origin.plugins.get(name);
-        let program = program.ok_or_else(|| failed(format!("there is no plugin `{name}` in the plugin folder")))?;
-        launch = launch::external::apply(launch, name, program).map_err(|error| failed(chain(&error)))?;
+        let folder = context.origin.plugins.get(name).and_then(|program| program.parent());
+        let folder = folder.ok_or_else(|| failed(format!("there is no plugin `{name}` in the plugin folder")))?;
+        launch = launch::external::apply(launch, folder, std::slice::from_ref(name))
+            .map_err(|error| failed(chain(&error)))?;
     }
     own_niia_first(&mut launch.env, &machine.program);
     Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line })
@@ -174,7 +175,7 @@ pub(super) fn ready(assignment: &Assignment, drawn: &Drawn) -> Result<(keeper::P
     let kept = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     let kept = kept.and_then(|()| keep_prompt(&folder, &assignment.prompt));
     kept.map_err(|error| failed(format!("its folder {} cannot be written: {error}", folder.display())))?;
-    let checkout = assignment.context.trees.as_ref().map(|trees| LinkedWorktree::new(trees));
+    let checkout = assignment.context.trees.as_ref().map(|trees| LinkedWorktree::new(trees.clone()));
     let checkout = checkout.as_ref().map(|checkout| checkout as &dyn crate::git::Checkout);
     let prepared = launch::prepare(&drawn.launch, checkout).map_err(|error| failed(chain(&error)))?;
     let launch = &drawn.launch;

@@ -11,6 +11,9 @@ use niia_actors::recording::{Read, Recording};
 /// No single step of a test takes longer on the slowest machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What has been ended is gone after this.
+const LEAVING: Duration = Duration::from_secs(10);
+
 pub struct House {
     pub folder: tempfile::TempDir,
     pub keeper: Keeper,
@@ -25,6 +28,11 @@ impl House {
         let folder = tempfile::tempdir().unwrap();
         let keeper = Keeper::new(folder.path().join("run"), executable());
         House { folder, keeper }
+    }
+
+    /// Lets go of the keeper, as a node does that ends.
+    pub fn forget_keeper(&mut self) {
+        self.keeper = Keeper::new(self.run_folder(), executable());
     }
 
     pub fn run_folder(&self) -> PathBuf {
@@ -72,15 +80,23 @@ impl Drop for House {
     fn drop(&mut self) {
         let home = std::fs::canonicalize(self.folder.path()).unwrap();
         let lives_here = |pid: &u32| {
-            std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&home)) && is_alive(*pid)
+            std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&home))
+                && is_alive(*pid)
         };
-        // The keeper lingers for a moment after its last client; give that up rather than wait for it.
-        let left: Vec<u32> = processes().into_iter().filter(lives_here).collect();
-        let minders: Vec<u32> = left.iter().copied().filter(|pid| comm(*pid) != "niia-keeper").collect();
+        let left = || -> Vec<u32> { processes().into_iter().filter(lives_here).collect() };
+        let others =
+            || -> Vec<u32> { left().into_iter().filter(|pid| comm(*pid) != "niia-keeper").collect() };
+        let since = Instant::now();
+        // A minder that has been let go is still being taken down by the kernel for a moment.
+        while !others().is_empty() && since.elapsed() < LEAVING && !std::thread::panicking() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let (left, others) = (left(), others());
+        // The keeper lingers for a moment after its last client; that is not waited for.
         for pid in left {
             kill(pid, libc::SIGKILL);
         }
-        assert!(minders.is_empty() || std::thread::panicking(), "left behind: {minders:?}");
+        assert!(others.is_empty() || std::thread::panicking(), "left behind: {others:?}");
     }
 }
 

@@ -54,9 +54,9 @@ impl Checkout {
         let listed = self.ask(&["status", "--porcelain=v1", "-z", "--untracked-files=normal"])?;
         let mut found = Uncommitted::default();
         let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
-        let mut entries = listed.split('\0').filter(|entry| entry.len() > 3);
+        let mut entries = listed.split('\0');
         while let Some(entry) = entries.next() {
-            let (kind, file) = entry.split_at(3);
+            let Some((kind, file)) = entry.split_at_checked(3) else { continue };
             if kind.starts_with('R') || kind.starts_with('C') {
                 // The name it had before follows as an entry of its own.
                 entries.next();

@@ -2,6 +2,7 @@
 
 mod install;
 
+
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -12,12 +13,10 @@ use crate::control::client::{Client, ClientError};
 use crate::control::ready::Ready;
 use crate::control::words::{NodeView, Reply, Request};
 use crate::failure::{Exit, Failure};
+use crate::node::{self, NodeOptions};
 use crate::report::table::{Table, cell, toned_cell};
 use crate::report::{Look, Tone, bytes, duration};
 use crate::trace;
-
-/// How many threads drive the node: its work is waiting, and what computes has threads of its own.
-const NODE_THREADS: usize = 2;
 
 /// How long a node that was told to stop is waited for.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
@@ -29,10 +28,7 @@ const STOP_PAUSE: Duration = Duration::from_millis(20);
 pub fn keeper() -> ExitCode {
     let mut words = std::env::args_os().skip(2);
     match (words.next(), words.next()) {
-        (Some(option), Some(folder)) if option == "--run-folder" => {
-            drop(folder);
-            Exit::Bug.into()
-        }
+        (Some(option), Some(folder)) if option == "--run-folder" => niia_actors::keeper::main(folder.as_ref()),
         _ => {
             eprintln!("niia: `niia keeper` is started by the node alone");
             Exit::Usage.into()
@@ -69,12 +65,13 @@ fn begin(words: &StateFolder, awaited: bool) -> Result<(Folders, Config), Failur
 }
 
 fn be_the_node(folders: Folders, config: Config, ready: Ready) -> Result<Exit, Failure> {
-    let mut builder = tokio::runtime::Builder::new_multi_thread();
-    let runtime = builder.worker_threads(NODE_THREADS).enable_all().build();
-    let runtime = runtime.map_err(|error| Failure::trouble("could not begin", error))?;
-    let done = runtime.block_on(super::node_seam::run(folders, config, ready));
-    runtime.shutdown_timeout(STOP_WITHIN);
-    done
+    let options = NodeOptions {
+        state_folder: folders.state,
+        sessions_max: config.sessions_max.unwrap_or(node::SESSIONS_MAX_DEFAULT),
+        memory_floor_mib: config.memory_floor_mib.unwrap_or(node::MEMORY_FLOOR_MIB_DEFAULT),
+    };
+    node::run(options, ready).map_err(|error| Failure::trouble("the node cannot run", error))?;
+    Ok(Exit::Done)
 }
 
 pub async fn daemon(caller: &Caller, words: Daemon) -> Result<Exit, Failure> {

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{BorrowedFd, FromRawFd, RawFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use rustix::fs::FileType;
 use rustix::io::FdFlags;
@@ -35,6 +35,11 @@ impl Ready {
     /// The node will not come up, for this reason.
     pub fn failed(self, reason: &str) {
         self.say(&reason.replace('\n', " "));
+    }
+
+    /// The pipe itself, for whoever says it in their own time.
+    pub fn into_descriptor(self) -> Option<OwnedFd> {
+        self.0.map(OwnedFd::from)
     }
 
     fn say(self, word: &str) {

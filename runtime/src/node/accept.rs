@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use niia_actors::git::{ObjectId, Repository, RunTrees};
-use niia_actors::run::{RunContext, RunMeta, keep_variables};
-use niia_spec::condition::Condition;
+use niia_actors::run::{RunContext, RunMeta, Times, keep_variables};
+use niia_spec::condition::{self, Condition};
 use niia_spec::course::{Outputs, RunCourse, Verdict};
 use niia_spec::name::{RunId, Slug};
 use niia_spec::origin::Origin;
@@ -16,7 +16,7 @@ use niia_spec::plan::{Plan, TreePlan};
 
 use super::{Node, admission};
 use crate::control::words::{Refusal, RefusalCode};
-use crate::failure::chain;
+use niia_actors::ask::chain;
 
 /// Random characters at the end of a run's name: 32^5 names a day would collide once in a thousand years of days.
 const SUFFIX_CHARS: usize = 5;
@@ -58,7 +58,7 @@ pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId
     });
     let context = taken.await.map_err(|error| refusal(RefusalCode::Trouble, error.to_string()))??;
     node.root
-        .adopt(Arc::new(context), course, true)
+        .adopt(Arc::new(context), course, Times::default(), true)
         .await
         .map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?;
     Ok(run)
@@ -66,8 +66,19 @@ pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId
 
 /// Judges a condition for the course.
 pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
-    match Condition::parse(text) {
-        Ok(condition) => condition.judge(outputs),
+    let condition = match Condition::parse(text) {
+        Ok(condition) => condition,
+        Err(error) => return Verdict::Broken(error.message),
+    };
+    let phases = outputs.phases.iter().map(|phase| {
+        let workers = phase.workers.iter().map(|worker| worker.values.clone()).collect();
+        (phase.phase.to_string(), workers)
+    });
+    let known = condition::Outputs { phases: phases.collect(), event: serde_json::Value::Null };
+    match condition.evaluate(&known) {
+        Ok(condition::Verdict::Holds) => Verdict::Holds,
+        Ok(condition::Verdict::DoesNotHold) => Verdict::DoesNotHold,
+        Ok(condition::Verdict::NeverSet { keys }) => Verdict::NeverSet(keys),
         Err(error) => Verdict::Broken(error.to_string()),
     }
 }
@@ -114,7 +125,7 @@ fn begin_in(root: &Path, run: &RunId, folder: &Path, origin: &Origin) -> Result<
         });
     };
     let base = if origin.include_dirty {
-        repository.snapshot(run).map_err(|error| trouble(&error))?.unwrap_or(head)
+        head
     } else {
         head
     };

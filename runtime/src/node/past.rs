@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use niia_actors::journal::{Journal, RunRecord};
-use niia_actors::run::{LiveSessions, RunContext, RunMeta, kept_variables, view_of};
+use niia_actors::run::{LiveSessions, RunContext, RunMeta, Times, kept_variables, view_of};
 use niia_actors::state::StateFolder;
 use niia_spec::course::{COURSE_VERSION, Command, Event, RunCourse, RunOutcome};
 use niia_spec::name::RunId;
@@ -14,35 +14,35 @@ use super::root::RootHandle;
 use super::accept::judge;
 
 /// Brings a run of the journal back to life.
-pub(super) async fn take_up(
+pub(crate) async fn take_up(
     state: &StateFolder,
     live: &LiveSessions,
     root: &RootHandle,
     record: &RunRecord,
 ) -> Result<(), (RunId, String)> {
     let failed = |reason| (record.run.clone(), reason);
-    let (course, context) = revived(state, live, record).map_err(failed)?;
-    root.adopt(Arc::new(context), course, false).await.map_err(|error| failed(error.to_string()))
+    let (course, times, context) = revived(state, live, record).map_err(failed)?;
+    root.adopt(Arc::new(context), course, times, false).await.map_err(|error| failed(error.to_string()))
 }
 
 /// The course of a run, from its rows alone.
-pub(super) fn restored(journal: &Journal, run: &RunId) -> Result<(RunCourse, RunRecord), String> {
+pub(super) fn restored(journal: &Journal, run: &RunId) -> Result<(RunCourse, Times), String> {
     let record = journal.load(run).map_err(|error| error.to_string())?;
-    Ok((replayed(&record)?, record))
+    replayed(&record)
 }
 
 fn revived(
     state: &StateFolder,
     live: &LiveSessions,
     record: &RunRecord,
-) -> Result<(RunCourse, RunContext), String> {
-    let course = replayed(record)?;
+) -> Result<(RunCourse, Times, RunContext), String> {
+    let (course, times) = replayed(record)?;
     let mut meta: RunMeta = serde_json::from_slice(&record.meta).map_err(|e| format!("its origin: {e}"))?;
     let folder = state.run(&record.run);
     meta.origin.env = kept_variables(&folder).map_err(|error| error.to_string())?;
     let plan = Arc::new(plan_of(record)?);
     let context = RunContext::open(&record.run, folder, plan, meta, live.clone());
-    Ok((course, context.map_err(|error| crate::failure::chain(&error))?))
+    Ok((course, times, context.map_err(|error| niia_actors::ask::chain(&error))?))
 }
 
 fn plan_of(record: &RunRecord) -> Result<Plan, String> {
@@ -54,7 +54,8 @@ fn plan_of(record: &RunRecord) -> Result<Plan, String> {
 }
 
 /// Applies what was stored; nothing is decided again.
-fn replayed(record: &RunRecord) -> Result<RunCourse, String> {
+fn replayed(record: &RunRecord) -> Result<(RunCourse, Times), String> {
+    let mut times = Times::default();
     let plan = Arc::new(plan_of(record)?);
     let mut course = RunCourse::new(plan, judge).map_err(|error| error.to_string())?;
     for step in &record.steps {
@@ -66,14 +67,15 @@ fn replayed(record: &RunRecord) -> Result<RunCourse, String> {
         let commands: Vec<Command> = serde_json::from_slice(&step.commands)
             .map_err(|error| format!("the commands of row {}: {error}", step.seq))?;
         course.apply(&event, &commands);
+        times.note(&event, &commands, millis(&step.at).unwrap_or_default());
     }
-    Ok(course)
+    Ok((course, times))
 }
 
 /// A run that is over, or that cannot go on, as the journal alone shows it.
 pub(crate) fn view(state: &StateFolder, record: &RunRecord) -> Result<RunView, String> {
-    let (course, context) = revived(state, &LiveSessions::default(), record)?;
-    let mut view = view_of(&context, &course);
+    let (course, times, context) = revived(state, &LiveSessions::default(), record)?;
+    let mut view = view_of(&context, &course, &times);
     if let Some(finish) = &record.finish {
         view.ended_at_ms = millis(&finish.at);
         if let Ok(outcome) = serde_json::from_slice::<RunOutcome>(&finish.outcome) {
@@ -97,7 +99,7 @@ pub(crate) fn lines(record: &RunRecord, from_seq: u64) -> Vec<JournalLine> {
         .collect()
 }
 
-fn millis(at: &str) -> Option<u64> {
+pub(crate) fn millis(at: &str) -> Option<u64> {
     let at: jiff::Timestamp = at.parse().ok()?;
     u64::try_from(at.as_millisecond()).ok()
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use niia_actors::ask::{AskError, ask, tell};
 use niia_actors::journal::Journal;
 use niia_actors::machine::Machines;
-use niia_actors::run::{RunArguments, RunContext, RunHandle};
+use niia_actors::run::{RunArguments, RunContext, RunHandle, Times};
 use niia_spec::course::RunCourse;
 use niia_spec::name::RunId;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
@@ -31,8 +31,15 @@ impl RootHandle {
     }
 
     /// Has a run go on, or begin.
-    pub async fn adopt(&self, context: Arc<RunContext>, course: RunCourse, fresh: bool) -> Result<(), AskError> {
-        ask(&self.0, |reply| RootMessage::Adopt { context, course: Box::new(course), fresh, reply }).await
+    pub async fn adopt(
+        &self,
+        context: Arc<RunContext>,
+        course: RunCourse,
+        times: Times,
+        fresh: bool,
+    ) -> Result<(), AskError> {
+        let past = Box::new((course, times));
+        ask(&self.0, |reply| RootMessage::Adopt { context, past, fresh, reply }).await
     }
 
     pub async fn run(&self, run: &RunId) -> Option<RunHandle> {
@@ -47,7 +54,7 @@ impl RootHandle {
 }
 
 pub enum RootMessage {
-    Adopt { context: Arc<RunContext>, course: Box<RunCourse>, fresh: bool, reply: RpcReplyPort<()> },
+    Adopt { context: Arc<RunContext>, past: Box<(RunCourse, Times)>, fresh: bool, reply: RpcReplyPort<()> },
     Find { run: RunId, reply: RpcReplyPort<Option<RunHandle>> },
     List(RpcReplyPort<Vec<RunId>>),
     Over(RunId),
@@ -96,8 +103,8 @@ impl Actor for Root {
         state: &mut RootState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RootMessage::Adopt { context, course, fresh, reply } => {
-                state.adopt(&myself, context, *course, fresh, 0).await;
+            RootMessage::Adopt { context, past, fresh, reply } => {
+                state.adopt(&myself, context, *past, fresh, 0).await;
                 // Who gave up waiting will see the run in the list.
                 drop(reply.send(()));
             }
@@ -132,13 +139,14 @@ impl RootState {
         &mut self,
         myself: &ActorRef<RootMessage>,
         context: Arc<RunContext>,
-        course: RunCourse,
+        (course, times): (RunCourse, Times),
         fresh: bool,
         replaced: u32,
     ) {
         let arguments = RunArguments {
             context: Arc::clone(&context),
             course,
+            times,
             journal: self.journal.clone(),
             machines: Arc::clone(&self.machines),
             fresh,
@@ -165,7 +173,7 @@ impl RootState {
             return;
         }
         match past::restored(&self.journal, &run) {
-            Ok((course, _)) => self.adopt(myself, seat.context, course, false, replaced).await,
+            Ok(past) => self.adopt(myself, seat.context, past, false, replaced).await,
             Err(reason) => tracing::error!(%run, reason, "the run cannot be read back"),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::graph::Graph;
 use super::within;
-use crate::condition::Condition;
+use crate::condition::{Condition, Read};
 use crate::diagnostic::Code;
 use crate::read::At;
 use crate::read::field::Reader;
@@ -10,8 +10,9 @@ use crate::read::field::Reader;
 /// What `until` of a dialogue sees.
 const UNTIL_SEES: [&str; 4] = ["round", "turn", "last", "outputs"];
 
-pub(super) fn condition(text: &At<String>, phase: usize, graph: &Graph, reader: &mut Reader) {
-    let Some(condition) = parse(text, reader) else { return };
+/// Checks a phase's condition and gives what it reads.
+pub(super) fn condition(text: &At<String>, phase: usize, graph: &Graph, reader: &mut Reader) -> Vec<Read> {
+    let Some(condition) = parse(text, reader) else { return Vec::new() };
     for name in condition.phases() {
         let place = within(text, text.value.find(name).unwrap_or(0));
         let Some(read) = graph.find(name) else {
@@ -29,6 +30,7 @@ pub(super) fn condition(text: &At<String>, phase: usize, graph: &Graph, reader: 
             reader.findings.warning(Code::ConditionTooEarly, place, message).help(help);
         }
     }
+    condition.into_reads()
 }
 
 /// A phase whose name is no identifier was meant: `multi-review.x` is a difference to CEL.
@@ -65,11 +67,9 @@ fn parse(text: &At<String>, reader: &mut Reader) -> Option<Condition> {
         Ok(condition) => Some(condition),
         Err(error) => {
             let place = within(text, error.offset);
-            reader.findings.error(
-                Code::BadCondition,
-                place,
-                format!("this is no condition: {}", error.message),
-            );
+            let message = format!("this is no condition: {}", error.message);
+            let help = "a condition reads like: triage.kind == 'auth'";
+            reader.findings.error(Code::BadCondition, place, message).help(help);
             None
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::graph::Graph;
 use super::{conditions, missing_field, speakers, steps};
+use crate::condition::Read;
 use crate::diagnostic::Code;
 use crate::document::{Document, Phase, RequireSpec, Topology, Worker, Workers};
 use crate::name::WorkerName;
@@ -11,22 +12,25 @@ use crate::plan::draw::worker_names;
 use crate::read::At;
 use crate::read::field::Reader;
 
-pub(super) fn check(document: &Document, reader: &mut Reader) {
-    let Some(pipeline) = &document.pipeline else { return };
+/// Checks all phases and gives the outputs their conditions read.
+pub(super) fn check(document: &Document, reader: &mut Reader) -> Vec<Read> {
+    let Some(pipeline) = &document.pipeline else { return Vec::new() };
     let phases = document.phases();
     if pipeline.phases.as_ref().is_some_and(|phases| phases.is_empty()) && !reader.broken("phases") {
         reader.findings.error(Code::NothingToRun, pipeline.span, "the pipeline has no phases");
     }
     let graph = Graph::new(phases, reader);
     graph.cycles(phases, reader);
+    let mut reads = Vec::new();
     for (at, phase) in phases.iter().enumerate() {
         if let Some(condition) = &phase.condition {
-            conditions::condition(condition, at, &graph, reader);
+            reads.extend(conditions::condition(condition, at, &graph, reader));
         }
         work(phase, reader);
         steps::check(phase, reader);
         speakers::check_phase(phase, reader);
     }
+    reads
 }
 
 fn work(phase: &At<Phase>, reader: &mut Reader) {

@@ -43,7 +43,7 @@ fn one(out: &mut String, diagnostic: &Diagnostic, lines: &[&[u8]]) {
 
 /// The part of a line around a column, and where in it the caret goes.
 fn window(line: &str, column: usize) -> (String, usize) {
-    let clean = |c: char| if c.is_control() { ' ' } else { c };
+    let clean = |c: char| if c.is_control() || c == '\u{feff}' { ' ' } else { c };
     let skipped = column.saturating_sub(SHOWN_CHARS_MAX * 3 / 4);
     let mut shown: String = line.chars().skip(skipped).take(SHOWN_CHARS_MAX).map(clean).collect();
     let mut caret = column - skipped;

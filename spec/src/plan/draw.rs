@@ -18,7 +18,7 @@ pub use surroundings::{KnownMcp, KnownProfile, Repository, Surroundings};
 
 pub(crate) use topologies::speaker_names;
 
-use super::{PLAN_VERSION, PhasePlan, Plan};
+use super::{Limits, PLAN_VERSION, PhasePlan, Plan};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Document, Topology};
 use crate::name::Slug;
@@ -47,6 +47,7 @@ struct Drawer<'d> {
     around: &'d Surroundings,
     name: Slug,
     models: Models<'d>,
+    limits: Limits,
     trees: trees::Trees,
     findings: Findings,
 }
@@ -60,6 +61,7 @@ impl<'d> Drawer<'d> {
             around,
             name: named.unwrap_or_else(|| Slug::nearest(stem)),
             models: Models::new(document, around),
+            limits: limits::document(document),
             trees: trees::Trees::default(),
             findings: Findings::default(),
         }
@@ -81,7 +83,7 @@ impl<'d> Drawer<'d> {
                 .map(|flow| flow.value.clone()),
             phases,
             machines: machines::machines(document),
-            limits: limits::document(document),
+            limits: self.limits.clone(),
             mcp: self.mcp(document.tools.as_ref()),
             trusted_domains: tools::trusted(document),
             schedule: tools::schedule(document),
@@ -89,7 +91,7 @@ impl<'d> Drawer<'d> {
             mailbox: self.mailbox(),
         };
         trees::share(&mut plan);
-        publishing::publish(&mut plan);
+        publishing::publish(&mut plan, &document.reads);
         plan
     }
 

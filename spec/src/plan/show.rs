@@ -54,7 +54,8 @@ fn phase_text(
     around: &Surroundings,
     shared: &BTreeMap<&Slug, usize>,
 ) -> String {
-    let mut out = format!("phase {}: {}\n", phase.name, words::work(&phase.work));
+    let mark = if may_ask(phase) { " (may stop to ask)" } else { "" };
+    let mut out = format!("phase {}: {}{mark}\n", phase.name, words::work(&phase.work));
     let before = at.checked_sub(1).map(|before| &plan.phases[before].name);
     if phase.after.iter().ne(before) {
         let names: Vec<&str> = phase.after.iter().map(Slug::as_str).collect();
@@ -67,7 +68,7 @@ fn phase_text(
     for step in &phase.steps {
         out.push_str(&format!("  step {}: {}\n", step.name, words::line(&step.argv.join(" "))));
     }
-    out.push_str(&workers_text(&phase.work, around, shared));
+    out.push_str(&workers_text(&phase.work, plan, around, shared));
     for published in &phase.publishes {
         let with = published.compared_with.join(", ");
         let with = if with.is_empty() { String::new() } else { format!(" (compared with: {with})") };
@@ -79,7 +80,17 @@ fn phase_text(
     out
 }
 
-fn workers_text(work: &PhaseWork, around: &Surroundings, shared: &BTreeMap<&Slug, usize>) -> String {
+/// Whether a person may be asked something before the phase is over.
+fn may_ask(phase: &PhasePlan) -> bool {
+    phase.approve || phase.work.workers().iter().any(|worker| words::may_ask(&worker.session))
+}
+
+fn workers_text(
+    work: &PhaseWork,
+    plan: &Plan,
+    around: &Surroundings,
+    shared: &BTreeMap<&Slug, usize>,
+) -> String {
     let workers = work.workers();
     if workers.is_empty() {
         return String::new();
@@ -89,15 +100,13 @@ fn workers_text(work: &PhaseWork, around: &Surroundings, shared: &BTreeMap<&Slug
     for worker in &workers {
         let alike = group.first().is_some_and(|first| alike(first, worker));
         if !alike && !group.is_empty() {
-            row(&mut table, &group, around, shared);
+            row(&mut table, &group, plan, around, shared);
             group.clear();
         }
         group.push(worker);
     }
-    row(&mut table, &group, around, shared);
-    let mut out = table.lines(ROWS_MAX);
-    out.push_str(&questions(&workers));
-    out
+    row(&mut table, &group, plan, around, shared);
+    table.lines(ROWS_MAX)
 }
 
 /// Whether two workers differ in nothing a person must see but their names.
@@ -109,12 +118,19 @@ fn alike(one: &WorkerPlan, other: &WorkerPlan) -> bool {
     tree && one.models == other.models && one.machine == other.machine && one.session == other.session
 }
 
-fn row(table: &mut Table, group: &[&WorkerPlan], around: &Surroundings, shared: &BTreeMap<&Slug, usize>) {
+fn row(
+    table: &mut Table,
+    group: &[&WorkerPlan],
+    plan: &Plan,
+    around: &Surroundings,
+    shared: &BTreeMap<&Slug, usize>,
+) {
     let (Some(first), Some(last)) = (group.first(), group.last()) else { return };
+    let here = words::is_here(&first.machine, plan, around);
     let span =
         |one: &str, other: &str| if one == other { one.to_owned() } else { format!("{one} … {other}") };
     for (at, model) in first.models.iter().enumerate() {
-        let program = words::program(model, around);
+        let program = words::program(model, around, here);
         if at > 0 {
             table.add([
                 String::new(),
@@ -137,19 +153,6 @@ fn row(table: &mut Table, group: &[&WorkerPlan], around: &Surroundings, shared: 
     }
 }
 
-/// Who may stop to ask a person, and what would keep them from it.
-fn questions(workers: &[&WorkerPlan]) -> String {
-    let asks = |worker: &&&WorkerPlan| words::may_ask(&worker.session);
-    let count = workers.iter().filter(asks).count();
-    if count == 0 {
-        return String::new();
-    }
-    let who = if count == workers.len() { "workers".to_owned() } else { format!("{count} of the workers") };
-    format!(
-        "  {who} may stop to ask; \"permission\": \"full\" or \"on_dialog\": \"deny\" keeps them from it\n"
-    )
-}
-
 fn rest(plan: &Plan, firings: &[String]) -> String {
     let mut out = String::new();
     let mut say = |name: &str, text: String| {
@@ -157,6 +160,11 @@ fn rest(plan: &Plan, firings: &[String]) -> String {
             out.push_str(&format!("{name}: {text}\n"));
         }
     };
+    if plan.phases.iter().any(may_ask) {
+        let cure =
+            "\"permission\": \"full\", or \"on_dialog\": \"deny\", lets workers go on without a person";
+        say("may stop to ask", cure.to_owned());
+    }
     say("machines", words::machines(plan));
     say("limits", words::limits(&plan.limits));
     say("tools", words::tools(plan));

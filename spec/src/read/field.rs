@@ -14,6 +14,9 @@ use crate::schema::Definitions;
 /// The longest list a document may hold anywhere: more could not be run, and each entry takes memory.
 pub const LIST_ENTRIES_MAX: usize = 10_000;
 
+/// How many fields are listed where none is near: a person reads no more.
+const FIELDS_TOLD_MAX: usize = 12;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Text,
@@ -132,7 +135,12 @@ impl Reader {
                 if self.field.is_empty() { "a document".to_owned() } else { format!("`{}`", self.field) };
             let message = format!("{outer} has no field `{}`", excerpt(name));
             let known = lines.iter().map(|line| line.name);
-            self.findings.error(Code::UnknownField, at, message).help_if(did_you_mean(name, known));
+            let help = did_you_mean(name, known.clone()).unwrap_or_else(|| {
+                let listed: Vec<&str> = known.take(FIELDS_TOLD_MAX).collect();
+                let more = if lines.len() > FIELDS_TOLD_MAX { ", …" } else { "" };
+                format!("its fields are {}{more}", listed.join(", "))
+            });
+            self.findings.error(Code::UnknownField, at, message).help(help);
         }
         for line in lines.iter().filter(|line| line.required) {
             if !object.properties.iter().any(|property| property.name.as_str() == line.name) {

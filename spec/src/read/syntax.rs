@@ -69,7 +69,15 @@ fn refuse(error: &ParseError, text: &str, findings: &mut Findings) {
     let range = error.range();
     let start = range.start.min(text.len());
     let span = Span { start, end: range.end.max(start) };
-    let (message, help) = sentence(error.kind());
+    let word = text.get(span.start..).unwrap_or_default();
+    let kind = match error.kind() {
+        // Without a sign the parser takes them for words.
+        ParseErrorKind::UnexpectedWord if word.starts_with("NaN") || word.starts_with("Infinity") => {
+            &ParseErrorKind::NonFiniteNumbersNotAllowed
+        }
+        kind => kind,
+    };
+    let (message, help) = sentence(kind);
     findings.error(Code::Syntax, span, message).help_if(help.map(str::to_owned));
 }
 

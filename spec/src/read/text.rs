@@ -180,9 +180,10 @@ impl Field for Slug {
     fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Slug> {
         let text = node.as_string_lit()?.value.as_ref();
         if let Some(fault) = slug_fault(text) {
-            return reader.refuse(fault.code, node, fault.message, fault.help);
+            reader.findings.error(fault.code, super::field::span(node), fault.message).help_if(fault.help);
         }
-        Slug::new(text).ok()
+        // The nearest name stands in for a bad one, so that what refers to it is not reported as well.
+        Some(Slug::new(text).unwrap_or_else(|_| Slug::nearest(text)))
     }
     fn schema(_: &mut Definitions) -> Value {
         json!({ "type": "string", "pattern": SLUG_PATTERN })
@@ -234,8 +235,8 @@ impl Field for PhaseLabel {
         let slug = Slug::read(node, reader)?;
         if RESERVED.contains(&slug.as_str()) {
             let message = format!("`{slug}` may not name a phase: the word has a meaning of its own");
-            let help = Some(format!("`{slug}-phase` would be free"));
-            return reader.refuse(Code::ReservedName, node, message, help);
+            let help = format!("`{slug}-phase` would be free");
+            reader.findings.error(Code::ReservedName, super::field::span(node), message).help(help);
         }
         Some(PhaseLabel(slug))
     }

@@ -8,7 +8,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, waitpid};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, wait};
 
 use super::super::wire::ToNode;
 use super::super::{kernel, tree};
@@ -149,7 +149,7 @@ impl Ending {
     fn reap(&mut self, clients: &mut Clients) -> bool {
         let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
         loop {
-            match waitpid(None, options) {
+            match wait(options) {
                 Ok(Some((pid, status))) if pid == self.program => self.program_changed(status, clients),
                 Ok(Some(_)) | Err(Errno::INTR) => {}
                 Ok(None) => return false,
@@ -171,7 +171,9 @@ impl Ending {
     /// Goes on with what is due.
     pub fn on_time(&mut self, pump: &mut Pump, clients: &mut Clients) {
         let now = Instant::now();
-        if matches!(self.phase, Phase::Running | Phase::Clearing) && self.kill_next.is_some_and(|at| now >= at) {
+        if matches!(self.phase, Phase::Running | Phase::Clearing)
+            && self.kill_next.is_some_and(|at| now >= at)
+        {
             self.kill(now);
         }
         if let Phase::Draining { until } = self.phase {

@@ -97,7 +97,12 @@ fn begin_recording(order: &Order, setting: &Setting) -> Result<Writer, Failure> 
     })
 }
 
-fn start(order: &Order, setting: &Setting, folder: &OwnedFd, cwd: &OwnedFd) -> Result<(OwnedFd, Pid), Failure> {
+fn start(
+    order: &Order,
+    setting: &Setting,
+    folder: &OwnedFd,
+    cwd: &OwnedFd,
+) -> Result<(OwnedFd, Pid), Failure> {
     let (cols, rows) = clamp_size(order.cols, order.rows);
     let (master, slave) = open_terminal(cols, rows).map_err(failed(FailureAt::Terminal))?;
     // Entering the program's folder here, and not between its fork and its exec, tells its faults from those of the
@@ -135,7 +140,10 @@ fn spawn(order: &Order, umask: u32, slave: OwnedFd) -> io::Result<Pid> {
     command.args(arguments.iter().map(|argument| OsStr::from_bytes(argument)));
     command.env_clear();
     command.envs(order.env.iter().map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value))));
-    command.stdin(Stdio::from(slave.try_clone()?)).stdout(Stdio::from(slave.try_clone()?)).stderr(Stdio::from(slave));
+    command
+        .stdin(Stdio::from(slave.try_clone()?))
+        .stdout(Stdio::from(slave.try_clone()?))
+        .stderr(Stdio::from(slave));
     // SAFETY: this process has a single thread, and what runs between fork and exec only calls the kernel.
     unsafe { command.pre_exec(move || kernel::become_program(umask)) };
     let child = command.spawn()?;
@@ -144,13 +152,19 @@ fn spawn(order: &Order, umask: u32, slave: OwnedFd) -> io::Result<Pid> {
 
 /// Whether the program's file is there, so that what is missing can only be the interpreter it names.
 fn lacks_interpreter(order: &Order, error: &io::Error) -> bool {
-    let Some(program) = order.argv.first().map(|program| Path::new(OsStr::from_bytes(program))) else { return false };
+    let Some(program) = order.argv.first().map(|program| Path::new(OsStr::from_bytes(program))) else {
+        return false;
+    };
     if error.raw_os_error() != Some(libc::ENOENT) {
         return false;
     }
     if program.as_os_str().as_bytes().contains(&b'/') {
         return program.is_file();
     }
-    let path = order.env.iter().find(|(name, _)| name.as_ref() == b"PATH").map(|(_, value)| OsStr::from_bytes(value));
+    let path = order
+        .env
+        .iter()
+        .find(|(name, _)| name.as_ref() == b"PATH")
+        .map(|(_, value)| OsStr::from_bytes(value));
     path.is_some_and(|path| std::env::split_paths(path).any(|folder| folder.join(program).is_file()))
 }

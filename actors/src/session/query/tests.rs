@@ -82,7 +82,6 @@ fn answers_are_not_taken_for_questions() {
 fn status_titles_and_paste_are_found_too() {
     let printed = b"\x1b]7501;state=working\x1b\\\x1b]0;a\x1btitle\x1b]2;b\x07\x1b[?25;2004h\x07";
     let found = Scanner::from(100).feed(printed);
-    let found = Scanner::from(100).feed(printed);
     let body = "state=working".to_owned();
     assert_eq!(found[0], Found::Status { body, at_offset: 121 });
     assert!(matches!(&found[1], Found::Title { title, .. } if title == "a"));

@@ -1,5 +1,6 @@
 //! Requests about what workers share: outputs, claims, the scratchpad and the mailbox.
 
+use niia_actors::journal::Fate;
 use niia_actors::mailbox::{self, Draft, Letter, Party};
 use niia_actors::run::RunHandle;
 use niia_spec::course::Event;
@@ -10,8 +11,8 @@ use serde_json::Value;
 use super::find::{live_run, not_found, run_id, trouble};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, RunName};
-use crate::failure::chain;
-use crate::node::Node;
+use niia_actors::ask::chain;
+use crate::node::{Node, past};
 
 /// The worker that asks; a person is none.
 fn worker(caller: &Caller, verb: &str) -> Result<WorkerId, Refusal> {
@@ -103,13 +104,13 @@ async fn scratchpad<T: Send + 'static>(
     node: &Node,
     caller: &Caller,
     run: &RunName,
-    act: impl FnOnce(niia_actors::scratchpad::Scratchpad) -> Result<T, niia_actors::scratchpad::ScratchpadError>
+    act: impl FnOnce(niia_actors::scratchpad::ScratchpadFolder) -> Result<T, niia_actors::scratchpad::ScratchpadError>
     + Send
     + 'static,
 ) -> Result<T, Refusal> {
     let run = run_id(node, caller, run).await?;
     let folder = node.run_folder(&run).join("scratchpad");
-    let done = tokio::task::spawn_blocking(move || niia_actors::scratchpad::Scratchpad::open(&folder).and_then(act));
+    let done = tokio::task::spawn_blocking(move || niia_actors::scratchpad::ScratchpadFolder::open(&folder).and_then(act));
     let done = done.await.map_err(|error| trouble(error.to_string()))?;
     done.map_err(|error| {
         let code = if error.is_not_found() { RefusalCode::NotFound } else { RefusalCode::Wrong };
@@ -118,8 +119,8 @@ async fn scratchpad<T: Send + 'static>(
 }
 
 pub(super) async fn scratchpad_list(node: &Node, caller: &Caller, run: &RunName) -> Result<Reply, Refusal> {
-    let files = scratchpad(node, caller, run, |pad| pad.ls()).await?;
-    Ok(Reply::Paths(files.into_iter().map(|file| file.path).collect()))
+    let files = scratchpad(node, caller, run, |pad| pad.ls("")).await?;
+    Ok(Reply::Paths(files.entries.into_iter().map(|file| file.path).collect()))
 }
 
 pub(super) async fn scratchpad_cat(
@@ -234,7 +235,7 @@ pub(super) async fn letters(
         return Err(trouble(format!("the mailbox of `{name}` is damaged: {damage}")));
     }
     let own = all.into_iter().filter(|letter| letter.to == whose);
-    Ok(Reply::Letters(own.map(|letter| { let read = letter.is_read(); shown(letter, read) }).collect()))
+    Ok(Reply::Letters(own.map(|letter| { let read = letter.fate != Fate::Unread; shown(letter, read) }).collect()))
 }
 
 fn shown(letter: Letter, read: bool) -> LetterView {
@@ -243,7 +244,7 @@ fn shown(letter: Letter, read: bool) -> LetterView {
         from: letter.from.to_string(),
         to: letter.to.to_string(),
         text: letter.text,
-        at_ms: letter.at_ms,
+        at_ms: past::millis(&letter.at).unwrap_or_default(),
         read,
     }
 }

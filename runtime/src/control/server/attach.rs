@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use super::find::{live_session, trouble};
 use super::{Connection, ServeError};
 use crate::control::words::{Reply, Request};
-use crate::failure::chain;
+use niia_actors::ask::chain;
 
 /// Leaves the desk whatever way the talk ends.
 struct Seat {

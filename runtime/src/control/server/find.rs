@@ -43,7 +43,7 @@ pub(super) async fn run_id(node: &Node, caller: &Caller, name: &RunName) -> Resu
 
 /// The ids of all runs, oldest first.
 fn known_runs(node: &Node) -> Result<Vec<String>, Refusal> {
-    let summaries = node.journal.runs().map_err(|error| trouble(crate::failure::chain(&error)))?;
+    let summaries = node.journal.runs().map_err(|error| trouble(niia_actors::ask::chain(&error)))?;
     Ok(summaries.into_iter().map(|summary| summary.run).collect())
 }
 

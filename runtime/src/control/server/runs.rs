@@ -10,7 +10,7 @@ use super::find::{live_run, not_found, run_id, trouble};
 use super::{Connection, ServeError};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, RunName};
-use crate::failure::chain;
+use niia_actors::ask::chain;
 use crate::node::{Node, past};
 
 /// A follower is told at most so often; what happens in between comes with the next view.

@@ -43,12 +43,14 @@ impl<'d> Models<'d> {
         Models { aliases, around, only_alias, document: document.span, complaints, absent }
     }
 
-    /// The model asked for and what it fails over to, in order. Empty only where there is a finding.
+    /// The model asked for and what it fails over to, in order. Empty only where there is a finding. `here` says
+    /// whether they would be started on this machine.
     pub fn chosen(
         &mut self,
         asked: Option<&At<ModelRef>>,
         failover: Option<&At<ModelRefs>>,
         whose: Span,
+        here: bool,
     ) -> Vec<ModelPlan> {
         let (first, name) = match asked {
             Some(reference) => (self.resolve(reference, reference.span), reference.value.0.clone()),
@@ -67,6 +69,7 @@ impl<'d> Models<'d> {
             }
         }
         let mut once: Vec<ModelPlan> = Vec::new();
+        chosen.iter().filter(|_| here).for_each(|model| self.note_absent(model));
         for model in chosen {
             let same = |other: &ModelPlan| {
                 (&other.profile, &other.model, &other.args, &other.env)
@@ -134,7 +137,6 @@ impl<'d> Models<'d> {
         };
         settings.into_iter().rev().for_each(|object| overlay(&mut plan, object));
         self.must_have_arguments(&plan, at);
-        self.note_absent(&plan);
         Some(plan)
     }
 
@@ -215,7 +217,8 @@ impl<'d> Models<'d> {
 
 fn because(way: &[String], name: &str, profile: &str, model: Option<&str>) -> String {
     let end = match model {
-        Some(model) if name != profile && !name.contains('/') => format!("{profile}/{model}"),
+        Some(model) if !name.ends_with(model) => format!("{name} → {model}"),
+        Some(model) if !name.contains('/') => format!("{profile}/{model}"),
         _ => name.to_owned(),
     };
     way.iter().cloned().chain([end]).collect::<Vec<_>>().join(" → ")

@@ -85,10 +85,7 @@ impl<'d> Drawer<'d> {
             publishes: Vec::new(),
             scratchpad: self.scratchpad(phase),
             mailbox,
-            limits: limits::phase(
-                &limits::document(self.document),
-                phase.limits.as_ref().map(|limits| &limits.value),
-            ),
+            limits: limits::phase(&self.limits, phase.limits.as_ref().map(|limits| &limits.value)),
             mcp: self.mcp(phase.tools.as_ref()),
             work,
         }
@@ -174,8 +171,9 @@ impl<'d> Drawer<'d> {
         phase: Option<&'d Phase>,
         draft: Draft<'d>,
     ) -> WorkerPlan {
-        let models = self.models.chosen(draft.model, draft.failover, draft.span);
         let machine = machines::choices(draft.machine);
+        let elsewhere = self.elsewhere(&machine);
+        let models = self.models.chosen(draft.model, draft.failover, draft.span, !elsewhere);
         let levels = Levels {
             own: draft.session,
             phase: phase.and_then(|phase| phase.session.as_ref()).map(|session| &session.value),
@@ -187,9 +185,9 @@ impl<'d> Drawer<'d> {
             scratchpad: phase.map_or_else(|| true, |phase| self.scratchpad(phase))
                 && self.session_scratchpad(phase),
             local_model: profile.is_some_and(|profile| profile.local),
-            elsewhere: self.elsewhere(&machine),
+            elsewhere,
             reads_only: draft.place == Place::Participant,
-            timeout_ms_max: limits::phase(&limits::document(self.document), own_limit).timeout_per_agent_ms,
+            timeout_ms_max: limits::phase(&self.limits, own_limit).timeout_per_agent_ms,
         };
         self.timeout(levels, standing.timeout_ms_max);
         let document_name = self.name.clone();

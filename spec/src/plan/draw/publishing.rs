@@ -2,21 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::condition::Condition;
+use crate::condition::Read;
 use crate::name::PhaseName;
 use crate::plan::{Plan, Published};
 
 /// Tells each phase which of its outputs a condition reads, and what they are compared with.
-pub(super) fn publish(plan: &mut Plan) {
+pub(super) fn publish(plan: &mut Plan, reads: &[Read]) {
     let index: HashMap<PhaseName, usize> =
         plan.phases.iter().enumerate().map(|(at, phase)| (phase.name.clone(), at)).collect();
-    let conditions: Vec<Condition> = plan
-        .phases
-        .iter()
-        .filter_map(|phase| phase.condition.as_ref())
-        .filter_map(|text| Condition::parse(text).ok())
-        .collect();
-    for read in conditions.iter().flat_map(Condition::reads) {
+    for read in reads {
         let found = crate::name::Slug::new(&read.phase).ok().and_then(|name| index.get(&name).copied());
         if let Some(phase) = found.and_then(|at| plan.phases.get_mut(at)) {
             add(&mut phase.publishes, &read.key, &read.compared_with);

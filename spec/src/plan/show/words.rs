@@ -58,12 +58,26 @@ pub(super) fn work(work: &PhaseWork) -> String {
     }
 }
 
-pub(super) fn program(model: &ModelPlan, around: &Surroundings) -> String {
+/// Whether the first choice is this machine.
+pub(super) fn is_here(choices: &[MachineChoice], plan: &Plan, around: &Surroundings) -> bool {
+    match choices.first() {
+        None => true,
+        Some(MachineChoice::Labels(_)) => false,
+        Some(MachineChoice::Named(name)) => {
+            let alias = Slug::new(name).ok().and_then(|name| plan.machines.get(&name));
+            around.is_here(alias.map_or(name, |machine| &machine.host))
+        }
+    }
+}
+
+/// The program a model means; where it lies is known of this machine alone.
+pub(super) fn program(model: &ModelPlan, around: &Surroundings, here: bool) -> String {
     let profile = around.profile(&model.profile);
     let Some(program) = profile.and_then(|profile| profile.program.as_ref()) else {
         return model.args.join(" ");
     };
     match profile.and_then(|profile| profile.installed.as_ref()) {
+        _ if !here => program.clone(),
         Some(path) => path.display().to_string(),
         None => format!("{program} (not on PATH)"),
     }
