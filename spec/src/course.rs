@@ -10,20 +10,23 @@ mod crew;
 mod halt;
 mod map;
 mod next;
+mod note;
 mod outputs;
 mod phase;
 mod run;
+mod take;
 mod view;
 mod worker;
 
 pub use halt::Halt;
 pub use map::CourseError;
+pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX};
 pub use outputs::{
     Judge, OUTPUT_KEY_BYTES_MAX, OUTPUT_KEYS_MAX, OUTPUT_VALUE_BYTES_MAX, Outputs, PhaseOutputs, Verdict,
     WorkerOutputs,
 };
 pub use phase::{PhaseCourse, PhaseState};
-pub use run::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX, RunCourse, RunState};
+pub use run::{RunCourse, RunState};
 pub use worker::{
     Attempt, BACKOFF_MS_MAX, LOST_RESTARTS_MAX, MEND_MS_MAX, MENDER, Pause, Timer, WorkerCourse,
 };
