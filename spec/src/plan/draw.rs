@@ -109,3 +109,6 @@ impl<'d> Drawer<'d> {
         pipeline.and_then(|pipeline| pipeline.mailbox.as_ref()).is_none_or(|mailbox| mailbox.value)
     }
 }
+
+#[cfg(test)]
+mod tests;
