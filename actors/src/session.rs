@@ -121,7 +121,7 @@ impl SessionHandle {
         let session = SessionHandle { actor, orders, facts };
         live.enter(session.facts.session.clone(), session.clone());
         // A life that broke at once has told so by itself.
-        drop(tell.send(()));
+        let _ = tell.send(());
         Ok(session)
     }
 
@@ -179,8 +179,9 @@ impl SessionHandle {
         self.order(Order::Keys { viewer, bytes });
     }
 
-    pub fn view(&self, viewer: ViewerId, size: (u16, u16)) {
-        self.order(Order::View { viewer, size });
+    /// A viewer's window has this size now.
+    pub fn view(&self, size: (u16, u16)) {
+        self.order(Order::View { size });
     }
 
     pub fn take(&self, viewer: ViewerId) {

@@ -1,5 +1,6 @@
 //! The node and the command line of niia.
 
+pub mod attach;
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -9,5 +10,3 @@ pub mod node;
 pub mod notify;
 pub mod report;
 pub mod trace;
-//! The node.
-pub mod attach;

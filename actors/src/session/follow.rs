@@ -205,7 +205,7 @@ impl<'a> Follow<'a> {
                 drop(reply.send(painted));
             }
             Order::Keys { viewer, bytes } => self.keys(viewer, &bytes).await,
-            Order::View { size, .. } => self.follow_size(size).await,
+            Order::View { size } => self.follow_size(size).await,
             Order::Take { viewer } => self.desk.take(viewer, clock::now_ms()),
             Order::Repaint { viewer, reply } => {
                 let painted = self.paint(viewer);
