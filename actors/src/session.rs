@@ -90,7 +90,6 @@ pub(crate) enum Order {
         bytes: Vec<u8>,
     },
     View {
-        viewer: ViewerId,
         size: (u16, u16),
     },
     Take {
