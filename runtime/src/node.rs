@@ -27,7 +27,7 @@ mod memory;
 pub(crate) mod past;
 mod root;
 
-pub use root::{Root, RootHandle};
+pub use root::RootHandle;
 
 /// The name of the node's socket in the state's `run` folder.
 pub const SOCKET: &str = "node.sock";
@@ -118,7 +118,7 @@ impl Node {
     /// Asks the node to end; the programs in its terminals go on.
     pub fn stop(&self) {
         // Nobody listens any more only when it is stopping already.
-        drop(self.stop.send(true));
+        let _ = self.stop.send(true);
     }
 }
 
