@@ -39,7 +39,7 @@ pub use content::{FILE_BYTES_MAX, NEW_FILES_MAX, Refusal};
 pub use error::GitError;
 pub use include::{INCLUDE_BYTES_MAX, INCLUDE_FILES_MAX, IncludeError};
 pub use landing::{LandError, Landing};
-pub use list::{Diff, DiffText, Listed};
+pub use list::{Diff, DiffText, Listed, Unfinished};
 pub use marker::{Kind, Overlay};
 pub use mend::Mended;
 pub use merge::{Conflict, Merged};

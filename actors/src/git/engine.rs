@@ -206,7 +206,7 @@ fn config_from(listed: &[u8], common_dir: &Path) -> Vec<u8> {
 fn write_setting(config: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) {
     let mut ends = key.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(at, _)| at);
     let Some(first) = ends.next() else { return };
-    let last = ends.last().unwrap_or(first);
+    let last = ends.next_back().unwrap_or(first);
     let (section, name) = (&key[..first], &key[last + 1..]);
     let subsection = (last > first).then(|| &key[first + 1..last]);
     let taken = TAKEN.iter().any(|(taken, names)| {

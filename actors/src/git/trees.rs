@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use niia_spec::name::{RunId, Slug};
+use niia_spec::plan::TreePlan;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Engine, write_whole};
@@ -30,6 +31,17 @@ pub enum TreeName {
 }
 
 impl TreeName {
+    /// The tree that a plan gives a worker; nothing where it works in a folder that is not niia's. `reading` names a
+    /// tree that is only read.
+    pub fn of_plan(plan: &TreePlan, reading: &Slug) -> Option<TreeName> {
+        match plan {
+            TreePlan::Own { slug } | TreePlan::Shared { slug, .. } => Some(TreeName::Worker(slug.clone())),
+            TreePlan::Result => Some(TreeName::Result),
+            TreePlan::ReadOnly => Some(TreeName::Reading(reading.clone())),
+            TreePlan::Checkout | TreePlan::Folder => None,
+        }
+    }
+
     pub(super) fn of_file(name: &str) -> Option<TreeName> {
         match name.split_once('@') {
             None if name == "result" => Some(TreeName::Result),
@@ -134,10 +146,14 @@ impl RunTrees {
         trees.begin_refs()?;
         let beginning =
             Beginning { run: run.clone(), common_dir: repository.common_dir.clone(), base: base.clone() };
+        let file = trees.folder.join("run.json");
+        if file.exists() {
+            return Ok(trees);
+        }
         let bytes = serde_json::to_vec(&beginning)
             .map_err(std::io::Error::from)
             .map_err(GitError::file(&trees.folder))?;
-        write_whole(&trees.folder.join("run.json"), &bytes)?;
+        write_whole(&file, &bytes)?;
         Ok(trees)
     }
 
@@ -250,11 +266,17 @@ impl RunTrees {
 
     /// One act at a time on what all work trees of a repository share, whoever's they are.
     pub(super) fn lock_repository(&self) -> Result<Lock, TreeError> {
-        let path = self.repository.common_dir.join("niia.lock");
-        Lock::take(&path).map_err(|error| match error {
-            GitError::File { path, source } => TreeError::ReadOnly { path, source },
-            error => error.into(),
-        })
+        let folder = &self.repository.common_dir;
+        let as_ourselves = rustix::fs::AtFlags::EACCESS;
+        let writes = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        if let Err(error) = rustix::fs::accessat(rustix::fs::CWD, folder, writes, as_ourselves) {
+            return Err(TreeError::ReadOnly { path: folder.clone(), source: error.into() });
+        }
+        match Lock::take(folder) {
+            // Some network file systems lock no folders, and files only.
+            Err(GitError::File { .. }) => Ok(Lock::take(&folder.join("niia.lock"))?),
+            taken => Ok(taken?),
+        }
     }
 }
 
