@@ -3,9 +3,9 @@
 mod check;
 pub mod condition;
 pub mod course;
+pub mod detect;
 pub mod diagnostic;
 pub mod document;
-pub mod detect;
 pub mod name;
 pub mod notice;
 pub mod origin;
