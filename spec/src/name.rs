@@ -57,7 +57,7 @@ impl Slug {
             }
             let c = if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-') { c } else { '-' };
             let doubled = matches!(c, '-' | '.') && near.ends_with(['-', '.']);
-            if !doubled && !(near.is_empty() && !c.is_ascii_alphanumeric()) {
+            if !doubled && (!near.is_empty() || c.is_ascii_alphanumeric()) {
                 near.push(c);
             }
         }
