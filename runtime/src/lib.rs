@@ -1,1 +1,12 @@
-//! The node.
+//! The node and the command line of niia.
+
+pub mod attach;
+pub mod cli;
+pub mod command;
+pub mod config;
+pub mod control;
+pub mod failure;
+pub mod node;
+pub mod notify;
+pub mod report;
+pub mod trace;

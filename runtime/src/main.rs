@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `niia`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    niia::command::main()
+}

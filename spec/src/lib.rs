@@ -3,13 +3,18 @@
 mod check;
 pub mod condition;
 pub mod course;
+pub mod detect;
 pub mod diagnostic;
 pub mod document;
 pub mod name;
+pub mod notice;
+pub mod origin;
 pub mod plan;
+pub mod profile;
 pub mod read;
 pub mod schedule;
 mod schema;
+pub mod wrap;
 
 pub use plan::draw::draw;
 pub use read::read;

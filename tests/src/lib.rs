@@ -1,1 +1,7 @@
-//! House.
+//! The house in which niia is tested: real programs, real terminals, real repositories, in a home of their own.
+
+pub mod house;
+pub mod numbered;
+pub mod stand_in;
+
+pub use house::{Call, Going, House, Repository, Said, Terminal, wait_until};

@@ -1,0 +1,28 @@
+//! The folder all sessions of a run share: its path in the environment, and a link to it in the tree.
+//!
+//! The link is hidden from git by a setting of the session's own, so that nothing is written into the repository.
+
+use super::{Facts, Launch, LaunchError, Place, Preparation};
+
+/// The link's name where it is free, and otherwise.
+pub const LINK_NAMES: [&str; 2] = ["scratchpad", ".niia-scratchpad"];
+
+/// The file of the session's own that lists what its git must not see.
+const EXCLUDES: &str = "git-excludes";
+
+pub(super) fn apply(mut launch: Launch, facts: &Facts) -> Result<Launch, LaunchError> {
+    let Some(scratchpad) = facts.scratchpad.as_ref().filter(|_| facts.plan.scratchpad) else {
+        return Ok(launch);
+    };
+    let (tree, within) = match &facts.place {
+        Place::Tree { name, path } => (Some(name.clone()), path.clone()),
+        Place::Folder { path } => (None, path.clone()),
+    };
+    let excludes = facts.folder.join(EXCLUDES);
+    launch.env.insert("NIIA_SCRATCHPAD".to_owned(), scratchpad.to_string_lossy().into_owned());
+    launch.git_settings.push(("core.excludesFile".to_owned(), excludes.to_string_lossy().into_owned()));
+    let excludes_of_user = facts.excludes_of_user.clone();
+    launch.preparations.push(Preparation::Scratchpad { tree, within, excludes, excludes_of_user });
+    launch.scratchpad = Some(scratchpad.clone());
+    Ok(launch)
+}

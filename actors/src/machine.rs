@@ -1,0 +1,104 @@
+//! Where an attempt is made: the seam between a phase and whatever opens its terminals.
+//!
+//! A phase knows machines only by this trait. [`local::LocalMachine`] opens a terminal here; a machine elsewhere sends
+//! the assignment over a link and returns the handle of an actor that forwards; a test plays a part.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use niia_spec::course::Ending;
+use niia_spec::name::{AttemptId, MachineName, SessionId};
+use niia_spec::plan::WorkerPlan;
+
+use crate::git::TreeName;
+use crate::phase::PhaseHandle;
+use crate::run::RunContext;
+use crate::session::SessionHandle;
+
+pub mod local;
+
+/// What a session is told to do.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    pub session: SessionId,
+    pub worker: Arc<WorkerPlan>,
+    /// Which of the worker's models, from 0.
+    pub model: usize,
+    /// The prompt as it is delivered.
+    pub prompt: Arc<str>,
+    /// What the document itself asks of the worker, for the commit's message.
+    pub subject: String,
+    /// A conflict to mend instead of a task of the document.
+    pub mend: Option<Mend>,
+    pub context: Arc<RunContext>,
+}
+
+/// Branches that could not be merged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mend {
+    pub files: Vec<String>,
+    /// Whose branches are merged, in worker order.
+    pub trees: Vec<TreeName>,
+}
+
+impl Assignment {
+    pub fn attempt(&self) -> &AttemptId {
+        &self.session.attempt
+    }
+
+    /// The model of this attempt; the plan's first where the number fits none.
+    pub fn model_plan(&self) -> Option<&niia_spec::plan::ModelPlan> {
+        self.worker.models.get(self.model).or_else(|| self.worker.models.first())
+    }
+}
+
+/// What a session tells its phase.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// Its program runs.
+    Started,
+    /// It is over and its work is committed.
+    Ended(Ending),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("machine `{machine}` is not known here")]
+    MachineAbsent { machine: MachineName },
+    #[error("the session's actor did not start")]
+    Actor(#[source] ractor::SpawnErr),
+}
+
+/// The future of a start, boxed so that machines can be told apart at run time.
+pub type Starting<'a> = Pin<Box<dyn Future<Output = Result<SessionHandle, StartError>> + Send + 'a>>;
+
+pub trait Machine: Debug + Send + Sync {
+    /// Begins an attempt. It returns as soon as somebody is responsible for it; all that follows is told to `parent`.
+    fn start(&self, assignment: Assignment, parent: PhaseHandle) -> Starting<'_>;
+}
+
+/// The machines a node can reach, by the name a plan uses.
+#[derive(Debug)]
+pub struct Machines {
+    here: Arc<dyn Machine>,
+    elsewhere: HashMap<String, Arc<dyn Machine>>,
+}
+
+impl Machines {
+    pub fn only(here: Arc<dyn Machine>) -> Machines {
+        Machines { here, elsewhere: HashMap::new() }
+    }
+
+    /// Where this worker works; this machine when the plan names none.
+    pub fn of(&self, worker: &WorkerPlan) -> &Arc<dyn Machine> {
+        use niia_spec::plan::MachineChoice;
+        let named = worker.machine.iter().find_map(|choice| match choice {
+            MachineChoice::Named(name) => self.elsewhere.get(name.as_str()),
+            MachineChoice::Labels(_) => None,
+        });
+        named.unwrap_or(&self.here)
+    }
+}

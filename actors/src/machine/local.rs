@@ -1,0 +1,55 @@
+//! This machine: its keeper, its places, its live sessions.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{Assignment, Machine, StartError, Starting};
+use crate::keeper::Keeper;
+use crate::phase::PhaseHandle;
+use crate::run::LiveSessions;
+use crate::session::SessionHandle;
+
+/// Opens terminals here. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct LocalMachine {
+    pub(crate) keeper: Keeper,
+    pub(crate) live: LiveSessions,
+    pub(crate) program: PathBuf,
+    pub(crate) state_folder: PathBuf,
+    places: Arc<Semaphore>,
+}
+
+impl LocalMachine {
+    pub fn new(
+        keeper: Keeper,
+        live: LiveSessions,
+        sessions_max: u32,
+        program: &Path,
+        state_folder: &Path,
+    ) -> LocalMachine {
+        let places = usize::try_from(sessions_max).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        LocalMachine {
+            keeper,
+            live,
+            program: program.to_owned(),
+            state_folder: state_folder.to_owned(),
+            places: Arc::new(Semaphore::new(places)),
+        }
+    }
+
+    /// Waits for a place among this machine's sessions.
+    pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed.
+        Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+}
+
+impl Machine for LocalMachine {
+    fn start(&self, assignment: Assignment, parent: PhaseHandle) -> Starting<'_> {
+        Box::pin(async move {
+            SessionHandle::spawn(assignment, self.clone(), parent).await.map_err(StartError::Actor)
+        })
+    }
+}

@@ -1,0 +1,408 @@
+//! The run: asks the course what comes next, stores it, and has it done.
+//!
+//! Every event goes the same way: the course decides, the journal makes event and commands durable, and only then are
+//! the commands carried out. Events need not wait for each other's commit: decisions follow one another at once, and
+//! the commands of each are let go in order as their rows reach the disk. After a crash the stored rows are applied,
+//! nothing is decided again, and what had no answer yet is put to its owner once more.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use niia_spec::course::{Command, Event, RunCourse, RunOutcome, Wake};
+use niia_spec::name::{PhaseName, RunId, WorkerId};
+use niia_spec::notice::RunView;
+use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+
+use crate::ask::{AskError, ask, tell};
+use crate::journal::{Journal, Row};
+use crate::machine::Machines;
+use crate::mailbox::{MailboxArguments, MailboxHandle};
+use crate::phase::{PhaseArguments, PhaseHandle};
+
+mod assign;
+mod context;
+mod gather;
+mod report;
+mod store;
+mod times;
+mod view;
+
+pub use context::{
+    ContextError, LiveSessions, RunContext, RunMeta, keep_variables, kept_variables, session_folder,
+};
+pub use report::report_path;
+pub use times::Times;
+pub use view::view_of;
+
+use store::Store;
+
+/// A reader that lets more letters than this pile up makes its senders wait: more than anybody reads in one turn.
+const LETTERS_MAX: usize = 256;
+
+/// A way to reach one run.
+#[derive(Clone, Debug)]
+pub struct RunHandle(ActorRef<RunMessage>);
+
+#[derive(Debug)]
+pub struct RunArguments {
+    pub context: Arc<RunContext>,
+    pub course: RunCourse,
+    pub times: Times,
+    pub journal: Journal,
+    pub machines: Arc<Machines>,
+    /// Nothing happened yet: the course begins. Otherwise the course was restored and goes on.
+    pub fresh: bool,
+    /// Told once the run's end is durable.
+    pub over: mpsc::UnboundedSender<RunId>,
+}
+
+/// Who has an item that was claimed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub first: bool,
+    pub holder: Option<WorkerId>,
+}
+
+impl RunHandle {
+    pub async fn spawn(arguments: RunArguments, parent: ActorCell) -> Result<RunHandle, SpawnErr> {
+        let (run, _) = Actor::spawn_linked(None, Run, arguments, parent).await?;
+        Ok(RunHandle(run))
+    }
+
+    /// Something happened; a run that is gone needs to know nothing.
+    pub fn happened(&self, event: Event) {
+        if let Err(error) = tell(&self.0, RunMessage::Happened(Box::new(event))) {
+            tracing::debug!(%error, "news for a run that is gone");
+        }
+    }
+
+    /// As `happened`, and answers when it is durable.
+    pub async fn record(&self, event: Event) -> Result<(), AskError> {
+        ask(&self.0, |reply| RunMessage::Record(Box::new(event), reply)).await
+    }
+
+    pub async fn claim(&self, key: String, by: WorkerId) -> Result<Claim, AskError> {
+        ask(&self.0, |reply| RunMessage::Claim { key, by, reply }).await
+    }
+
+    pub async fn look(&self) -> Result<RunView, AskError> {
+        ask(&self.0, RunMessage::Look).await
+    }
+
+    /// What was published: phase → worker → key, as conditions see it.
+    pub async fn outputs(&self) -> Result<Value, AskError> {
+        ask(&self.0, RunMessage::Outputs).await
+    }
+
+    /// The run's mailbox; it is opened when it is asked for first.
+    pub async fn mailbox(&self) -> Result<MailboxHandle, AskError> {
+        ask(&self.0, RunMessage::Mailbox).await
+    }
+
+    /// A counter that moves whenever the view may have changed.
+    pub async fn watch(&self) -> Result<watch::Receiver<u64>, AskError> {
+        ask(&self.0, RunMessage::Watch).await
+    }
+
+    pub fn id(&self) -> ractor::ActorId {
+        self.0.get_id()
+    }
+
+    /// Lets go of a run that is over.
+    pub fn stop(&self) {
+        self.0.stop(None);
+    }
+}
+
+enum RunMessage {
+    Happened(Box<Event>),
+    Record(Box<Event>, RpcReplyPort<()>),
+    Claim {
+        key: String,
+        by: WorkerId,
+        reply: RpcReplyPort<Claim>,
+    },
+    /// A row is durable: its commands may be carried out, its callers answered.
+    Stored {
+        commands: Vec<Command>,
+        then: Option<Then>,
+    },
+    Look(RpcReplyPort<RunView>),
+    Outputs(RpcReplyPort<Value>),
+    Watch(RpcReplyPort<watch::Receiver<u64>>),
+    Mailbox(RpcReplyPort<MailboxHandle>),
+}
+
+/// Who waits for a row to be durable.
+enum Then {
+    Recorded(RpcReplyPort<()>),
+    Claimed { key: String, by: WorkerId, reply: RpcReplyPort<Claim> },
+}
+
+struct Run;
+
+struct RunState {
+    me: RunHandle,
+    cell: ActorCell,
+    context: Arc<RunContext>,
+    course: RunCourse,
+    times: Times,
+    journal: Journal,
+    machines: Arc<Machines>,
+    store: Store<Then>,
+    phases: HashMap<PhaseName, PhaseHandle>,
+    clocks: HashMap<Wake, AbortHandle>,
+    mailbox: Option<MailboxHandle>,
+    changes: watch::Sender<u64>,
+    over: mpsc::UnboundedSender<RunId>,
+}
+
+impl Actor for Run {
+    type Msg = RunMessage;
+    type State = RunState;
+    type Arguments = RunArguments;
+
+    async fn pre_start(
+        &self,
+        myself: ActorRef<RunMessage>,
+        arguments: RunArguments,
+    ) -> Result<RunState, ActorProcessingErr> {
+        let RunArguments { context, course, times, journal, machines, fresh, over } = arguments;
+        let run = myself.clone();
+        let store = Store::new(move |commands, then| {
+            // A run that is gone will find the row in the journal.
+            let _ = tell(&run, RunMessage::Stored { commands, then });
+        });
+        let me = RunHandle(myself.clone());
+        let cell = myself.get_cell();
+        let (changes, _) = watch::channel(0);
+        let (phases, clocks) = (HashMap::new(), HashMap::new());
+        let mailbox = None;
+        let mut state = RunState {
+            me,
+            cell,
+            context,
+            course,
+            times,
+            journal,
+            machines,
+            store,
+            phases,
+            clocks,
+            mailbox,
+            changes,
+            over,
+        };
+        if fresh {
+            state.happened(Event::Begun, None);
+        } else {
+            state.go_on().await;
+        }
+        Ok(state)
+    }
+
+    async fn handle(
+        &self,
+        _: ActorRef<RunMessage>,
+        message: RunMessage,
+        state: &mut RunState,
+    ) -> Result<(), ActorProcessingErr> {
+        match message {
+            RunMessage::Happened(event) => state.happened(*event, None),
+            RunMessage::Record(event, reply) => state.happened(*event, Some(Then::Recorded(reply))),
+            RunMessage::Claim { key, by, reply } => state.claim(key, by, reply),
+            RunMessage::Stored { commands, then } => state.stored(commands, then).await,
+            // Somebody who gave up waiting for a look is no fault of the run.
+            RunMessage::Look(reply) => drop(reply.send(view_of(&state.context, &state.course, &state.times))),
+            RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),
+            RunMessage::Watch(reply) => drop(reply.send(state.changes.subscribe())),
+            RunMessage::Mailbox(reply) => {
+                if let Some(mailbox) = state.mailbox().await {
+                    drop(reply.send(mailbox));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<RunMessage>,
+        event: SupervisionEvent,
+        _: &mut RunState,
+    ) -> Result<(), ActorProcessingErr> {
+        match event {
+            // A phase holds sessions that only a replayed run can put in order again: the node restarts this run.
+            SupervisionEvent::ActorFailed(_, error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl RunState {
+    fn happened(&mut self, event: Event, then: Option<Then>) {
+        let commands = self.course.on(&event);
+        self.times.note(&event, &commands, crate::session::wall_ms());
+        match row(&event, &commands) {
+            Ok(row) => self.store.put(self.journal.append(&self.context.run, row), commands, then),
+            Err(error) => tracing::error!(run = %self.context.run, %error, "an event cannot be written down"),
+        }
+        self.changes.send_modify(|version| *version += 1);
+    }
+
+    fn claim(&mut self, key: String, by: WorkerId, reply: RpcReplyPort<Claim>) {
+        let event = Event::Claimed { key: key.clone(), by: by.clone() };
+        self.happened(event, Some(Then::Claimed { key, by, reply }));
+    }
+
+    async fn stored(&mut self, commands: Vec<Command>, then: Option<Then>) {
+        match then {
+            Some(Then::Recorded(reply)) => drop(reply.send(())),
+            Some(Then::Claimed { key, by, reply }) => {
+                let holder = self.course.holder(&key).cloned();
+                drop(reply.send(Claim { first: holder.as_ref() == Some(&by), holder }));
+            }
+            None => {}
+        }
+        for command in commands {
+            self.perform(command).await;
+        }
+        self.changes.send_modify(|version| *version += 1);
+    }
+
+    /// After a restart: opens what is open and does again what nobody answered. Each doer finds out by itself how far
+    /// it came.
+    async fn go_on(&mut self) {
+        if let Some(outcome) = self.course.over().cloned() {
+            return self.finish(outcome);
+        }
+        for command in self.course.open_effects() {
+            self.perform(command).await;
+        }
+    }
+
+    async fn perform(&mut self, command: Command) {
+        match command {
+            Command::Open { phase } => self.open(phase).await,
+            Command::Start { attempt, model } => self.start(attempt, model).await,
+            Command::End { attempt, reason } => {
+                if let Some(phase) = self.phases.get(&attempt.worker.phase) {
+                    let _ = phase.end(attempt, reason);
+                }
+            }
+            Command::Gather { phase, round } => self.gather(phase, round),
+            Command::Wake { wake, after_ms } => self.wake(wake, after_ms),
+            Command::Ask { phase } => tracing::info!(run = %self.context.run, %phase, "waits for approval"),
+            Command::Close { phase, .. } => self.close(&phase),
+            Command::Finish { outcome } => self.finish(outcome),
+        }
+    }
+
+    async fn open(&mut self, phase: PhaseName) {
+        if self.phases.contains_key(&phase) {
+            return;
+        }
+        let arguments = PhaseArguments { run: self.me.clone(), machines: Arc::clone(&self.machines) };
+        match PhaseHandle::spawn(arguments, self.cell.clone()).await {
+            Ok(handle) => drop(self.phases.insert(phase, handle)),
+            Err(error) => tracing::error!(run = %self.context.run, %phase, %error, "a phase did not open"),
+        }
+    }
+
+    async fn start(&mut self, attempt: niia_spec::name::AttemptId, model: u32) {
+        self.open(attempt.worker.phase.clone()).await;
+        let Some(phase) = self.phases.get(&attempt.worker.phase) else {
+            return;
+        };
+        match assign::assignment(&self.context, &self.course, &attempt, model) {
+            Ok(assignment) => { let _ = phase.start(assignment); }
+            Err(ending) => self.happened(Event::Ended { attempt, ending: *ending }, None),
+        }
+    }
+
+    async fn mailbox(&mut self) -> Option<MailboxHandle> {
+        if self.mailbox.is_none() {
+            let arguments = MailboxArguments {
+                run: self.context.run.clone(),
+                journal: self.journal.clone(),
+                letters_max: LETTERS_MAX,
+                messages_max: self.context.plan.limits.max_messages,
+            };
+            match MailboxHandle::start(arguments, Some(self.cell.clone())).await {
+                Ok(mailbox) => self.mailbox = Some(mailbox),
+                Err(error) => tracing::error!(run = %self.context.run, %error, "the mailbox did not open"),
+            }
+        }
+        self.mailbox.clone()
+    }
+
+    fn gather(&mut self, phase: PhaseName, round: u32) {
+        let work = gather::work(&self.context, &self.course, &phase, round);
+        let me = self.me.clone();
+        tokio::task::spawn_blocking(move || {
+            let gathering = gather::gather(&work);
+            me.happened(Event::Gathered { phase, round, gathering });
+        });
+    }
+
+    fn wake(&mut self, wake: Wake, after_ms: u64) {
+        let after = self.context.left_of(&wake, Duration::from_millis(after_ms));
+        let (me, what) = (self.me.clone(), wake.clone());
+        let clock = tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            me.happened(Event::Expired { wake: what });
+        });
+        if let Some(earlier) = self.clocks.insert(wake, clock.abort_handle()) {
+            earlier.abort();
+        }
+    }
+
+    fn close(&mut self, phase: &PhaseName) {
+        if let Some(handle) = self.phases.remove(phase) {
+            handle.stop();
+        }
+        self.clocks.retain(|wake, clock| {
+            let (Wake::Timeout { attempt } | Wake::Backoff { attempt }) = wake;
+            let over = attempt.worker.phase == *phase;
+            if over {
+                clock.abort();
+            }
+            !over
+        });
+    }
+
+    fn finish(&mut self, outcome: RunOutcome) {
+        for (_, clock) in self.clocks.drain() {
+            clock.abort();
+        }
+        for (_, phase) in self.phases.drain() {
+            phase.stop();
+        }
+        let end = report::End::of(&self.context, &self.course, outcome);
+        let (journal, context) = (self.journal.clone(), Arc::clone(&self.context));
+        let (over, changes) = (self.over.clone(), self.changes.clone());
+        tokio::task::spawn_blocking(move || {
+            end.write(&context, &journal);
+            changes.send_modify(|version| *version += 1);
+            // A node that is going down reads the run's end in the journal.
+            drop(over.send(context.run.clone()));
+        });
+    }
+}
+
+impl Drop for RunState {
+    fn drop(&mut self) {
+        for (_, clock) in self.clocks.drain() {
+            clock.abort();
+        }
+    }
+}
+
+fn row(event: &Event, commands: &[Command]) -> Result<Row, serde_json::Error> {
+    let version = niia_spec::course::COURSE_VERSION;
+    Ok(Row { version, event: serde_json::to_vec(event)?, commands: serde_json::to_vec(commands)? })
+}

@@ -1,0 +1,219 @@
+//! What a session is told to do: its worker, its model, and its prompt with all that it must know around it.
+
+use std::sync::Arc;
+
+use niia_spec::course::{Ending, MENDER, Outcome, PhaseState, RunCourse};
+use niia_spec::name::{AttemptId, WorkerId};
+use niia_spec::plan::{PhasePlan, PhaseWork, TreePlan, WorkerPlan};
+use niia_spec::wrap::{EarlierResult, LineOfWork, Place, Template, Wrapping};
+
+use super::context::RunContext;
+use super::report::done_attempt;
+use crate::git::TreeName;
+use crate::machine::{Assignment, Mend};
+use crate::session::finish::answer_path;
+
+/// The profile whose prompt is given as it is written: a plain program is no agent.
+const BARE_PROFILE: &str = "command";
+/// Characters of the prompt in the subject of a commit.
+const SUBJECT_CHARS_MAX: usize = 60;
+
+/// The assignment of one attempt, or how the attempt ended before it began.
+pub(super) fn assignment(
+    context: &Arc<RunContext>,
+    course: &RunCourse,
+    attempt: &AttemptId,
+    model: u32,
+) -> Result<Assignment, Box<Ending>> {
+    let failed = |reason: String| Box::new(Ending::plain(Outcome::Failed { reason }, "niia"));
+    let phase = context
+        .plan
+        .phases
+        .iter()
+        .find(|phase| phase.name == attempt.worker.phase)
+        .ok_or_else(|| failed(format!("the plan has no phase `{}`", attempt.worker.phase)))?;
+    let desk = Desk { context, course, phase };
+    let worker = desk.worker(attempt).ok_or_else(|| failed(format!("the plan has no worker `{attempt}`")))?;
+    let mend = desk.mend(attempt);
+    let model = usize::try_from(model).unwrap_or(usize::MAX);
+    let wrapping = match &mend {
+        Some(mend) => Wrapping::bare(&mending_prompt(mend)),
+        None => desk.wrapping(worker, model, attempt),
+    };
+    let template = match &context.origin.wrapping {
+        Some(text) => {
+            Template::parse(text).map_err(|error| failed(format!("the user's wrapping: {error}")))?
+        }
+        None => Template::built_in(),
+    };
+    let bare = is_bare(worker, model) || mend.is_some();
+    let prompt = if bare { wrapping.prompt.clone().unwrap_or_default() } else { template.wrap(&wrapping) };
+    Ok(Assignment {
+        session: context.session_id(attempt),
+        worker: Arc::new(worker.clone()),
+        model,
+        prompt: prompt.into(),
+        subject: subject(worker, attempt),
+        mend,
+        context: Arc::clone(context),
+    })
+}
+
+fn is_bare(worker: &WorkerPlan, model: usize) -> bool {
+    worker.models.get(model).is_some_and(|model| model.profile == BARE_PROFILE)
+}
+
+fn subject(worker: &WorkerPlan, attempt: &AttemptId) -> String {
+    let words = worker.prompt.as_deref().and_then(|prompt| prompt.lines().next()).unwrap_or_default();
+    let words: String = words.chars().filter(|c| !c.is_control()).take(SUBJECT_CHARS_MAX).collect();
+    if words.is_empty() { attempt.worker.to_string() } else { format!("{}: {words}", attempt.worker) }
+}
+
+fn mending_prompt(mend: &Mend) -> String {
+    let files: Vec<String> = mend.files.iter().map(|file| format!("- {file}")).collect();
+    format!(
+        "Two branches of this repository change the same places. The files below hold git's conflict markers. Make \
+         each of them whole again so that what both sides meant is kept, and leave no marker behind. Change nothing \
+         else, and commit nothing: that is done for you.\n\n{}\n",
+        files.join("\n")
+    )
+}
+
+/// What is known when an assignment is made.
+struct Desk<'a> {
+    context: &'a RunContext,
+    course: &'a RunCourse,
+    phase: &'a PhasePlan,
+}
+
+impl Desk<'_> {
+    /// The worker of the plan; a mender works as the phase's first one.
+    fn worker(&self, attempt: &AttemptId) -> Option<&WorkerPlan> {
+        let workers = self.phase.work.workers();
+        let named = workers.iter().copied().find(|worker| worker.name == attempt.worker.worker);
+        named.or_else(|| {
+            (attempt.worker.worker.as_str() == MENDER).then(|| workers.first().copied()).flatten()
+        })
+    }
+
+    fn mend(&self, attempt: &AttemptId) -> Option<Mend> {
+        if attempt.worker.worker.as_str() != MENDER {
+            return None;
+        }
+        let files = match self.course.phase(&self.phase.name)?.state() {
+            PhaseState::Mending { files, .. } => files.clone(),
+            _ => Vec::new(),
+        };
+        let trees = super::gather::merged_trees(self.context, self.course, &self.phase.name);
+        Some(Mend { files, trees })
+    }
+
+    fn wrapping(&self, worker: &WorkerPlan, model: usize, attempt: &AttemptId) -> Wrapping {
+        let plan = &self.context.plan;
+        if is_bare(worker, model) {
+            return Wrapping {
+                prompt: worker.prompt.clone().or_else(|| plan.task.clone()),
+                ..Wrapping::default()
+            };
+        }
+        if matches!(self.phase.work, PhaseWork::Session { .. })
+            && worker.prompt.is_none()
+            && plan.task.is_none()
+        {
+            return Wrapping::default();
+        }
+        Wrapping {
+            place: self.place(worker),
+            task: plan.task.clone(),
+            description: plan.description.clone(),
+            flow: plan.flow.clone(),
+            scratchpad: worker
+                .session
+                .scratchpad
+                .then(|| self.context.scratchpad_folder().display().to_string()),
+            results: self.results(),
+            lines: self.lines(),
+            publishes: self.phase.publishes.clone(),
+            same_prompt: self.same_prompt(worker),
+            absent: Vec::new(),
+            handover: self.handover(attempt),
+            prompt: worker.prompt.clone(),
+        }
+    }
+
+    fn place(&self, worker: &WorkerPlan) -> Option<Place> {
+        let phases = &self.context.plan.phases;
+        let workers = self.phase.work.workers();
+        Some(Place {
+            run: self.context.run.clone(),
+            phase: self.phase.name.clone(),
+            phase_number: phases.iter().position(|phase| phase.name == self.phase.name)? + 1,
+            phases: phases.len(),
+            worker: worker.name.clone(),
+            worker_number: workers.iter().position(|other| other.name == worker.name)? + 1,
+            workers: workers.len(),
+        })
+    }
+
+    /// What workers of earlier phases came to, in the order of the plan.
+    fn results(&self) -> Vec<EarlierResult> {
+        let earlier = self.context.plan.phases.iter().take_while(|phase| phase.name != self.phase.name);
+        let done = earlier.flat_map(|phase| {
+            let workers = self.course.done_workers(&phase.name).into_iter();
+            workers.map(|worker| WorkerId { phase: phase.name.clone(), worker: worker.clone() })
+        });
+        done.filter_map(|worker| {
+            let attempt = done_attempt(self.course, &worker)?;
+            let kept = answer_path(&self.context.session_folder(&attempt));
+            let text = std::fs::read_to_string(&kept).unwrap_or_default();
+            let shared = self.context.scratchpad_folder().join(worker.phase.as_str());
+            let path = shared.join(format!("{}.md", worker.worker)).display().to_string();
+            Some(EarlierResult { from: worker.to_string(), text, path })
+        })
+        .collect()
+    }
+
+    /// Rival versions of the work that earlier phases made.
+    fn lines(&self) -> Vec<LineOfWork> {
+        let Some(trees) = &self.context.trees else {
+            return Vec::new();
+        };
+        let earlier = self.context.plan.phases.iter().take_while(|phase| phase.name != self.phase.name);
+        let mut lines: Vec<LineOfWork> = Vec::new();
+        for worker in earlier.flat_map(|phase| phase.work.workers()) {
+            let TreePlan::Shared { slug, line: true } = &worker.tree else {
+                continue;
+            };
+            if lines.iter().any(|line| line.name == slug.as_str()) {
+                continue;
+            }
+            let tree = TreeName::Worker(slug.clone());
+            lines.push(LineOfWork {
+                name: slug.to_string(),
+                path: trees.path_of(&tree).display().to_string(),
+                branch: trees
+                    .branch_of(&tree)
+                    .unwrap_or_default()
+                    .trim_start_matches("refs/heads/")
+                    .to_owned(),
+            });
+        }
+        lines
+    }
+
+    fn same_prompt(&self, worker: &WorkerPlan) -> usize {
+        self.phase.work.workers().iter().filter(|other| other.prompt == worker.prompt).count()
+    }
+
+    fn handover(&self, attempt: &AttemptId) -> Option<String> {
+        let earlier = usize::try_from(attempt.attempt.checked_sub(2)?).ok()?;
+        let ending = self.course.worker(&attempt.worker)?.attempts().get(earlier)?.ending.as_ref()?;
+        let reason = match &ending.outcome {
+            Outcome::Failed { reason } | Outcome::Unavailable { reason, .. } | Outcome::Lost { reason } => {
+                reason
+            }
+            _ => return None,
+        };
+        Some(format!("It ended with: {reason}"))
+    }
+}

@@ -1,0 +1,196 @@
+//! What everybody who works on a run needs to know of it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use niia_spec::course::Wake;
+use niia_spec::name::{AttemptId, RunId, SessionId};
+use niia_spec::origin::Origin;
+use niia_spec::plan::Plan;
+use niia_spec::profile::{ProfileError, Profiles};
+use serde::{Deserialize, Serialize};
+
+use crate::git::{DiscoverError, Repository, RunTrees, TreeError};
+use crate::recording::Recording;
+use crate::scratchpad::{ScratchpadError, ScratchpadFolder};
+use crate::session::SessionHandle;
+
+/// The same for all of a run's actors, from its begin to its end.
+#[derive(Debug)]
+pub struct RunContext {
+    pub run: RunId,
+    /// Everything niia keeps of this run lies here.
+    pub folder: PathBuf,
+    pub plan: Arc<Plan>,
+    pub origin: Origin,
+    pub profiles: Profiles,
+    /// The run's work trees; nothing where it works in no repository.
+    pub trees: Option<RunTrees>,
+    pub scratchpad: ScratchpadFolder,
+    pub begun_at_ms: u64,
+    pub live: LiveSessions,
+}
+
+/// What a run's first journal row keeps beside the plan.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RunMeta {
+    pub begun_at_ms: u64,
+    /// Without its variables: those lie in a file of their own while the run lasts.
+    pub origin: Origin,
+    /// The commit the run started from.
+    pub base: Option<String>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ContextError {
+    #[error("the run's folder {path} cannot be made")]
+    Folder { path: PathBuf, source: io::Error },
+    #[error("the caller's variables cannot be kept in {path}")]
+    Variables { path: PathBuf, source: io::Error },
+    #[error("the caller's variables in {path} are damaged")]
+    Damaged { path: PathBuf, source: serde_json::Error },
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    #[error(transparent)]
+    Scratchpad(#[from] ScratchpadError),
+    #[error(transparent)]
+    Repository(#[from] DiscoverError),
+    #[error(transparent)]
+    Trees(#[from] TreeError),
+}
+
+impl RunContext {
+    /// What a run needs to know of itself, made anew from what its first row keeps.
+    pub fn open(
+        run: &RunId,
+        folder: PathBuf,
+        plan: Arc<Plan>,
+        meta: RunMeta,
+        live: LiveSessions,
+    ) -> Result<RunContext, ContextError> {
+        let scratchpad = ScratchpadFolder::open(&folder.join("scratchpad"))?;
+        let own = meta.origin.profiles.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+        let profiles = Profiles::built_in()?.with(own)?;
+        let trees = match (&meta.origin.repository, &meta.base) {
+            (Some(repository), Some(_)) => {
+                let repository = Repository::discover(repository)?;
+                Some(RunTrees::open(&repository, &folder.join("git"))?)
+            }
+            _ => None,
+        };
+        let (origin, begun_at_ms) = (meta.origin, meta.begun_at_ms);
+        let run = run.clone();
+        Ok(RunContext { run, folder, plan, origin, profiles, trees, scratchpad, begun_at_ms, live })
+    }
+
+    /// The folder of one session: its recording and its answer.
+    pub fn session_folder(&self, attempt: &AttemptId) -> PathBuf {
+        session_folder(&self.folder, attempt)
+    }
+
+    pub fn scratchpad_folder(&self) -> PathBuf {
+        self.folder.join("scratchpad")
+    }
+
+    pub fn session_id(&self, attempt: &AttemptId) -> SessionId {
+        SessionId { run: self.run.clone(), attempt: attempt.clone() }
+    }
+
+    /// What is left of a time that was asked for: all of it, less what a session has run already.
+    ///
+    /// A node that was restarted goes by the program's own start, on a clock that no hand can set.
+    pub fn left_of(&self, wake: &Wake, after: Duration) -> Duration {
+        match wake {
+            Wake::Timeout { attempt } => {
+                let ran = age(&self.session_folder(attempt)).unwrap_or_default();
+                after.saturating_sub(ran)
+            }
+            Wake::Backoff { .. } => after,
+        }
+    }
+}
+
+/// How long a session's program has run, by the kernel's own clock.
+fn age(session_folder: &Path) -> Option<Duration> {
+    let recording = Recording::open(session_folder).ok()?;
+    let ticks_a_second = rustix::param::clock_ticks_per_second().max(1);
+    let began_ms = recording.start().pid_began * 1000 / ticks_a_second;
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let now_ms = u64::try_from(now.tv_sec).ok()? * 1000 + u64::try_from(now.tv_nsec).ok()? / 1_000_000;
+    Some(Duration::from_millis(now_ms.saturating_sub(began_ms)))
+}
+
+pub fn session_folder(run_folder: &Path, attempt: &AttemptId) -> PathBuf {
+    let worker = &attempt.worker;
+    run_folder
+        .join("sessions")
+        .join(worker.phase.as_str())
+        .join(worker.worker.as_str())
+        .join(attempt.attempt.to_string())
+}
+
+/// Keeps the caller's variables for as long as the run lasts, readable by the user alone.
+pub fn keep_variables(folder: &Path, env: &BTreeMap<String, String>) -> Result<(), ContextError> {
+    let path = folder.join("variables.json");
+    let kept = serde_json::to_vec(env).map_err(io::Error::other).and_then(|bytes| {
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        io::Write::write_all(&mut file, &bytes)?;
+        file.sync_all()
+    });
+    kept.map_err(|source| ContextError::Variables { path, source })
+}
+
+/// The kept variables; none once they are forgotten.
+pub fn kept_variables(folder: &Path) -> Result<BTreeMap<String, String>, ContextError> {
+    let path = folder.join("variables.json");
+    match fs::read(&path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| ContextError::Damaged { path, source }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
+        Err(source) => Err(ContextError::Variables { path, source }),
+    }
+}
+
+pub fn forget_variables(folder: &Path) {
+    let path = folder.join("variables.json");
+    if let Err(error) = fs::remove_file(&path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "the caller's variables could not be removed");
+    }
+}
+
+/// The sessions of a node that live just now.
+#[derive(Clone, Debug, Default)]
+pub struct LiveSessions(Arc<Mutex<HashMap<SessionId, SessionHandle>>>);
+
+impl LiveSessions {
+    pub fn enter(&self, session: SessionId, handle: SessionHandle) {
+        self.with(|sessions| sessions.insert(session, handle));
+    }
+
+    pub fn leave(&self, session: &SessionId) {
+        self.with(|sessions| sessions.remove(session));
+    }
+
+    pub fn get(&self, session: &SessionId) -> Option<SessionHandle> {
+        self.with(|sessions| sessions.get(session).cloned())
+    }
+
+    pub fn all(&self) -> Vec<(SessionId, SessionHandle)> {
+        self.with(|sessions| sessions.iter().map(|(id, handle)| (id.clone(), handle.clone())).collect())
+    }
+
+    pub fn count(&self) -> usize {
+        self.with(|sessions| sessions.len())
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<SessionId, SessionHandle>) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

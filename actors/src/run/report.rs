@@ -1,0 +1,131 @@
+//! The end of a run: its report, and what is let go of.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use niia_spec::course::{Outcome, PhaseOutcome, RunCourse, RunOutcome};
+use niia_spec::name::{AttemptId, WorkerId};
+
+use super::context::{RunContext, forget_variables};
+use crate::journal::Journal;
+use crate::session::finish::answer_path;
+
+/// Where a run's report lies.
+pub fn report_path(folder: &Path) -> PathBuf {
+    folder.join("report.md")
+}
+
+/// A run's end, ready to be written down.
+pub(super) struct End {
+    outcome: RunOutcome,
+    text: String,
+    outputs: Vec<(PathBuf, String)>,
+}
+
+impl End {
+    pub(super) fn of(context: &RunContext, course: &RunCourse, outcome: RunOutcome) -> End {
+        let text = report(context, course, &outcome);
+        let mut outputs: Vec<(PathBuf, String)> = course
+            .phases()
+            .filter(|(_, phase)| phase.outcome() == Some(&PhaseOutcome::Done))
+            .filter_map(|(plan, _)| {
+                let path = context.origin.cwd.join(plan.output.as_ref()?);
+                Some((path, answers(context, course, &plan.name).into_iter().next()?.1))
+            })
+            .collect();
+        if let Some(path) = &context.origin.output {
+            outputs.push((context.origin.cwd.join(path), text.clone()));
+        }
+        End { outcome, text, outputs }
+    }
+
+    /// Writes the report and the files that were asked for; the journal has the last word. May be called again after
+    /// a crash in its middle.
+    pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
+        if let Err(error) = replace(&report_path(&context.folder), &self.text) {
+            tracing::error!(run = %context.run, %error, "the report could not be written");
+        }
+        for (path, text) in &self.outputs {
+            if let Err(error) = replace(path, text) {
+                tracing::error!(run = %context.run, path = %path.display(), %error, "an output could not be written");
+            }
+        }
+        forget_variables(&context.folder);
+        let outcome = serde_json::to_vec(&self.outcome).unwrap_or_default();
+        if let Err(error) = journal.finish(&context.run, outcome).wait() {
+            tracing::error!(run = %context.run, %error, "the end of a run could not be written down");
+        }
+    }
+}
+
+/// Whole or not at all: beside it first, then in its place.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".niia-new");
+    fs::write(&beside, text)?;
+    fs::rename(&beside, path)
+}
+
+/// The answer of the last phase that came to one; what went wrong stands above it.
+fn report(context: &RunContext, course: &RunCourse, outcome: &RunOutcome) -> String {
+    let mut text = String::new();
+    let trouble = match outcome {
+        RunOutcome::Done => None,
+        RunOutcome::Failed { reason } => Some(("failed", reason)),
+        RunOutcome::NeedsAttention { reason } => Some(("needs attention", reason)),
+        RunOutcome::Cancelled { reason } => Some(("was cancelled", reason)),
+    };
+    if let Some((word, reason)) = trouble {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "# `{}` {word}\n\n{reason}\n", context.run);
+    }
+    let last = course.phases().filter(|(_, phase)| phase.outcome() == Some(&PhaseOutcome::Done)).last();
+    let Some((plan, _)) = last else {
+        return text;
+    };
+    let answers = answers(context, course, &plan.name);
+    match &answers[..] {
+        [(_, answer)] => text.push_str(answer),
+        answers => {
+            for (worker, answer) in answers {
+                let _ = writeln!(text, "## {worker}\n\n{}\n", answer.trim_end());
+            }
+        }
+    }
+    if !text.ends_with('\n') {
+        text.push('\n');
+    }
+    text
+}
+
+/// The answers of a phase's workers that are done, in worker order.
+fn answers(
+    context: &RunContext,
+    course: &RunCourse,
+    phase: &niia_spec::name::PhaseName,
+) -> Vec<(WorkerId, String)> {
+    let done = course.done_workers(phase).into_iter();
+    let ids = done.map(|worker| WorkerId { phase: phase.clone(), worker: worker.clone() });
+    ids.filter_map(|worker| {
+        let attempt = done_attempt(course, &worker)?;
+        let path = answer_path(&context.session_folder(&attempt));
+        match fs::read_to_string(&path) {
+            Ok(answer) => Some((worker, answer)),
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "an answer cannot be read");
+                None
+            }
+        }
+    })
+    .collect()
+}
+
+/// The attempt in which a worker came to its end.
+pub(super) fn done_attempt(course: &RunCourse, worker: &WorkerId) -> Option<AttemptId> {
+    let attempts = course.worker(worker)?.attempts();
+    let is_done = |ending: &niia_spec::course::Ending| ending.outcome == Outcome::Done;
+    let at = attempts.iter().rposition(|attempt| attempt.ending.as_ref().is_some_and(is_done))?;
+    Some(AttemptId { worker: worker.clone(), attempt: u32::try_from(at + 1).ok()? })
+}

@@ -1,0 +1,227 @@
+//! After the program's end: its answer, what that end means, and its work in git.
+//!
+//! Every step may be done again after a crash and comes to the same.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use niia_spec::course::{EndReason, Ending, Outcome};
+use niia_spec::plan::TreePlan;
+use niia_spec::profile::{self, Profile};
+
+use super::answer::Answer;
+use super::screen::Size;
+use crate::ask::chain;
+use crate::git::{CommitInfo, Committed, Mended, TreeName};
+use crate::keeper::Lost;
+use crate::machine::Assignment;
+use crate::recording::{Exit, ExitStatus, Read, Recording, Why};
+use crate::session::answer::ANSWER_RAW_BYTES_MAX;
+
+/// Characters of an answer that the journal keeps for lists.
+const EXCERPT_CHARS_MAX: usize = 400;
+/// Bytes read from a recording at a time.
+const READ_BYTES: usize = 256 * 1024;
+
+/// Where an attempt's answer lies, whole, whatever its outcome.
+pub fn answer_path(session_folder: &Path) -> PathBuf {
+    session_folder.join("answer.md")
+}
+
+/// How a session's terminal ended.
+#[derive(Clone, Debug)]
+pub(super) enum Over {
+    Exited(Exit),
+    Lost(Lost),
+}
+
+/// Takes the answer, classifies the end, commits the work.
+pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndReason>) -> Ending {
+    let context = &assignment.context;
+    let folder = context.session_folder(assignment.attempt());
+    let size = (assignment.worker.session.cols, assignment.worker.session.rows);
+    let (answer, trouble) = match read_answer(&folder, size) {
+        Ok(answer) => (answer, None),
+        Err(error) => (String::new(), Some(error)),
+    };
+    let (outcome, evidence) = outcome(assignment, over, ordered, &answer, trouble);
+    let mut ending = Ending::plain(outcome, &evidence);
+    ending.excerpt = answer.chars().take(EXCERPT_CHARS_MAX).collect();
+    if ending.outcome == Outcome::Done {
+        ending.outputs = outputs(assignment, &answer);
+    }
+    if let Err(error) = keep_answer(assignment, &folder, &answer, ending.outcome == Outcome::Done) {
+        ending.outcome = Outcome::NeedsAttention { reason: format!("its answer could not be kept: {error}") };
+    }
+    commit(assignment, &mut ending);
+    ending
+}
+
+fn outcome(
+    assignment: &Assignment,
+    over: &Over,
+    ordered: Option<EndReason>,
+    answer: &str,
+    trouble: Option<io::Error>,
+) -> (Outcome, String) {
+    let exit = match over {
+        Over::Exited(exit) => exit,
+        Over::Lost(lost) => {
+            let reason = format!("the minder of its terminal (program {}) was killed", lost.pid);
+            return (Outcome::Lost { reason }, "no exit was recorded".to_owned());
+        }
+    };
+    // Who ended it knows why; what the program made of that end says nothing.
+    if exit.why == Why::Ordered {
+        return match ordered {
+            Some(EndReason::TimedOut) => (Outcome::TimedOut, "its time was up".to_owned()),
+            Some(EndReason::NotNeeded) => (Outcome::Cancelled, "it was not needed any more".to_owned()),
+            Some(EndReason::Cancelled) | None => (Outcome::Cancelled, "it was ended by order".to_owned()),
+        };
+    }
+    if exit.why == Why::Shutdown {
+        let reason = "its minder was told to end, as at a shutdown".to_owned();
+        return (Outcome::Lost { reason }, "the minder's last word".to_owned());
+    }
+    if let Some(error) = trouble {
+        let reason = format!("its recording cannot be read: {error}");
+        return (Outcome::NeedsAttention { reason }, "the recording".to_owned());
+    }
+    match profile_of(assignment) {
+        Some(profile) => profile::classify(profile, &ended(exit), answer),
+        None => (Outcome::Failed { reason: "its profile is gone".to_owned() }, "the profiles".to_owned()),
+    }
+}
+
+pub(super) fn profile_of(assignment: &Assignment) -> Option<&Profile> {
+    assignment.context.profiles.get(&assignment.model_plan()?.profile)
+}
+
+fn ended(exit: &Exit) -> profile::Exit {
+    match exit.status {
+        ExitStatus::Code(code) => profile::Exit::Code(code),
+        ExitStatus::Signal { number, .. } => profile::Exit::Signal(number),
+    }
+}
+
+fn read_answer(folder: &Path, size: (u16, u16)) -> io::Result<String> {
+    let mut recording = Recording::open(folder).map_err(io::Error::other)?;
+    let end = recording.len()?;
+    let mut answer = Answer::new(Size::clamped(size.0, size.1));
+    let mut offset = end.saturating_sub(ANSWER_RAW_BYTES_MAX as u64);
+    answer.left_out(offset);
+    let mut buffer = vec![0; READ_BYTES.min(usize::try_from(end - offset).unwrap_or(READ_BYTES)).max(1)];
+    while offset < end {
+        match recording.read_at(offset, &mut buffer)? {
+            Read::Bytes(0) => break,
+            Read::Bytes(count) => {
+                answer.feed(&buffer[..count]);
+                offset += count as u64;
+            }
+            Read::Gap { from, to } => {
+                answer.left_out(to - from);
+                offset = to;
+            }
+        }
+    }
+    Ok(answer.finish().text)
+}
+
+/// The outputs an answer ends with, and those the phase's `outputs.json` holds.
+fn outputs(assignment: &Assignment, answer: &str) -> BTreeMap<String, serde_json::Value> {
+    let mut outputs = profile::outputs_of(answer);
+    let file = format!("{}/outputs.json", assignment.attempt().worker.phase);
+    match assignment.context.scratchpad.cat(&file) {
+        Ok(bytes) => match serde_json::from_slice(&bytes) {
+            Ok(serde_json::Value::Object(object)) => outputs.extend(object),
+            Ok(_) => tracing::warn!(session = %assignment.session, file, "holds no object of outputs"),
+            Err(error) => tracing::warn!(session = %assignment.session, file, %error, "is no JSON"),
+        },
+        Err(error) if error.is_not_found() => {}
+        Err(error) => tracing::warn!(session = %assignment.session, file, %error, "cannot be read"),
+    }
+    outputs
+}
+
+/// Keeps the answer beside the recording; a good one also lies where other workers find it. What a worker put there
+/// itself is not written over: the answer then gets a name of its own.
+fn keep_answer(assignment: &Assignment, folder: &Path, answer: &str, done: bool) -> Result<(), String> {
+    fs::write(answer_path(folder), answer).map_err(|error| error.to_string())?;
+    if !done || !assignment.worker.session.scratchpad {
+        return Ok(());
+    }
+    let worker = &assignment.attempt().worker;
+    let scratchpad = &assignment.context.scratchpad;
+    let plain = format!("{}/{}.md", worker.phase, worker.worker);
+    let taken = scratchpad.cat(&plain).is_ok_and(|there| there != answer.as_bytes());
+    let path = if taken { format!("{}/{}.answer.md", worker.phase, worker.worker) } else { plain };
+    scratchpad.put(&path, answer.as_bytes()).map_err(|error| chain(&error))
+}
+
+/// The tree a worker works in, where that is one of the run's.
+pub(super) fn tree_of(assignment: &Assignment) -> Option<TreeName> {
+    if assignment.mend.is_some() {
+        return Some(TreeName::Mending);
+    }
+    match &assignment.worker.tree {
+        TreePlan::Own { slug } | TreePlan::Shared { slug, .. } => Some(TreeName::Worker(slug.clone())),
+        TreePlan::Result => Some(TreeName::Result),
+        TreePlan::ReadOnly => {
+            let worker = &assignment.attempt().worker;
+            let slug = niia_spec::name::Slug::nearest(&format!("{}-{}", worker.phase, worker.worker));
+            Some(TreeName::Reading(slug))
+        }
+        TreePlan::Checkout | TreePlan::Folder => None,
+    }
+}
+
+/// Commits what the worker left in a tree of its own. A shared tree is committed once, after the phase.
+fn commit(assignment: &Assignment, ending: &mut Ending) {
+    let shared = matches!(assignment.worker.tree, TreePlan::Shared { .. });
+    let (Some(trees), Some(tree)) = (&assignment.context.trees, tree_of(assignment)) else {
+        return;
+    };
+    if matches!(tree, TreeName::Reading(_)) || (shared && assignment.mend.is_none()) {
+        return;
+    }
+    // An attempt that ended before it had a tree left nothing in it.
+    if !trees.path_of(&tree).exists() {
+        return;
+    }
+    let attempt = assignment.attempt();
+    let info = CommitInfo {
+        worker: attempt.worker.to_string(),
+        attempt: attempt.attempt,
+        message: assignment.subject.clone(),
+    };
+    let committed = match &assignment.mend {
+        Some(_) => trees.finish_mending(&info).map(|mended| match mended {
+            Mended::Commit { commit } => Committed::Commit { commit },
+            Mended::Refused { reasons } => Committed::Refused { reasons },
+        }),
+        None => trees.commit(&tree, &info),
+    };
+    let trouble = match committed {
+        Ok(Committed::Commit { commit }) => {
+            ending.commit = Some(commit.as_str().to_owned());
+            return;
+        }
+        Ok(Committed::Nothing) => return,
+        Ok(Committed::Refused { reasons }) => {
+            reasons.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        }
+        Err(error) => chain(&error),
+    };
+    let path = trees.path_of(&tree);
+    tracing::warn!(session = %assignment.session, trouble, "its work is not committed");
+    if ending.outcome == Outcome::Done {
+        let reason = format!("its work in {} is not committed: {trouble}", path.display());
+        // A mender that left marks behind has not done its task; whether another one tries is the course's to say.
+        ending.outcome = match assignment.mend {
+            Some(_) => Outcome::Failed { reason },
+            None => Outcome::NeedsAttention { reason },
+        };
+    }
+}

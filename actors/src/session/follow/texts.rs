@@ -1,0 +1,176 @@
+//! Texts on their way into a program: one at a time, each typed once.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use niia_spec::notice::Receipt;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{Follow, QUIET_MS, WRITE_WAIT, WRITE_WAIT_MAX};
+use crate::recording::{Mark, MarkKind};
+use crate::session::delivery::{self, Delivery, DeliveryEvent, DeliveryStep, DeliveryWake, Readiness};
+use crate::session::{clock, look};
+
+/// Put before a prompt so that its first character is never a command.
+pub(super) const FIRST_LINE: &str = "[niia]";
+
+/// A text on its way, and who waits to hear of it.
+pub(super) struct Outgoing {
+    pub(super) text: String,
+    pub(super) first_line: Option<&'static str>,
+    pub(super) mark: u64,
+    pub(super) reply: Option<oneshot::Sender<Receipt>>,
+}
+
+pub(super) struct Typing {
+    pub(super) delivery: Delivery,
+    pub(super) mark: u64,
+    pub(super) marked: bool,
+    pub(super) wake: Option<(Instant, DeliveryWake)>,
+    /// What the terminal did not take yet: it is offered again in a moment.
+    pub(super) refused: Option<Vec<u8>>,
+    pub(super) reply: Option<oneshot::Sender<Receipt>>,
+    pub(super) bytes: u64,
+}
+
+impl Follow<'_> {
+    pub(super) fn queue(&mut self, text: String, urgent: bool, reply: oneshot::Sender<Receipt>) {
+        let mark = self.next_mark;
+        self.next_mark += 1;
+        let first_line = self.reached.drawn.prefix_line.then_some(FIRST_LINE);
+        let outgoing = Outgoing { text, first_line, mark, reply: Some(reply) };
+        if urgent {
+            self.texts.push_front(outgoing);
+        } else {
+            self.texts.push_back(outgoing);
+        }
+    }
+
+    /// Types without Enter, as a person who is not done yet.
+    pub(super) async fn type_plain(&mut self, text: &str, reply: oneshot::Sender<Receipt>) {
+        let bytes = niia_spec::profile::neutralise(text).into_bytes();
+        let receipt = match self.write_soon(&bytes).await {
+            Ok(()) => Receipt::Typed,
+            Err(error) => Receipt::TypedNotSubmitted { reason: error.to_string() },
+        };
+        drop(reply.send(receipt));
+    }
+
+    /// Writes all of it, or says how much the terminal took in the time there is.
+    pub(super) async fn write_soon(&self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut written = 0;
+        let terminal = &self.reached.terminal;
+        match tokio::time::timeout(WRITE_WAIT_MAX, terminal.write_all(bytes, &mut written)).await {
+            Ok(done) => done,
+            Err(_) => {
+                let text =
+                    format!("the program reads nothing: {written} of {} bytes were taken", bytes.len());
+                Err(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
+            }
+        }
+    }
+
+    /// Begins the next text when none is on its way, and tells the one on its way how the program stands.
+    pub(super) async fn move_texts(&mut self) {
+        if self.now.as_ref().is_some_and(|typing| typing.delivery.is_over()) {
+            self.now = None;
+        }
+        if self.now.is_none()
+            && let Some(next) = self.texts.pop_front()
+        {
+            let bytes = next.text.len() as u64;
+            let (delivery, steps) = Delivery::new(&next.text, next.first_line);
+            let (mark, reply) = (next.mark, next.reply);
+            self.now =
+                Some(Typing { delivery, mark, marked: false, wake: None, refused: None, reply, bytes });
+            self.steps(steps).await;
+        }
+        if self.now.is_some() {
+            self.tell_readiness().await;
+        }
+        self.tell_idle();
+    }
+
+    async fn tell_readiness(&mut self) {
+        let held = self.desk.held(clock::now_ms()).is_some();
+        self.deliver(if held { DeliveryEvent::PersonTyped } else { DeliveryEvent::PersonLeft }).await;
+        let line_mode = self.reached.terminal.line_mode().unwrap_or_default();
+        let terminal = delivery::Terminal { bracketed_paste: self.reached.glass.takes_pastes(), line_mode };
+        self.deliver(DeliveryEvent::Terminal(terminal)).await;
+        let readiness = self.readiness();
+        self.deliver(DeliveryEvent::Readiness(readiness)).await;
+    }
+
+    pub(super) fn readiness(&mut self) -> Readiness {
+        let quiet = clock::now_ms().saturating_sub(self.grew_ms) >= QUIET_MS;
+        let seen = self.seen();
+        look::readiness(&self.detect(&seen).state, quiet)
+    }
+
+    pub(super) async fn deliver(&mut self, event: DeliveryEvent) {
+        if let Some(typing) = &mut self.now {
+            let steps = typing.delivery.on(event);
+            self.steps(steps).await;
+        }
+    }
+
+    pub(super) async fn steps(&mut self, steps: Vec<DeliveryStep>) {
+        let mut steps = VecDeque::from(steps);
+        while let Some(step) = steps.pop_front() {
+            match step {
+                DeliveryStep::Write(bytes) => {
+                    let taken = self.write_piece(&bytes).await;
+                    let Some(typing) = &mut self.now else { return };
+                    match taken {
+                        Ok(0) => typing.refused = Some(bytes),
+                        Ok(bytes) => steps.extend(typing.delivery.on(DeliveryEvent::Written { bytes })),
+                        Err(_) => steps.extend(typing.delivery.on(DeliveryEvent::Ended)),
+                    }
+                }
+                DeliveryStep::Wake { wake, after_ms } => {
+                    if let Some(typing) = &mut self.now {
+                        typing.wake = Some((Instant::now() + Duration::from_millis(after_ms), wake));
+                    }
+                }
+                DeliveryStep::Receipt(receipt) => self.receipt(receipt).await,
+            }
+        }
+    }
+
+    /// Writes a piece of a text; before its first byte the intent is on disk.
+    async fn write_piece(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if let Some(typing) = &mut self.now
+            && !typing.marked
+        {
+            let mark = Mark { kind: MarkKind::Typing, id: typing.mark, bytes: typing.bytes };
+            self.reached.terminal.mark(mark).await.map_err(std::io::Error::other)?;
+            typing.marked = true;
+            crate::failpoint::hit("session.mid_prompt");
+        }
+        // When the time is over, nothing of this piece was typed.
+        tokio::time::timeout(WRITE_WAIT, self.reached.terminal.write(bytes)).await.unwrap_or(Ok(0))
+    }
+
+    async fn receipt(&mut self, receipt: delivery::Receipt) {
+        let session = &self.life.assignment.session;
+        tracing::debug!(%session, ?receipt, "a text is on its way");
+        let Some(typing) = &mut self.now else { return };
+        let kind = match &receipt {
+            delivery::Receipt::Typed => Some(MarkKind::Typed),
+            delivery::Receipt::Submitted => Some(MarkKind::Submitting),
+            _ => None,
+        };
+        let mark = typing.mark;
+        let told = look::receipt(&receipt);
+        let settled = matches!(receipt, delivery::Receipt::TurnStarted { .. }) || receipt.is_last();
+        if settled && let Some(reply) = typing.reply.take() {
+            drop(reply.send(told));
+        }
+        if let Some(kind) = kind {
+            let bytes = typing.bytes;
+            // Only evidence for people: what counts was marked before the first byte.
+            drop(self.reached.terminal.mark(Mark { kind, id: mark, bytes }).await);
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The terminal as far as anybody needs to see it.
+//!
+//! The recording is the truth. Every byte of it is looked through for questions to the terminal, which costs little; a
+//! screen is built only when somebody looks, and let go of when nobody has for a while.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::query::{Found, Known, Limit, Query, Scanner, answer};
+use super::screen::{Screen, Size};
+use crate::recording::{Entry, Mark, MarkKind, Read, Recording, RecordingError};
+use niia_spec::detect::Statuses;
+
+/// Bytes read at a time.
+const READ_BYTES: usize = 64 * 1024;
+/// A screen is built from this much of a recording's end: thousands of screens full, and a few hundredths of a second.
+const REBUILD_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// After a restart questions are looked for in this much of the end: a program that waits for an answer prints little.
+const RESCAN_BYTES_MAX: u64 = 1024 * 1024;
+/// A screen that nobody has looked at for so long is let go of.
+const SCREEN_KEPT_MS: u64 = 30_000;
+
+pub(super) struct Glass {
+    folder: PathBuf,
+    recording: Option<Recording>,
+    scanner: Scanner,
+    limit: Limit,
+    screen: Option<Shown>,
+    size: Size,
+    buffer: Vec<u8>,
+    paste: bool,
+    title: String,
+    statuses: Statuses,
+}
+
+struct Shown {
+    screen: Screen,
+    offset: u64,
+    looked_at_ms: u64,
+}
+
+/// An answer to be typed, and the place of the question it answers.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub bytes: Vec<u8>,
+    pub at_offset: u64,
+}
+
+impl Glass {
+    /// Before the first byte.
+    pub(super) fn new(folder: &Path, size: (u16, u16), now_ms: u64) -> Glass {
+        Glass {
+            folder: folder.to_owned(),
+            recording: None,
+            scanner: Scanner::from(0),
+            limit: Limit::new(now_ms),
+            screen: None,
+            size: Size::clamped(size.0, size.1),
+            buffer: Vec::new(),
+            paste: false,
+            title: String::new(),
+            statuses: Statuses::default(),
+        }
+    }
+
+    /// Takes a terminal up that was looked at before: what was answered is not answered again.
+    pub(super) fn taken_up(folder: &Path, size: (u16, u16), now_ms: u64) -> Result<Glass, RecordingError> {
+        let mut glass = Glass::new(folder, size, now_ms);
+        let recording = Recording::open(folder)?;
+        let mut from = recording.len().unwrap_or(0).saturating_sub(RESCAN_BYTES_MAX);
+        for entry in recording.entries().flatten() {
+            match entry {
+                Entry::Resize { cols, rows, .. } => glass.size = Size::clamped(cols, rows),
+                Entry::Mark { mark, .. } if mark.kind == MarkKind::Answer => from = from.max(mark.id),
+                _ => {}
+            }
+        }
+        glass.scanner = Scanner::from(from);
+        glass.recording = Some(recording);
+        Ok(glass)
+    }
+
+    /// Looks through what was printed since, up to `end`, and returns what is to be answered.
+    pub(super) fn look(&mut self, end: u64, now_ms: u64) -> io::Result<Vec<Answered>> {
+        let mut answers = Vec::new();
+        while self.scanner.offset() < end {
+            let from = self.scanner.offset();
+            let found = match self.read(from, end)? {
+                Some(count) => {
+                    let buffer = std::mem::take(&mut self.buffer);
+                    let found = self.scanner.feed(&buffer[..count]);
+                    self.buffer = buffer;
+                    found
+                }
+                None => break,
+            };
+            for found in found {
+                answers.extend(self.found(found, now_ms)?);
+            }
+        }
+        if self.screen.as_ref().is_some_and(|shown| shown.looked_at_ms + SCREEN_KEPT_MS < now_ms) {
+            self.screen = None;
+        }
+        Ok(answers)
+    }
+
+    fn found(&mut self, found: Found, now_ms: u64) -> io::Result<Option<Answered>> {
+        match found {
+            Found::Query(query) => return self.answer(&query, now_ms),
+            // A report that is none says nothing about the program.
+            Found::Status { body, .. } => drop(self.statuses.take(&body, now_ms)),
+            Found::Title { title, .. } => self.title = title,
+            Found::BracketedPaste { on, .. } => self.paste = on,
+            Found::Bell { .. } => {}
+        }
+        Ok(None)
+    }
+
+    fn answer(&mut self, query: &Query, now_ms: u64) -> io::Result<Option<Answered>> {
+        if !self.limit.allows(query, now_ms) {
+            return Ok(None);
+        }
+        let size = self.size;
+        let bytes = if query.needs_screen() {
+            let screen = self.screen_at(query.at_offset, now_ms)?;
+            answer(query, &Known { size, screen: Some(screen) })
+        } else {
+            answer(query, &Known { size, screen: None })
+        };
+        Ok(bytes.map(|bytes| Answered { bytes, at_offset: query.at_offset }))
+    }
+
+    /// The screen as it is at a place of the recording.
+    pub(super) fn screen_at(&mut self, offset: u64, now_ms: u64) -> io::Result<&mut Screen> {
+        let reusable = self
+            .screen
+            .take()
+            .filter(|shown| shown.offset <= offset && offset - shown.offset <= REBUILD_BYTES_MAX);
+        let mut shown = match reusable {
+            Some(shown) => shown,
+            None => self.fresh(offset),
+        };
+        let resizes = self.resizes(shown.offset)?;
+        let mut resizes = resizes.into_iter().peekable();
+        while shown.offset < offset {
+            while let Some((at, size)) = resizes.peek().copied().filter(|(at, _)| *at <= shown.offset) {
+                let _: u64 = at;
+                shown.screen.resize(size);
+                resizes.next();
+            }
+            let until = resizes.peek().map_or(offset, |(at, _)| (*at).min(offset));
+            match self.read(shown.offset, until)? {
+                Some(count) => {
+                    shown.screen.feed(&self.buffer[..count]);
+                    shown.offset += count as u64;
+                }
+                None => break,
+            }
+        }
+        shown.screen.resize(self.size);
+        shown.looked_at_ms = now_ms;
+        Ok(&mut self.screen.insert(shown).screen)
+    }
+
+    fn fresh(&self, offset: u64) -> Shown {
+        let from = offset.saturating_sub(REBUILD_BYTES_MAX);
+        Shown { screen: Screen::new(self.size), offset: from, looked_at_ms: 0 }
+    }
+
+    /// Where the terminal's size changed from this place on.
+    fn resizes(&mut self, from: u64) -> io::Result<Vec<(u64, Size)>> {
+        let Some(recording) = self.recording()? else {
+            return Ok(Vec::new());
+        };
+        let resizes = recording.entries().flatten().filter_map(|entry| match entry {
+            Entry::Resize { offset, cols, rows, .. } if offset >= from => {
+                Some((offset, Size::clamped(cols, rows)))
+            }
+            _ => None,
+        });
+        Ok(resizes.collect())
+    }
+
+    fn recording(&mut self) -> io::Result<Option<&mut Recording>> {
+        if self.recording.is_none() {
+            match Recording::open(&self.folder) {
+                Ok(recording) => self.recording = Some(recording),
+                Err(RecordingError::Absent { .. }) => return Ok(None),
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+        Ok(self.recording.as_mut())
+    }
+
+    /// Reads into the buffer; nothing when there is nothing more. What is gone from the recording is skipped.
+    fn read(&mut self, from: u64, until: u64) -> io::Result<Option<usize>> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(READ_BYTES, 0);
+        let want = usize::try_from(until.saturating_sub(from)).unwrap_or(READ_BYTES).min(READ_BYTES);
+        let read = match self.recording()? {
+            Some(recording) => recording.read_at(from, &mut buffer[..want])?,
+            None => Read::Bytes(0),
+        };
+        let count = match read {
+            Read::Bytes(0) => None,
+            Read::Bytes(count) => Some(count),
+            Read::Gap { to, .. } => {
+                // A gap draws nothing and asks nothing.
+                let gone = usize::try_from(to.min(until) - from).unwrap_or(want).min(want);
+                buffer[..gone].fill(0);
+                Some(gone)
+            }
+        };
+        self.buffer = buffer;
+        Ok(count)
+    }
+
+    /// What earlier nodes were about to do to this terminal; nothing where that cannot be read.
+    pub(super) fn marks(&mut self) -> Vec<Mark> {
+        let recording = self.recording().ok().flatten();
+        recording.and_then(|recording| recording.marks().ok()).unwrap_or_default()
+    }
+
+    pub(super) fn resized(&mut self, size: (u16, u16)) {
+        self.size = Size::clamped(size.0, size.1);
+    }
+
+    pub(super) fn size(&self) -> (u16, u16) {
+        (self.size.cols(), self.size.rows())
+    }
+
+    /// Whether the program wants pastes marked: it has an editor for a prompt.
+    pub(super) fn takes_pastes(&self) -> bool {
+        self.paste
+    }
+
+    pub(super) fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// What the program has said of itself.
+    pub(super) fn statuses(&self) -> &Statuses {
+        &self.statuses
+    }
+}

@@ -1,0 +1,247 @@
+//! A session's life: a place, a terminal, the prompt, all that is printed, the end, and what came of it.
+//!
+//! It can begin anywhere: a node that was restarted finds a terminal that lives, one that has ended, or none, and goes
+//! on from there.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use niia_spec::course::{EndReason, Ending, Outcome};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::facts::SessionFacts;
+use super::finish::{self, Over};
+use super::follow::Follow;
+use super::glass::Glass;
+use super::prepare::{self, Drawn};
+use super::{Order, SessionArguments, clock};
+use crate::ask::chain;
+use crate::keeper::{self, OpenError, Opened, Terminal};
+use crate::launch::Prepared;
+use crate::machine::local::LocalMachine;
+use crate::machine::{Assignment, News};
+use crate::phase::PhaseHandle;
+use crate::recording::Recording;
+
+/// A minder that does not answer is asked again so often before its session counts as lost.
+const OPEN_TRIES_MAX: u32 = 5;
+const OPEN_PAUSE: Duration = Duration::from_secs(1);
+
+pub(super) struct Life {
+    pub assignment: Arc<Assignment>,
+    pub machine: LocalMachine,
+    pub parent: PhaseHandle,
+    pub facts: Arc<SessionFacts>,
+    pub orders: mpsc::UnboundedReceiver<Order>,
+    /// Why it was ended, if by order.
+    pub ordered: Option<EndReason>,
+}
+
+/// A terminal that was reached.
+pub(super) struct Reached {
+    pub terminal: Terminal,
+    pub drawn: Drawn,
+    pub prepared: Prepared,
+    pub glass: Glass,
+    /// It lived already: what was typed into it was typed by an earlier node.
+    pub taken_up: bool,
+}
+
+enum Begin {
+    Terminal(Box<Reached>),
+    /// It was over already.
+    Over(Over, Option<(Drawn, Prepared)>),
+    Never(Ending),
+}
+
+/// Lives one session from wherever it stands to its end, and tells its phase.
+pub(super) async fn live(arguments: SessionArguments) {
+    let SessionArguments { assignment, machine, parent, facts, orders, known } = arguments;
+    // Nobody can give orders before the session is known by name; a starter that is gone does not matter.
+    drop(known.await);
+    let assignment = Arc::new(assignment);
+    let mut life = Life { assignment, machine, parent, facts, orders, ordered: None };
+    let place = life.place().await;
+    let ending = match place {
+        Some(place) => life.with_place(place).await,
+        None => Ending::plain(Outcome::Cancelled, "ended before it began"),
+    };
+    life.facts.ended();
+    life.machine.live.leave(&life.assignment.session);
+    // A phase that is gone hears of the end from the journal's open effects.
+    let _ = life.parent.told(life.assignment.attempt().clone(), News::Ended(ending));
+}
+
+impl Life {
+    /// Waits for a place on this machine, unless an order ends the attempt first.
+    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
+        let place = self.machine.place();
+        tokio::pin!(place);
+        loop {
+            tokio::select! {
+                biased;
+                place = &mut place => return place,
+                order = self.orders.recv() => match order {
+                    Some(Order::End(_)) | None => return None,
+                    // There is no terminal yet; whoever asked hears that by the lost reply.
+                    Some(_) => {}
+                }
+            }
+        }
+    }
+
+    async fn with_place(&mut self, _place: OwnedSemaphorePermit) -> Ending {
+        let begin = self.begin().await;
+        let (over, rest) = match begin {
+            Begin::Never(ending) => return ending,
+            Begin::Over(over, rest) => (over, rest),
+            Begin::Terminal(reached) => {
+                let terminal = reached.terminal.clone();
+                let (over, drawn, prepared) = Follow::new(self, *reached).to_the_end().await;
+                terminal.acknowledge().await;
+                (over, Some((drawn, prepared)))
+            }
+        };
+        self.end(over, rest).await
+    }
+
+    async fn begin(&mut self) -> Begin {
+        let folder = self.facts.folder.clone();
+        match self.open(&folder).await {
+            Ok(Opened::Never) => self.start().await,
+            Ok(Opened::Live(terminal)) => self.take_up(terminal).await,
+            Ok(Opened::Ended(exit)) => Begin::Over(Over::Exited(exit), None),
+            Ok(Opened::Lost(lost)) => Begin::Over(Over::Lost(lost), None),
+            Err(error) => {
+                let reason = chain(&error);
+                Begin::Never(Ending::plain(Outcome::Lost { reason }, "the session's folder"))
+            }
+        }
+    }
+
+    async fn open(&self, folder: &std::path::Path) -> Result<Opened, OpenError> {
+        let mut tries = 1;
+        loop {
+            match Terminal::open(folder).await {
+                Err(OpenError::Silent { .. }) if tries < OPEN_TRIES_MAX => {
+                    tries += 1;
+                    tokio::time::sleep(OPEN_PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
+    }
+
+    /// Starts the program in a new terminal.
+    async fn start(&mut self) -> Begin {
+        self.facts.does("is prepared");
+        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let prepared = blocking(move || {
+            let drawn = prepare::draw(&assignment, &machine)?;
+            let (program, prepared) = prepare::ready(&assignment, &drawn)?;
+            Ok((drawn, program, prepared))
+        });
+        let (drawn, program, prepared) = match prepared.await {
+            Ok(ready) => ready,
+            Err(ending) => return Begin::Never(*ending),
+        };
+        crate::failpoint::hit("session.before_start");
+        let folder = self.facts.folder.clone();
+        self.facts.is_at(program.cwd.clone());
+        match self.machine.keeper.start(&folder, &program).await {
+            Ok(terminal) => {
+                crate::failpoint::hit("session.after_start");
+                self.runs(&terminal);
+                let glass = Glass::new(&folder, (program.cols, program.rows), clock::now_ms());
+                Begin::Terminal(Box::new(Reached { terminal, drawn, prepared, glass, taken_up: false }))
+            }
+            // An earlier node's order was carried out while this one was on its way.
+            Err(keeper::StartError::Taken { .. }) => Box::pin(self.begin()).await,
+            Err(error) => {
+                self.put_away(drawn, prepared).await;
+                Begin::Never(*prepare::not_started(&error))
+            }
+        }
+    }
+
+    /// Takes up a terminal that an earlier node opened.
+    async fn take_up(&mut self, terminal: Terminal) -> Begin {
+        self.runs(&terminal);
+        let folder = self.facts.folder.clone();
+        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let taken = blocking(move || {
+            let size = (assignment.worker.session.cols, assignment.worker.session.rows);
+            let glass = Glass::taken_up(&folder, size, clock::now_ms());
+            let glass = glass.map_err(|error| prepare::failed(chain(&error)))?;
+            let drawn = prepare::draw(&assignment, &machine)?;
+            Ok((glass, drawn))
+        });
+        match taken.await {
+            Ok((glass, drawn)) => {
+                self.facts.is_at(drawn.launch.cwd.clone());
+                let prepared = Prepared::default();
+                Begin::Terminal(Box::new(Reached { terminal, drawn, prepared, glass, taken_up: true }))
+            }
+            Err(ending) => Begin::Never(*ending),
+        }
+    }
+
+    fn runs(&self, terminal: &Terminal) {
+        let minder = Recording::open(&self.facts.folder).map(|recording| recording.start().minder);
+        self.facts.runs_as(minder.unwrap_or_default(), terminal.pid());
+        self.facts.does("runs");
+        // A phase that is gone will be told the end, which says as much.
+        let _ = self.parent.told(self.assignment.attempt().clone(), News::Started);
+    }
+
+    /// What remains to be done once the program is gone.
+    async fn end(&mut self, over: Over, rest: Option<(Drawn, Prepared)>) -> Ending {
+        self.facts.does("is brought to its end");
+        if let Over::Lost(_) = over {
+            self.sweep().await;
+        }
+        if let Some((drawn, prepared)) = rest {
+            self.put_away(drawn, prepared).await;
+        }
+        crate::failpoint::hit("session.before_commit");
+        let (assignment, ordered) = (Arc::clone(&self.assignment), self.ordered);
+        let ending = blocking(move || Ok(finish::finish(&assignment, &over, ordered))).await;
+        crate::failpoint::hit("session.after_commit");
+        ending.unwrap_or_else(|ending| *ending)
+    }
+
+    /// Ends what a killed minder may have left behind.
+    async fn sweep(&self) {
+        let folder = self.facts.folder.clone();
+        let swept = tokio::task::spawn_blocking(move || keeper::sweep(&folder)).await;
+        match swept {
+            Ok(Ok(swept)) => {
+                tracing::warn!(session = %self.assignment.session, ?swept, "its minder was killed")
+            }
+            Ok(Err(error)) => {
+                tracing::error!(session = %self.assignment.session, %error, "leftovers cannot be found")
+            }
+            Err(error) => tracing::error!(session = %self.assignment.session, %error, "the sweep broke"),
+        }
+    }
+
+    async fn put_away(&self, drawn: Drawn, prepared: Prepared) {
+        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            prepare::put_away(&assignment, &machine, &drawn, &prepared);
+        });
+        if let Err(error) = done.await {
+            tracing::error!(session = %self.assignment.session, %error, "putting away broke");
+        }
+    }
+}
+
+/// Work with files and git, away from the threads that everybody shares.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Box<Ending>> + Send + 'static,
+) -> Result<T, Box<Ending>> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(prepare::failed(format!("niia itself broke: {error}"))),
+    }
+}

@@ -1,0 +1,137 @@
+//! The words of the command line.
+//!
+//! A dozen verbs stand in `niia --help`; the others are listed there under what they are about, and each has its own
+//! `--help` with an example.
+
+pub mod agents;
+pub mod complete;
+pub mod node;
+pub mod runs;
+pub mod sessions;
+
+use clap::{Parser, Subcommand};
+
+/// What stands below the dozen.
+const NOUNS: &str = "\
+More, each with its own --help:
+  runs       runs resume explain approve deny schema claim output scratchpad
+  sessions   serve sessions read write wait-idle get-answer resize kill replay
+  agents     mailbox
+  the node   gc top completions man
+
+Exit codes:
+  0 done · 1 the run failed · 2 wrong usage · 3 the document is wrong
+  4 node or machine not reachable · 5 needs attention: a person must answer · 70 a bug
+
+A first run:
+  niia init && niia plan connector.json && niia run";
+
+/// Run a connector.json: many AI command-line tools, each in a real terminal, on one repository.
+#[derive(Debug, Parser)]
+#[command(name = "niia", version, after_help = NOUNS, arg_required_else_help = true, max_term_width = 110)]
+#[command(subcommand_value_name = "VERB", subcommand_help_heading = "Verbs")]
+pub struct Cli {
+    /// Print JSON for programs instead of text for people
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Write a first connector.json from the command-line tools found here
+    Init(runs::Init),
+    /// Run a connector.json and follow it
+    Run(runs::Run),
+    /// Say what a run of a document would do; nothing is started
+    Plan(runs::Plan),
+    /// Read documents and say everything that is wrong with them
+    Check(runs::Check),
+    /// Show how a run stands
+    Status(runs::Status),
+    /// Show what the workers of a run printed
+    Logs(runs::Logs),
+    /// Watch a session in this terminal, and write to it
+    Attach(sessions::Attach),
+    /// Show what a run changed
+    Diff(runs::Diff),
+    /// Merge a run's work into the branch that is checked out
+    Merge(runs::Merge),
+    /// End a run and everything it started
+    Cancel(runs::Cancel),
+    /// Look whether everything niia needs is here
+    Doctor(node::Doctor),
+    /// Start, stop and look at the node
+    Daemon(node::Daemon),
+
+    /// Print the JSON Schema of connector.json
+    #[command(hide = true)]
+    Schema(runs::Schema),
+    /// List the runs of this machine
+    #[command(hide = true)]
+    Runs(runs::Runs),
+    /// Go on with a run that needs attention
+    #[command(hide = true)]
+    Resume(runs::Resume),
+    /// Say why a run or session is as it is
+    #[command(hide = true)]
+    Explain(runs::Explain),
+    /// Let a phase begin that asks for it
+    #[command(hide = true)]
+    Approve(runs::Approve),
+    /// Refuse a phase that asks to begin
+    #[command(hide = true)]
+    Deny(runs::Deny),
+    /// Take an item before working on it: the first caller gets 0, all others 1
+    #[command(hide = true)]
+    Claim(agents::Claim),
+    /// Publish and read outputs
+    #[command(hide = true)]
+    Output(agents::Output),
+    /// Read and write the folder the workers of a run share
+    #[command(hide = true)]
+    Scratchpad(agents::Scratchpad),
+    /// Send and read letters between workers
+    #[command(hide = true)]
+    Mailbox(agents::Mailbox),
+    /// Start a headless session
+    #[command(hide = true)]
+    Serve(sessions::Serve),
+    /// List the sessions
+    #[command(hide = true)]
+    Sessions(sessions::Sessions),
+    /// Print a session's screen
+    #[command(hide = true)]
+    Read(sessions::Read),
+    /// Type a text into a session
+    #[command(hide = true)]
+    Write(sessions::Write),
+    /// Wait until a session has gone quiet
+    #[command(hide = true)]
+    WaitIdle(sessions::WaitIdle),
+    /// Ask a session and print what it answers
+    #[command(hide = true)]
+    GetAnswer(sessions::GetAnswer),
+    /// Give a session another size
+    #[command(hide = true)]
+    Resize(sessions::Resize),
+    /// End a session and everything that descends from it
+    #[command(hide = true)]
+    Kill(sessions::Kill),
+    /// Play a session's recording
+    #[command(hide = true)]
+    Replay(sessions::Replay),
+    /// Remove what finished runs left that nobody needs
+    #[command(hide = true)]
+    Gc(node::Gc),
+    /// Watch the runs and sessions of this node
+    #[command(hide = true)]
+    Top(node::Top),
+    /// Print the completion script of a shell
+    #[command(hide = true)]
+    Completions(node::Completions),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(node::Man),
+}

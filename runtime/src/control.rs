@@ -1,0 +1,11 @@
+//! The way between the command line and the node: one protocol over a unix socket.
+
+mod caller;
+pub mod client;
+pub mod parts;
+pub mod ready;
+pub mod server;
+pub mod words;
+
+/// What is spoken on the node's socket, as both ends say in their greeting.
+pub const SPOKEN: &str = "niia control";

@@ -1,0 +1,160 @@
+//! The node's side of the protocol: one task for each connection, one answer for each request.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use niia_net::link::{self, Link, LinkError, LinkReceiver, LinkSender};
+use niia_net::wire::Hello;
+use niia_spec::name::SessionId;
+use tokio::net::unix::OwnedReadHalf;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::SPOKEN;
+use super::caller::Caller;
+use super::parts::{self, PartsError, Unpacker};
+use super::words::{Refusal, RefusalCode, Reply, Request};
+use crate::node::Node;
+
+mod agents;
+mod answer;
+mod attach;
+mod find;
+mod runs;
+mod sessions;
+
+/// Callers served at a time; one more waits in the socket's queue. Far above a shell full of `niia` commands.
+pub const CALLERS_MAX: usize = 512;
+/// After a failed `accept` (no descriptors left, say) the node looks again this much later.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves whoever connects, until the task is dropped.
+pub async fn listen(listener: UnixListener, node: Arc<Node>) {
+    let places = Arc::new(tokio::sync::Semaphore::new(CALLERS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let node = Arc::clone(&node);
+                tokio::spawn(async move {
+                    if let Err(error) = serve(stream, node).await {
+                        tracing::debug!(%error, "a caller went away");
+                    }
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a caller could not be let in");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Parts(#[from] PartsError),
+}
+
+/// One caller, and the way back to it.
+pub(super) struct Connection {
+    node: Arc<Node>,
+    caller: Caller,
+    sender: LinkSender,
+    receiver: LinkReceiver<OwnedReadHalf>,
+    unpacker: Unpacker,
+}
+
+async fn serve(stream: UnixStream, node: Arc<Node>) -> Result<(), ServeError> {
+    let peer = link::peer(&stream)?;
+    let (reader, writer) = stream.into_split();
+    let mut link = Link::new(reader, writer);
+    link.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION"))).await?;
+    let (sender, receiver) = link.split();
+    let caller = who(&node, peer.pid);
+    let mut connection = Connection { node, caller, sender, receiver, unpacker: Unpacker::default() };
+    while let Some(request) = connection.next().await? {
+        connection.handle(request).await?;
+    }
+    Ok(())
+}
+
+fn who(node: &Node, pid: Option<i32>) -> Caller {
+    let minders: HashMap<u32, SessionId> = node
+        .live
+        .all()
+        .into_iter()
+        .filter_map(|(session, handle)| Some((handle.facts().minder()?, session)))
+        .collect();
+    match pid.and_then(|pid| u32::try_from(pid).ok()) {
+        Some(pid) => Caller::of(pid, &minders),
+        None => Caller::Person,
+    }
+}
+
+impl Connection {
+    async fn next(&mut self) -> Result<Option<Request>, ServeError> {
+        loop {
+            let Some(came) = self.receiver.receive::<Request>().await? else {
+                return Ok(None);
+            };
+            if let Some(whole) = self.unpacker.take(came)? {
+                return Ok(Some(whole));
+            }
+        }
+    }
+
+    async fn reply(&self, reply: Reply) -> Result<(), ServeError> {
+        for part in parts::pack(reply)? {
+            self.sender.send(&part).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, request: Request) -> Result<(), ServeError> {
+        if let Err(refusal) = self.may(&request) {
+            return self.reply(Reply::Refused(refusal)).await;
+        }
+        match request {
+            Request::Follow { run } => self.follow(run).await,
+            Request::Attach { session, cols, rows, take } => self.attach(&session, (cols, rows), take).await,
+            request => {
+                let answer = answer::answer(&self.node, &self.caller, request).await;
+                self.reply(answer.unwrap_or_else(Reply::Refused)).await
+            }
+        }
+    }
+
+    /// From inside a session only its own run's words are allowed: no agent approves itself, ends the node or reads
+    /// another run.
+    fn may(&self, request: &Request) -> Result<(), Refusal> {
+        let Caller::Agent(session) = &self.caller else {
+            return Ok(());
+        };
+        let verb = match request {
+            Request::Approve { .. } => "approve",
+            Request::Deny { .. } => "deny",
+            Request::Resume { .. } => "resume",
+            Request::Cancel { .. } => "cancel",
+            Request::Stop { .. } => "daemon stop",
+            Request::Write { .. } => "write",
+            Request::Attach { .. } => "attach",
+            Request::Kill { .. } => "kill",
+            Request::Resize { .. } => "resize",
+            Request::Run { .. } => "run",
+            _ => return Ok(()),
+        };
+        Err(Refusal {
+            code: RefusalCode::NotAllowed,
+            message: format!(
+                "`niia {verb}` is not for programs inside a session, and this one runs in {session}"
+            ),
+            help: Some("a person says it from a terminal of their own".to_owned()),
+        })
+    }
+}

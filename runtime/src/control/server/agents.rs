@@ -1,0 +1,266 @@
+//! Requests about what workers share: outputs, claims, the scratchpad and the mailbox.
+
+use niia_actors::journal::Fate;
+use niia_actors::mailbox::{self, Draft, Letter, Party};
+use niia_actors::run::RunHandle;
+use niia_spec::course::Event;
+use niia_spec::name::WorkerId;
+use niia_spec::notice::LetterView;
+use serde_json::Value;
+
+use super::find::{live_run, not_found, run_id, trouble};
+use crate::control::caller::Caller;
+use crate::control::words::{Refusal, RefusalCode, Reply, RunName};
+use crate::node::{Node, past};
+use niia_actors::ask::chain;
+
+/// The worker that asks; a person is none.
+fn worker(caller: &Caller, verb: &str) -> Result<WorkerId, Refusal> {
+    match caller {
+        Caller::Agent(session) => Ok(session.attempt.worker.clone()),
+        Caller::Person => Err(Refusal {
+            code: RefusalCode::NotAllowed,
+            message: format!("`niia {verb}` is for a worker: it is said from inside its session"),
+            help: None,
+        }),
+    }
+}
+
+fn party(caller: &Caller) -> Party {
+    match caller {
+        Caller::Agent(session) => Party::Worker(session.attempt.worker.clone()),
+        Caller::Person => Party::Person,
+    }
+}
+
+pub(super) async fn output_set(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    key: String,
+    value: Value,
+) -> Result<Reply, Refusal> {
+    let worker = worker(caller, "output set")?;
+    let run = live_run(node, caller, run).await?;
+    let published = Event::Published { worker: worker.clone(), key: key.clone(), value: value.clone() };
+    run.record(published).await.map_err(|error| trouble(chain(&error)))?;
+    let outputs = outputs(&run).await?;
+    let kept =
+        outputs.pointer(&format!("/{}/{}", worker.phase, worker.worker)).and_then(|keys| keys.get(&key));
+    if kept == Some(&value) {
+        return Ok(Reply::Done);
+    }
+    Err(Refusal {
+        code: RefusalCode::Limit,
+        message: format!(
+            "`{key}` was not taken: a worker may set 64 keys of at most 256 bytes, each up to 64 KiB"
+        ),
+        help: Some("put what is longer into a file of the scratchpad".to_owned()),
+    })
+}
+
+async fn outputs(run: &RunHandle) -> Result<Value, Refusal> {
+    run.outputs().await.map_err(|error| trouble(chain(&error)))
+}
+
+/// All outputs, a phase's, or one: the first that is set, in worker order.
+pub(super) async fn output_get(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    phase: Option<String>,
+    key: Option<String>,
+) -> Result<Reply, Refusal> {
+    let run = run_id(node, caller, run).await?;
+    let all = match node.root.run(&run).await {
+        Some(live) => outputs(&live).await?,
+        None => super::runs::outputs_of(&super::runs::view(node, &run).await?),
+    };
+    let Some(phase) = phase else {
+        return Ok(Reply::Value(all));
+    };
+    let of_phase = all.get(&phase).ok_or_else(|| not_found(format!("`{run}` has no phase `{phase}`")))?;
+    let Some(key) = key else {
+        return Ok(Reply::Value(of_phase.clone()));
+    };
+    let workers = of_phase.as_object().into_iter().flatten();
+    let first = workers.filter_map(|(_, keys)| keys.get(&key)).next();
+    first.cloned().map(Reply::Value).ok_or_else(|| not_found(format!("`{phase}.{key}` was never set")))
+}
+
+pub(super) async fn claim(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    key: String,
+) -> Result<Reply, Refusal> {
+    let by = worker(caller, "claim")?;
+    let run = live_run(node, caller, run).await?;
+    let claim = run.claim(key.clone(), by).await.map_err(|error| trouble(chain(&error)))?;
+    match claim.holder {
+        Some(holder) => Ok(Reply::Claimed { first: claim.first, holder: holder.to_string() }),
+        None => Err(Refusal {
+            code: RefusalCode::Limit,
+            message: format!("`{key}` was not taken: a run holds 10,000 claims, each of at most 1,024 bytes"),
+            help: None,
+        }),
+    }
+}
+
+/// The scratchpad of a run, live or over.
+async fn scratchpad<T: Send + 'static>(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    act: impl FnOnce(
+        niia_actors::scratchpad::ScratchpadFolder,
+    ) -> Result<T, niia_actors::scratchpad::ScratchpadError>
+    + Send
+    + 'static,
+) -> Result<T, Refusal> {
+    let run = run_id(node, caller, run).await?;
+    let folder = node.run_folder(&run).join("scratchpad");
+    let done = tokio::task::spawn_blocking(move || {
+        niia_actors::scratchpad::ScratchpadFolder::open(&folder).and_then(act)
+    });
+    let done = done.await.map_err(|error| trouble(error.to_string()))?;
+    done.map_err(|error| {
+        let code = if error.is_not_found() { RefusalCode::NotFound } else { RefusalCode::Wrong };
+        Refusal { code, message: chain(&error), help: None }
+    })
+}
+
+pub(super) async fn scratchpad_list(node: &Node, caller: &Caller, run: &RunName) -> Result<Reply, Refusal> {
+    let files = scratchpad(node, caller, run, |pad| pad.ls("")).await?;
+    Ok(Reply::Paths(files.entries.into_iter().map(|file| file.path).collect()))
+}
+
+pub(super) async fn scratchpad_cat(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    path: String,
+) -> Result<Reply, Refusal> {
+    let bytes = scratchpad(node, caller, run, move |pad| pad.cat(&path)).await?;
+    Ok(Reply::Bytes { bytes })
+}
+
+pub(super) async fn scratchpad_put(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    path: String,
+    bytes: Vec<u8>,
+) -> Result<Reply, Refusal> {
+    scratchpad(node, caller, run, move |pad| pad.put(&path, &bytes)).await?;
+    Ok(Reply::Done)
+}
+
+pub(super) async fn send(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    to: String,
+    text: String,
+    id: Option<String>,
+) -> Result<Reply, Refusal> {
+    let live = live_run(node, caller, run).await?;
+    let name = run_id(node, caller, run).await?;
+    let view = super::runs::view(node, &name).await?;
+    let to = reader(&view, &to)?;
+    let id = id.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
+    let draft = Draft { id, from: party(caller), to, text, cause: None };
+    let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
+    let sent = mailbox.send(draft).await.map_err(|error| trouble(chain(&error)))?;
+    match sent {
+        Ok(number) => Ok(Reply::Value(serde_json::json!({ "letter": number }))),
+        Err(refusal) => Err(Refusal { code: RefusalCode::Limit, message: chain(&refusal), help: None }),
+    }
+}
+
+/// Who is meant: `phase/worker`, a worker's name that only one phase has, `person`.
+fn reader(view: &niia_spec::notice::RunView, name: &str) -> Result<Party, Refusal> {
+    if let Ok(party) = name.parse::<Party>() {
+        let known = |worker: &WorkerId| {
+            let phase = view.phases.iter().find(|phase| phase.phase == worker.phase);
+            phase.is_some_and(|phase| phase.workers.iter().any(|w| w.worker == worker.worker))
+        };
+        return match &party {
+            Party::Worker(worker) if !known(worker) => Err(nobody(view, name)),
+            _ => Ok(party),
+        };
+    }
+    let mut fits = view.phases.iter().flat_map(|phase| {
+        let workers = phase.workers.iter().filter(|worker| worker.worker.as_str() == name);
+        workers.map(|worker| WorkerId { phase: phase.phase.clone(), worker: worker.worker.clone() })
+    });
+    match (fits.next(), fits.next()) {
+        (Some(only), None) => Ok(Party::Worker(only)),
+        (Some(_), Some(_)) => Err(Refusal {
+            code: RefusalCode::Ambiguous,
+            message: format!("several phases have a worker `{name}`: write phase/worker"),
+            help: None,
+        }),
+        (None, _) => Err(nobody(view, name)),
+    }
+}
+
+fn nobody(view: &niia_spec::notice::RunView, name: &str) -> Refusal {
+    not_found(format!("nobody in `{}` is called `{name}`: a worker is written phase/worker", view.run))
+}
+
+/// A reader's letters; taking them marks them as read.
+pub(super) async fn letters(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    whose: Option<String>,
+    take: bool,
+) -> Result<Reply, Refusal> {
+    let name = run_id(node, caller, run).await?;
+    let view = super::runs::view(node, &name).await?;
+    let whose = match (whose, caller) {
+        (None, caller) => party(caller),
+        (Some(other), Caller::Person) => reader(&view, &other)?,
+        (Some(other), Caller::Agent(_)) => {
+            let asked = reader(&view, &other)?;
+            if asked != party(caller) {
+                return Err(Refusal {
+                    code: RefusalCode::NotAllowed,
+                    message: format!("the letters of {asked} are not for {}", party(caller)),
+                    help: None,
+                });
+            }
+            asked
+        }
+    };
+    if take {
+        let live = live_run(node, caller, run).await?;
+        let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
+        let letters = mailbox.take(whose).await.map_err(|error| trouble(chain(&error)))?;
+        return Ok(Reply::Letters(letters.into_iter().map(|letter| shown(letter, true)).collect()));
+    }
+    let (all, damage) = mailbox::list(&node.journal, &name).map_err(|error| trouble(chain(&error)))?;
+    if let Some(damage) = damage.first() {
+        return Err(trouble(format!("the mailbox of `{name}` is damaged: {damage}")));
+    }
+    let own = all.into_iter().filter(|letter| letter.to == whose);
+    Ok(Reply::Letters(
+        own.map(|letter| {
+            let read = letter.fate != Fate::Unread;
+            shown(letter, read)
+        })
+        .collect(),
+    ))
+}
+
+fn shown(letter: Letter, read: bool) -> LetterView {
+    LetterView {
+        id: letter.id,
+        from: letter.from.to_string(),
+        to: letter.to.to_string(),
+        text: letter.text,
+        at_ms: past::millis(&letter.at).unwrap_or_default(),
+        read,
+    }
+}

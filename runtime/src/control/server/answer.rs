@@ -1,0 +1,71 @@
+//! One answer for each request: a table of contents.
+
+use niia_spec::notice::JournalLine;
+
+use super::{agents, runs, sessions};
+use crate::control::caller::Caller;
+use crate::control::words::{Refusal, RefusalCode, Reply, Request};
+use crate::node::{Node, accept};
+
+pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Result<Reply, Refusal> {
+    match request {
+        Request::Node => Ok(Reply::Node(Box::new(node.view().await))),
+        Request::Run { plan, origin } => {
+            let run = accept::accept(node, *plan, *origin).await?;
+            let folder = node.run_folder(&run);
+            Ok(Reply::Accepted { run, folder })
+        }
+        Request::Runs { limit } => Ok(Reply::Runs(runs::list(node, limit).await?)),
+        Request::Status { run } => Ok(Reply::Run(Box::new(runs::status(node, caller, &run).await?))),
+        Request::Cancel { run, reason } => runs::cancel(node, caller, &run, reason).await,
+        Request::Approve { run, phase } => runs::approve(node, caller, &run, phase).await,
+        Request::Deny { run, phase, reason } => runs::deny(node, caller, &run, phase, reason).await,
+        Request::Resume { run } => runs::resume(node, caller, &run).await,
+        Request::Journal { run, from_seq } => runs::journal(node, caller, &run, from_seq)
+            .await
+            .map(|lines: Vec<JournalLine>| Reply::Journal(lines)),
+        Request::Sessions { run, ended_too } => {
+            Ok(Reply::Sessions(sessions::list(node, caller, &run, ended_too).await?))
+        }
+        Request::Session { session } => {
+            Ok(Reply::Session(Box::new(sessions::look(node, caller, &session).await?)))
+        }
+        Request::Read { session } => sessions::read(node, caller, &session).await,
+        Request::Write { session, text, enter, urgent } => {
+            sessions::write(node, caller, &session, text, enter, urgent).await
+        }
+        Request::WaitIdle { session, quiet_ms, within_ms } => {
+            sessions::wait_idle(node, caller, &session, quiet_ms, within_ms).await
+        }
+        Request::Resize { session, cols, rows } => sessions::resize(node, caller, &session, (cols, rows)),
+        Request::Kill { session } => sessions::kill(node, caller, &session),
+        Request::OutputSet { run, key, value } => agents::output_set(node, caller, &run, key, value).await,
+        Request::OutputGet { run, phase, key } => agents::output_get(node, caller, &run, phase, key).await,
+        Request::Claim { run, key } => agents::claim(node, caller, &run, key).await,
+        Request::ScratchpadList { run } => agents::scratchpad_list(node, caller, &run).await,
+        Request::ScratchpadCat { run, path } => agents::scratchpad_cat(node, caller, &run, path).await,
+        Request::ScratchpadPut { run, path, bytes } => {
+            agents::scratchpad_put(node, caller, &run, path, bytes).await
+        }
+        Request::MailboxSend { run, to, text, id } => agents::send(node, caller, &run, to, text, id).await,
+        Request::MailboxList { run, reader } => agents::letters(node, caller, &run, reader, false).await,
+        Request::MailboxRead { run, reader } => agents::letters(node, caller, &run, reader, true).await,
+        Request::Stop { end_sessions } => {
+            if end_sessions {
+                runs::cancel_all(node).await;
+            }
+            node.stop();
+            Ok(Reply::Done)
+        }
+        Request::Keys { .. } | Request::View { .. } | Request::Take | Request::Repaint => {
+            Err(misplaced("attach"))
+        }
+        Request::Follow { .. } | Request::Attach { .. } | Request::Part { .. } => {
+            Err(misplaced("a talk of its own"))
+        }
+    }
+}
+
+fn misplaced(place: &str) -> Refusal {
+    Refusal { code: RefusalCode::Wrong, message: format!("this word belongs into {place}"), help: None }
+}

@@ -1,0 +1,139 @@
+//! Requests about sessions.
+
+use std::time::Duration;
+
+use niia_actors::ask::AskError;
+use niia_actors::session::look::ended_view;
+use niia_spec::course::EndReason;
+use niia_spec::name::SessionId;
+use niia_spec::notice::SessionView;
+
+use super::find::{live_session, means, not_found, run_id, trouble};
+use super::runs;
+use crate::control::caller::Caller;
+use crate::control::words::{Refusal, RefusalCode, Reply, RunName};
+use crate::node::Node;
+
+/// The longest a caller may wait for a quiet terminal.
+const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn ended(session: &SessionId) -> impl FnOnce(AskError) -> Refusal {
+    move |_| Refusal {
+        code: RefusalCode::State,
+        message: format!("the session {session} has just ended"),
+        help: Some("`niia replay` shows what it printed".to_owned()),
+    }
+}
+
+pub(super) async fn list(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    ended_too: bool,
+) -> Result<Vec<SessionView>, Refusal> {
+    let only = match (run, caller) {
+        (None, Caller::Person) => None,
+        _ => Some(run_id(node, caller, run).await?),
+    };
+    let mut views = Vec::new();
+    let mut live = node.live.all();
+    live.retain(|(session, _)| only.as_ref().is_none_or(|run| session.run == *run));
+    live.sort_by(|a, b| a.0.cmp(&b.0));
+    for (_, handle) in &live {
+        // One that ends this moment is listed among the ended ones.
+        if let Ok(view) = handle.look().await {
+            views.push(view);
+        }
+    }
+    if ended_too {
+        let run = match only {
+            Some(run) => run,
+            None => run_id(node, caller, &None).await?,
+        };
+        let view = runs::view(node, &run).await?;
+        for session in runs::sessions_of(&view) {
+            if !live.iter().any(|(live, _)| *live == session)
+                && let Some(view) = ended_view(&node.run_folder(&run), &session)
+            {
+                views.push(view);
+            }
+        }
+    }
+    Ok(views)
+}
+
+/// A session that lives, or one that is over, of the newest run or the one that is named.
+pub(super) async fn look(node: &Node, caller: &Caller, name: &str) -> Result<SessionView, Refusal> {
+    match live_session(node, caller, name) {
+        Ok((session, handle)) => handle.look().await.map_err(ended(&session)),
+        Err(refusal) if refusal.code == RefusalCode::NotFound => ended_look(node, caller, name).await,
+        Err(refusal) => Err(refusal),
+    }
+}
+
+async fn ended_look(node: &Node, caller: &Caller, name: &str) -> Result<SessionView, Refusal> {
+    let first = name.split('/').next().map(str::to_owned).filter(|part| !part.is_empty());
+    let run = match run_id(node, caller, &first).await {
+        Ok(run) => run,
+        Err(_) => run_id(node, caller, &None).await?,
+    };
+    let view = runs::view(node, &run).await?;
+    let fits = runs::sessions_of(&view).into_iter().filter(|session| means(name, session));
+    // Of several attempts the newest is meant.
+    let newest = fits.last().ok_or_else(|| not_found(format!("there is no session `{name}` in `{run}`")))?;
+    ended_view(&node.run_folder(&run), &newest)
+        .ok_or_else(|| not_found(format!("the session {newest} left no recording")))
+}
+
+pub(super) async fn read(node: &Node, caller: &Caller, name: &str) -> Result<Reply, Refusal> {
+    let (session, handle) = live_session(node, caller, name)?;
+    let screen = handle.screen().await.map_err(ended(&session))?;
+    Ok(Reply::Screen { text: screen.text, title: screen.title, cursor: screen.cursor })
+}
+
+pub(super) async fn write(
+    node: &Node,
+    caller: &Caller,
+    name: &str,
+    text: String,
+    enter: bool,
+    urgent: bool,
+) -> Result<Reply, Refusal> {
+    let (session, handle) = live_session(node, caller, name)?;
+    let receipt = handle.write(text, enter, urgent).await.map_err(ended(&session))?;
+    Ok(Reply::Receipt(receipt))
+}
+
+pub(super) async fn wait_idle(
+    node: &Node,
+    caller: &Caller,
+    name: &str,
+    quiet_ms: u64,
+    within_ms: u64,
+) -> Result<Reply, Refusal> {
+    let (session, handle) = live_session(node, caller, name)?;
+    let within = Duration::from_millis(within_ms).min(WAIT_MAX);
+    match tokio::time::timeout(within, handle.wait_idle(quiet_ms)).await {
+        Ok(view) => Ok(Reply::Session(Box::new(view.map_err(ended(&session))?))),
+        Err(_) => Err(Refusal {
+            code: RefusalCode::State,
+            message: format!("{session} was not quiet for {quiet_ms} ms within {} ms", within.as_millis()),
+            help: None,
+        }),
+    }
+}
+
+pub(super) fn resize(node: &Node, caller: &Caller, name: &str, size: (u16, u16)) -> Result<Reply, Refusal> {
+    let (_, handle) = live_session(node, caller, name)?;
+    handle.resize(size.0, size.1);
+    Ok(Reply::Done)
+}
+
+pub(super) fn kill(node: &Node, caller: &Caller, name: &str) -> Result<Reply, Refusal> {
+    if name.is_empty() {
+        return Err(trouble("say which session is to be ended".to_owned()));
+    }
+    let (_, handle) = live_session(node, caller, name)?;
+    handle.end(EndReason::Cancelled);
+    Ok(Reply::Done)
+}

@@ -1,0 +1,269 @@
+//! What may be asked of a node, and what it answers.
+//!
+//! A connection begins with a [`niia_net::wire`] hello from both sides. Then the caller sends one [`Request`] at a
+//! time; each is answered by exactly one [`Reply`], except [`Request::Follow`] and [`Request::Attach`], which are
+//! answered until [`Reply::End`] or until the caller leaves.
+
+use std::path::PathBuf;
+
+use niia_spec::course::RunOutcome;
+use niia_spec::name::RunId;
+use niia_spec::notice::{JournalLine, LetterView, Receipt, RunView, SessionView};
+pub use niia_spec::origin::Origin;
+use niia_spec::plan::Plan;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A run by its id or an unambiguous beginning of it; nothing means the run the caller lives in, else the newest.
+pub type RunName = Option<String>;
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Request {
+    /// Who are you, how are you?
+    Node,
+    /// Take this run; it is durable before the answer is sent.
+    Run {
+        plan: Box<Plan>,
+        origin: Box<Origin>,
+    },
+    Runs {
+        limit: u32,
+    },
+    Status {
+        run: RunName,
+    },
+    /// The run's view now and after each change, until it is over.
+    Follow {
+        run: RunName,
+    },
+    Cancel {
+        run: RunName,
+        reason: String,
+    },
+    Approve {
+        run: RunName,
+        phase: Option<String>,
+    },
+    Deny {
+        run: RunName,
+        phase: Option<String>,
+        reason: String,
+    },
+    /// Go on with a run that needs attention.
+    Resume {
+        run: RunName,
+    },
+    /// The journal of a run, for `explain` and `logs`.
+    Journal {
+        run: RunName,
+        from_seq: u64,
+    },
+    Sessions {
+        run: RunName,
+        ended_too: bool,
+    },
+    /// One session with its evidence; the name may leave out what is unambiguous (`run/worker`, `worker`).
+    Session {
+        session: String,
+    },
+    /// Its screen as text.
+    Read {
+        session: String,
+    },
+    Write {
+        session: String,
+        text: String,
+        enter: bool,
+        urgent: bool,
+    },
+    /// Answers when the session has been quiet for that long, or is over.
+    WaitIdle {
+        session: String,
+        quiet_ms: u64,
+        within_ms: u64,
+    },
+    Resize {
+        session: String,
+        cols: u16,
+        rows: u16,
+    },
+    /// End it and all that descends from it.
+    Kill {
+        session: String,
+    },
+    /// Watch; and write, once the first key comes.
+    Attach {
+        session: String,
+        cols: u16,
+        rows: u16,
+        take: bool,
+    },
+    /// While attached: what the person does.
+    Keys {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    View {
+        cols: u16,
+        rows: u16,
+    },
+    Take,
+    /// While attached: the viewer fell behind and wants a fresh screen.
+    Repaint,
+    OutputSet {
+        run: RunName,
+        key: String,
+        value: Value,
+    },
+    OutputGet {
+        run: RunName,
+        phase: Option<String>,
+        key: Option<String>,
+    },
+    Claim {
+        run: RunName,
+        key: String,
+    },
+    ScratchpadList {
+        run: RunName,
+    },
+    ScratchpadCat {
+        run: RunName,
+        path: String,
+    },
+    ScratchpadPut {
+        run: RunName,
+        path: String,
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    MailboxSend {
+        run: RunName,
+        to: String,
+        text: String,
+        id: Option<String>,
+    },
+    MailboxList {
+        run: RunName,
+        reader: Option<String>,
+    },
+    MailboxRead {
+        run: RunName,
+        reader: Option<String>,
+    },
+    /// Stop the node; the programs of its sessions go on unless they are to be ended too.
+    Stop {
+        end_sessions: bool,
+    },
+    /// A piece of a request that is too large for one frame; it is answered when its last piece is there.
+    Part {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        last: bool,
+    },
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    Node(Box<NodeView>),
+    Accepted {
+        run: RunId,
+        folder: PathBuf,
+    },
+    Runs(Vec<RunView>),
+    Run(Box<RunView>),
+    /// The end of a followed run.
+    End {
+        outcome: Option<RunOutcome>,
+    },
+    Journal(Vec<JournalLine>),
+    Sessions(Vec<SessionView>),
+    Session(Box<SessionView>),
+    Screen {
+        text: String,
+        title: String,
+        cursor: (u16, u16),
+    },
+    Receipt(Receipt),
+    /// Attached: paint this, then go on reading the recording in `folder` from `offset`.
+    Painted {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        offset: u64,
+        folder: PathBuf,
+        cols: u16,
+        rows: u16,
+    },
+    /// The recording has grown to this offset.
+    Grew {
+        end: u64,
+    },
+    /// A line for the person who watches: held, taken over, refused.
+    Word {
+        text: String,
+    },
+    Value(Value),
+    Claimed {
+        first: bool,
+        holder: String,
+    },
+    Paths(Vec<String>),
+    Bytes {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    Letters(Vec<LetterView>),
+    Done,
+    Refused(Refusal),
+    /// A piece of a reply that is too large for one frame.
+    Part {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        last: bool,
+    },
+}
+
+/// Why something was not done. The code is stable; the text is for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    pub code: RefusalCode,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalCode {
+    /// No such run, session, key or file.
+    NotFound,
+    /// The name fits several.
+    Ambiguous,
+    /// A bound of the node; the text has the number.
+    Limit,
+    /// It makes no sense in this state.
+    State,
+    /// The caller may not.
+    NotAllowed,
+    /// What the document asks for cannot be done here.
+    Unsupported,
+    /// The request itself is wrong.
+    Wrong,
+    /// The machine fails: disk, program, git.
+    Trouble,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeView {
+    pub version: String,
+    pub pid: u32,
+    pub state_folder: PathBuf,
+    pub up_ms: u64,
+    pub runs_live: u32,
+    pub sessions_live: u32,
+    pub sessions_max: u32,
+    pub memory_floor_mib: u64,
+    pub degraded: Option<String>,
+}

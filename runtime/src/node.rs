@@ -1,0 +1,243 @@
+//! The node: the actor tree of one machine and user, and the socket by which it is reached.
+//!
+//! node → runs → phases → sessions. A node is the only one in its state folder (the kernel holds the lock). It takes up
+//! every run that was not over, and every terminal that still lives, before it says that it is ready.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use niia_actors::ask::chain;
+use niia_actors::journal::{Journal, JournalError};
+use niia_actors::keeper::Keeper;
+use niia_actors::machine::Machines;
+use niia_actors::machine::local::LocalMachine;
+use niia_actors::run::LiveSessions;
+use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
+use niia_spec::name::RunId;
+use tokio::sync::watch;
+
+use crate::control::ready::Ready;
+use crate::control::server;
+use crate::control::words::NodeView;
+
+pub mod accept;
+pub mod admission;
+mod memory;
+pub(crate) mod past;
+mod root;
+
+pub use root::RootHandle;
+
+/// The name of the node's socket in the state's `run` folder.
+pub const SOCKET: &str = "node.sock";
+/// Sessions a node holds where its configuration says nothing: far below what Linux gives (4,096 terminals).
+pub const SESSIONS_MAX_DEFAULT: u32 = 1_200;
+/// A run begins only with so much memory free, in MiB, where the configuration says nothing.
+pub const MEMORY_FLOOR_MIB_DEFAULT: u64 = 256;
+/// Threads of the node: it waits more than it computes, and the machine belongs to the workers.
+const THREADS: usize = 2;
+
+#[derive(Debug)]
+pub struct NodeOptions {
+    pub state_folder: PathBuf,
+    pub sessions_max: u32,
+    pub memory_floor_mib: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    #[error("the node's threads could not be started")]
+    Threads(#[source] std::io::Error),
+    #[error("the path of this program cannot be found")]
+    Program(#[source] std::io::Error),
+    #[error("the node's socket cannot be used")]
+    Listen(#[source] std::io::Error),
+    #[error("signals cannot be waited for")]
+    Signals(#[source] std::io::Error),
+    #[error("the node's actor did not start")]
+    Actor(#[source] ractor::SpawnErr),
+}
+
+/// What every connection of a node shares.
+#[derive(Debug)]
+pub struct Node {
+    pub state: StateFolder,
+    pub journal: Journal,
+    pub machines: Arc<Machines>,
+    pub live: LiveSessions,
+    pub root: RootHandle,
+    pub sessions_max: u32,
+    pub memory_floor_mib: u64,
+    pub quarantined: Vec<(String, String)>,
+    began: Instant,
+    stop: watch::Sender<bool>,
+}
+
+impl Node {
+    pub fn room(&self) -> admission::Room {
+        admission::Room {
+            sessions_live: u32::try_from(self.live.count()).unwrap_or(u32::MAX),
+            sessions_max: self.sessions_max,
+            memory_free_mib: memory::free_mib(),
+            memory_floor_mib: self.memory_floor_mib,
+        }
+    }
+
+    pub fn run_folder(&self, run: &RunId) -> PathBuf {
+        self.state.run(run)
+    }
+
+    pub async fn view(&self) -> NodeView {
+        use niia_actors::journal::Health;
+        let degraded = match &*self.journal.health().borrow() {
+            Health::Well => None,
+            Health::Degraded { reason } | Health::Stopped { reason } => Some(reason.clone()),
+        };
+        NodeView {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            state_folder: self.state.path().to_owned(),
+            up_ms: u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            runs_live: u32::try_from(self.root.runs().await.len()).unwrap_or(u32::MAX),
+            sessions_live: self.room().sessions_live,
+            sessions_max: self.sessions_max,
+            memory_floor_mib: self.memory_floor_mib,
+            degraded,
+        }
+    }
+
+    /// Asks the node to end; the programs in its terminals go on.
+    pub fn stop(&self) {
+        // Nobody listens any more only when it is stopping already.
+        let _ = self.stop.send(true);
+    }
+}
+
+/// Runs a node until it is told to stop.
+pub fn run(options: NodeOptions, ready: Ready) -> Result<(), NodeError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .thread_name("niia")
+        .enable_all()
+        .build()
+        .map_err(NodeError::Threads)?;
+    let begun = match runtime.block_on(begin(options)) {
+        Ok(begun) => begun,
+        Err(error) => {
+            ready.failed(&chain(&error));
+            return Err(error);
+        }
+    };
+    ready.ready();
+    let journal = runtime.block_on(serve(begun));
+    // Sessions' tasks end here without ending their programs; rows on their way are written first.
+    runtime.shutdown_background();
+    journal.close();
+    Ok(())
+}
+
+/// A node that may be spoken to.
+struct Begun {
+    node: Arc<Node>,
+    lock: Lock,
+    listener: tokio::net::UnixListener,
+    signals: Signals,
+    stopping: watch::Receiver<bool>,
+}
+
+async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
+    let state = StateFolder::open(&options.state_folder)?;
+    let lock = Lock::take(&state)?;
+    let listener = niia_actors::state::bind(&lock, SOCKET)?;
+    listener.set_nonblocking(true).map_err(NodeError::Listen)?;
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(NodeError::Listen)?;
+    let signals = Signals::new()?;
+    let (journal, loaded) = Journal::open(&state.journal())?;
+    let program = std::env::current_exe().map_err(NodeError::Program)?;
+    let live = LiveSessions::default();
+    let keeper = Keeper::new(state.run_folder(), &program);
+    let here = LocalMachine::new(keeper, live.clone(), options.sessions_max, &program, state.path());
+    let machines = Arc::new(Machines::only(Arc::new(here)));
+    let root = RootHandle::spawn(journal.clone(), Arc::clone(&machines)).await.map_err(NodeError::Actor)?;
+    let (stop, stopping) = watch::channel(false);
+    let mut quarantined: Vec<(String, String)> =
+        loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
+    for record in loaded.runs {
+        if let Err((run, reason)) = past::take_up(&state, &live, &root, &record).await {
+            tracing::error!(%run, reason, "a run cannot be taken up");
+            quarantined.push((run.to_string(), reason));
+        }
+    }
+    let node = Arc::new(Node {
+        state,
+        journal,
+        machines,
+        live,
+        root,
+        sessions_max: options.sessions_max,
+        memory_floor_mib: options.memory_floor_mib,
+        quarantined,
+        began: Instant::now(),
+        stop,
+    });
+    tracing::info!(state = %node.state.path().display(), "the node is ready");
+    Ok(Begun { node, lock, listener, signals, stopping })
+}
+
+async fn serve(begun: Begun) -> Journal {
+    let Begun { node, lock, listener, mut signals, mut stopping } = begun;
+    tokio::select! {
+        () = server::listen(listener, Arc::clone(&node)) => {}
+        _ = stopping.wait_for(|stop| *stop) => {}
+        () = signals.wait() => {}
+    }
+    // Named here so that it is held to this point: another node may begin only now.
+    remove_socket(&node.state.socket(SOCKET));
+    drop(lock);
+    node.journal.clone()
+}
+
+fn remove_socket(path: &Path) {
+    if let Err(error) = std::fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "the node's socket could not be removed");
+    }
+}
+
+/// The signals that end a node.
+struct Signals {
+    term: tokio::signal::unix::Signal,
+    int: tokio::signal::unix::Signal,
+    hup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Signals, NodeError> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let on = |kind| signal(kind).map_err(NodeError::Signals);
+        Ok(Signals {
+            term: on(SignalKind::terminate())?,
+            int: on(SignalKind::interrupt())?,
+            hup: on(SignalKind::hangup())?,
+        })
+    }
+
+    /// Returns at TERM or INT. A hang-up is what the last terminal leaves behind; a node outlives it.
+    async fn wait(&mut self) {
+        loop {
+            tokio::select! {
+                _ = self.term.recv() => return,
+                _ = self.int.recv() => return,
+                _ = self.hup.recv() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! Taking a run in: everything that could speak against it is asked before anything of it exists, and it is durable
+//! before its name is told.
+
+use std::fs;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use niia_actors::git::{ObjectId, Repository, RunTrees, Snapshot};
+use niia_actors::run::{RunContext, RunMeta, Times, keep_variables};
+use niia_spec::condition::{self, Condition};
+use niia_spec::course::{Outputs, RunCourse, Verdict};
+use niia_spec::name::{RunId, Slug};
+use niia_spec::origin::Origin;
+use niia_spec::plan::{Plan, TreePlan};
+
+use super::{Node, admission};
+use crate::control::words::{Refusal, RefusalCode};
+use niia_actors::ask::chain;
+
+/// Random characters at the end of a run's name: 32^5 names a day would collide once in a thousand years of days.
+const SUFFIX_CHARS: usize = 5;
+/// As much of the document's name as stands in a run's: the rest of a slug's 64 bytes is for the suffix.
+const NAME_BYTES_MAX: usize = 48;
+/// Letters and digits that nobody takes for one another.
+const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
+
+/// Takes the run in. When this returns its name, the run survives anything but its disk.
+pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
+    admission::can_do(&plan)?;
+    admission::admit(&plan, node.room())?;
+    let run = name(&plan.name);
+    niia_spec::plan::expand_run(&mut plan, &run);
+    let plan = Arc::new(plan);
+    let course = RunCourse::new(Arc::clone(&plan), judge)
+        .map_err(|error| refusal(RefusalCode::Unsupported, chain(&error)))?;
+    let folder = node.run_folder(&run);
+    let (begun, live) = (run.clone(), node.live.clone());
+    let journal = node.journal.clone();
+    let taken = tokio::task::spawn_blocking(move || {
+        let made = make(&begun, &folder, &plan, origin).and_then(|meta| {
+            let words = (serde_json::to_vec(&*plan), serde_json::to_vec(&stripped(&meta)));
+            let (Ok(plan_bytes), Ok(meta_bytes)) = words else {
+                return Err(refusal(RefusalCode::Wrong, "the plan cannot be written down".to_owned()));
+            };
+            let context = RunContext::open(&begun, folder.clone(), Arc::clone(&plan), meta, live)
+                .map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?;
+            journal
+                .begin(&begun, plan_bytes, meta_bytes)
+                .wait()
+                .map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?;
+            Ok(context)
+        });
+        if made.is_err() {
+            remove_half_made(&folder);
+        }
+        made
+    });
+    let context = taken.await.map_err(|error| refusal(RefusalCode::Trouble, error.to_string()))??;
+    node.root
+        .adopt(Arc::new(context), course, Times::default(), true)
+        .await
+        .map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?;
+    Ok(run)
+}
+
+/// Judges a condition for the course.
+pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
+    let condition = match Condition::parse(text) {
+        Ok(condition) => condition,
+        Err(error) => return Verdict::Broken(error.message),
+    };
+    let phases = outputs.phases.iter().map(|phase| {
+        let workers = phase.workers.iter().map(|worker| worker.values.clone()).collect();
+        (phase.phase.to_string(), workers)
+    });
+    let known = condition::Outputs { phases: phases.collect(), event: serde_json::Value::Null };
+    match condition.evaluate(&known) {
+        Ok(condition::Verdict::Holds) => Verdict::Holds,
+        Ok(condition::Verdict::DoesNotHold) => Verdict::DoesNotHold,
+        Ok(condition::Verdict::NeverSet { keys }) => Verdict::NeverSet(keys),
+        Err(error) => Verdict::Broken(error.to_string()),
+    }
+}
+
+fn name(document: &Slug) -> RunId {
+    let suffix: String =
+        (0..SUFFIX_CHARS).map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())])).collect();
+    let stem: String = document.as_str().chars().take(NAME_BYTES_MAX).collect();
+    Slug::nearest(&format!("{stem}-{suffix}"))
+}
+
+/// Makes the run's folder and its beginning in the repository.
+fn make(run: &RunId, folder: &Path, plan: &Plan, origin: Origin) -> Result<RunMeta, Refusal> {
+    let trouble = |what: &str, error: &dyn std::error::Error| {
+        refusal(RefusalCode::Trouble, format!("{what}: {}", chain(error)))
+    };
+    fs::DirBuilder::new()
+        .mode(0o700)
+        .create(folder)
+        .map_err(|error| trouble("the run's folder cannot be made", &error))?;
+    keep_variables(folder, &origin.env).map_err(|error| trouble("the run cannot begin", &error))?;
+    let base = match &origin.repository {
+        Some(root) if works_in_trees(plan) => Some(begin_in(root, run, folder, &origin)?),
+        _ => None,
+    };
+    Ok(RunMeta {
+        begun_at_ms: niia_actors::session::wall_ms(),
+        origin,
+        base: base.map(|id| id.as_str().to_owned()),
+    })
+}
+
+fn works_in_trees(plan: &Plan) -> bool {
+    let workers = plan.phases.iter().flat_map(|phase| phase.work.workers());
+    workers.into_iter().any(|worker| !matches!(worker.tree, TreePlan::Checkout | TreePlan::Folder))
+}
+
+/// Marks the commit the run starts from: the head, or a snapshot of the user's uncommitted changes on top of it.
+fn begin_in(root: &Path, run: &RunId, folder: &Path, origin: &Origin) -> Result<ObjectId, Refusal> {
+    let trouble = |error: &dyn std::error::Error| refusal(RefusalCode::Trouble, chain(error));
+    let repository = Repository::discover(root).map_err(|error| trouble(&error))?;
+    let Some(head) = repository.head.clone() else {
+        return Err(Refusal {
+            code: RefusalCode::State,
+            message: format!(
+                "{} has no commit yet, so there is nothing to make a work tree of",
+                root.display()
+            ),
+            help: Some("commit something first, or say `\"worktree\": false`".to_owned()),
+        });
+    };
+    let base = if origin.include_dirty { snapshot(&repository, run, folder)? } else { head };
+    RunTrees::begin(&repository, run, &folder.join("git"), &base).map_err(|error| trouble(&error))?;
+    Ok(base)
+}
+
+/// The user's uncommitted changes as a commit; checkout and index stay as they are.
+fn snapshot(repository: &Repository, run: &RunId, folder: &Path) -> Result<ObjectId, Refusal> {
+    let taken = repository.snapshot(run, &folder.join("git"));
+    match taken.map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))? {
+        Snapshot::Clean { commit } | Snapshot::Commit { commit } => Ok(commit),
+        Snapshot::Refused { reasons } => {
+            let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
+            Err(Refusal {
+                code: RefusalCode::State,
+                message: format!("your uncommitted changes cannot be taken along: {}", reasons.join("; ")),
+                help: Some(
+                    "commit what is to be there, ignore or move what is not, and begin again".to_owned(),
+                ),
+            })
+        }
+    }
+}
+
+/// The variables have a file of their own and go nowhere else.
+fn stripped(meta: &RunMeta) -> RunMeta {
+    let mut meta = meta.clone();
+    meta.origin.env.clear();
+    meta
+}
+
+/// Nothing has happened in it yet: what lies there was made a moment ago by `make`.
+fn remove_half_made(folder: &Path) {
+    if let Err(error) = fs::remove_dir_all(folder)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        tracing::warn!(folder = %folder.display(), %error, "a half-made run could not be removed");
+    }
+}
+
+fn refusal(code: RefusalCode, message: String) -> Refusal {
+    Refusal { code, message, help: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_called_after_its_document_and_is_a_slug_however_long_that_is() {
+        let long = Slug::nearest(&"x".repeat(64));
+        for document in [Slug::nearest("dual-review"), long] {
+            let run = name(&document);
+            assert!(run.as_str().starts_with(&document.as_str()[..10]));
+            assert!(Slug::new(run.as_str()).is_ok());
+            assert_ne!(name(&document), run);
+        }
+    }
+}

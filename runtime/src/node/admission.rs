@@ -1,0 +1,103 @@
+//! Whether a run may begin here: every bound is checked before anything of it exists.
+
+use niia_spec::plan::{NetworkPlan, PhaseWork, Plan};
+
+use crate::control::words::{Refusal, RefusalCode};
+
+/// What a node has left to give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    pub sessions_live: u32,
+    pub sessions_max: u32,
+    pub memory_free_mib: u64,
+    pub memory_floor_mib: u64,
+}
+
+/// The most sessions of this plan that can be live at a time, before other phases are counted in.
+pub fn peak(plan: &Plan) -> u32 {
+    let widest = plan.phases.iter().map(|phase| {
+        let width = match &phase.work {
+            PhaseWork::Workers { parallel: false, .. } => 1,
+            work => work.workers().len(),
+        };
+        let width = u32::try_from(width).unwrap_or(u32::MAX);
+        width.min(phase.limits.max_parallel.unwrap_or(u32::MAX))
+    });
+    widest.max().unwrap_or(0).min(plan.limits.max_parallel.unwrap_or(u32::MAX))
+}
+
+/// Refuses a plan that this node has no room for, with the number that stands in the way.
+pub fn admit(plan: &Plan, room: Room) -> Result<(), Refusal> {
+    let wanted = peak(plan);
+    let free = room.sessions_max.saturating_sub(room.sessions_live);
+    if wanted > free {
+        return Err(Refusal {
+            code: RefusalCode::Limit,
+            message: format!(
+                "`{}` wants {wanted} sessions at a time, this node has room for {free}: {} of {} (sessions_max) are live",
+                plan.name, room.sessions_live, room.sessions_max
+            ),
+            help: Some(
+                "set `limits.max_parallel` in the document, or `sessions_max` in niia.toml".to_owned(),
+            ),
+        });
+    }
+    if room.memory_free_mib < room.memory_floor_mib {
+        return Err(Refusal {
+            code: RefusalCode::Limit,
+            message: format!(
+                "this machine has {} MiB of memory free, a run begins only with {} MiB (memory_floor_mib)",
+                room.memory_free_mib, room.memory_floor_mib
+            ),
+            help: Some("end something, or lower `memory_floor_mib` in niia.toml".to_owned()),
+        });
+    }
+    Ok(())
+}
+
+/// Refuses what this version cannot do, by name, before anything starts.
+pub fn can_do(plan: &Plan) -> Result<(), Refusal> {
+    for phase in &plan.phases {
+        let kind = match &phase.work {
+            PhaseWork::Workers { .. } | PhaseWork::Session { .. } => None,
+            work => Some(work.word()),
+        };
+        if let Some(kind) = kind {
+            return Err(unsupported(
+                format!("phase `{}` is a {kind}, which this niia cannot run yet", phase.name),
+                "pipelines and sessions run; take the phase out, or wait for the version that has it",
+            ));
+        }
+        if !phase.steps.is_empty() {
+            return Err(unsupported(
+                format!("phase `{}` has `steps`, which this niia cannot run yet", phase.name),
+                "a worker with the profile `command` runs a program as well",
+            ));
+        }
+        for worker in phase.work.workers() {
+            if worker.session.sandbox.is_some() {
+                return Err(unsupported(
+                    format!(
+                        "REFUSED: sandbox: `{}/{}` asks for `sandbox: true`, and this niia cannot enforce one yet",
+                        phase.name, worker.name
+                    ),
+                    "nothing runs unprotected that asked for protection: set `sandbox` to false to run it without",
+                ));
+            }
+            if worker.session.network != NetworkPlan::Open {
+                return Err(unsupported(
+                    format!(
+                        "REFUSED: network: `{}/{}` asks for a narrower network, and this niia cannot enforce one yet",
+                        phase.name, worker.name
+                    ),
+                    "leave `network` out, or set it to \"open\"",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn unsupported(message: String, help: &str) -> Refusal {
+    Refusal { code: RefusalCode::Unsupported, message, help: Some(help.to_owned()) }
+}

@@ -1,0 +1,147 @@
+//! A run's journal as an account people can read: what happened, and what was done about it.
+
+use niia_spec::course::{
+    Command, EndReason, Event, Gathering, Outcome, PhaseOutcome, RunOutcome, Unavailable, Wake,
+};
+use niia_spec::notice::JournalLine;
+use serde_json::Value;
+
+use super::{duration, moment, neutral};
+
+/// The account: one paragraph for each event.
+pub fn account(lines: &[JournalLine]) -> String {
+    let begun = lines.first().map_or(0, |line| line.at_ms);
+    let mut text = String::new();
+    for line in lines {
+        let after = duration(line.at_ms.saturating_sub(begun));
+        let when = if line.at_ms == begun { moment(begun) } else { format!("+{after}") };
+        text.push_str(&neutral(&format!("{:>4}  {when}  {}", line.seq, event_text(&line.event))));
+        text.push('\n');
+        for command in command_texts(&line.commands) {
+            text.push_str(&neutral(&format!("        → {command}")));
+            text.push('\n');
+        }
+    }
+    text
+}
+
+/// An event of another version is shown as it is stored: an account leaves nothing out.
+fn event_text(stored: &Value) -> String {
+    match serde_json::from_value::<Event>(stored.clone()) {
+        Ok(event) => event_sentence(&event),
+        Err(_) => stored.to_string(),
+    }
+}
+
+fn command_texts(stored: &Value) -> Vec<String> {
+    let each = |one: &Value| match serde_json::from_value::<Command>(one.clone()) {
+        Ok(command) => command_sentence(&command),
+        Err(_) => one.to_string(),
+    };
+    match stored {
+        Value::Array(commands) => commands.iter().map(each).collect(),
+        Value::Null => Vec::new(),
+        one => vec![each(one)],
+    }
+}
+
+fn event_sentence(event: &Event) -> String {
+    match event {
+        Event::Begun => "the run began".to_owned(),
+        Event::Started { attempt } => format!("{attempt} runs in its terminal"),
+        Event::Ended { attempt, ending } => {
+            let commit =
+                ending.commit.as_ref().map(|commit| format!(", its work is {commit}")).unwrap_or_default();
+            format!("{attempt} ended: {} ({}){commit}", outcome_words(&ending.outcome), ending.evidence)
+        }
+        Event::Published { worker, key, value } => format!("{worker} published {key} = {value}"),
+        Event::Claimed { key, by } => format!("{by} claimed {key}"),
+        Event::Gathered { phase, round, gathering } => {
+            format!("the work of {phase} was gathered (round {round}): {}", gathering_words(gathering))
+        }
+        Event::Expired { wake } => format!("{} has passed", wake_words(wake)),
+        Event::Approved { phase } => format!("{phase} was approved"),
+        Event::Denied { phase, reason } => format!("{phase} was denied: {reason}"),
+        Event::Cancelled { reason } => format!("the run was cancelled: {reason}"),
+    }
+}
+
+fn command_sentence(command: &Command) -> String {
+    match command {
+        Command::Open { phase } => format!("open phase {phase}"),
+        Command::Start { attempt, model } => format!("start {attempt} on model {}", model + 1),
+        Command::End { attempt, reason } => {
+            let why = match reason {
+                EndReason::TimedOut => "its time is over",
+                EndReason::Cancelled => "cancelled",
+                EndReason::NotNeeded => "enough others are done",
+            };
+            format!("end {attempt}: {why}")
+        }
+        Command::Gather { phase, round } => format!("gather the work of {phase} (round {round})"),
+        Command::Wake { wake, after_ms } => format!("wait {} for {}", duration(*after_ms), wake_words(wake)),
+        Command::Ask { phase } => format!("ask a person whether {phase} may begin"),
+        Command::Close { phase, outcome } => format!("close phase {phase}: {}", phase_words(outcome)),
+        Command::Finish { outcome } => format!("finish: {}", run_words(outcome)),
+    }
+}
+
+fn wake_words(wake: &Wake) -> String {
+    match wake {
+        Wake::Timeout { attempt } => format!("the time limit of {attempt}"),
+        Wake::Backoff { attempt } => format!("the pause before {attempt}"),
+    }
+}
+
+fn gathering_words(gathering: &Gathering) -> String {
+    match gathering {
+        Gathering::Merged { commit: Some(commit) } => format!("merged into {commit}"),
+        Gathering::Merged { commit: None } => "nothing to merge".to_owned(),
+        Gathering::Conflict { files, reason } => format!("conflict in {}: {reason}", files.join(", ")),
+        Gathering::Refused { reason } => format!("refused: {reason}"),
+    }
+}
+
+pub fn outcome_words(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Done => "done".to_owned(),
+        Outcome::TimedOut => "timed out".to_owned(),
+        Outcome::Cancelled => "cancelled".to_owned(),
+        Outcome::Failed { reason } => format!("failed: {reason}"),
+        Outcome::Unavailable { class, reason } => format!("{}: {reason}", unavailable_words(*class)),
+        Outcome::NeedsAttention { reason } => format!("needs attention: {reason}"),
+        Outcome::Lost { reason } => format!("lost: {reason}"),
+    }
+}
+
+fn unavailable_words(class: Unavailable) -> &'static str {
+    match class {
+        Unavailable::NotInstalled => "not installed",
+        Unavailable::NotLoggedIn => "not logged in",
+        Unavailable::RateLimited => "rate limited",
+        Unavailable::Quota => "out of quota",
+        Unavailable::Overloaded => "overloaded",
+        Unavailable::Network => "unreachable",
+        Unavailable::BadModel => "no such model",
+        Unavailable::Crashed => "crashed before an answer",
+    }
+}
+
+fn phase_words(outcome: &PhaseOutcome) -> String {
+    match outcome {
+        PhaseOutcome::Done => "done".to_owned(),
+        PhaseOutcome::Cancelled => "cancelled".to_owned(),
+        PhaseOutcome::Skipped { reason } => format!("skipped: {reason}"),
+        PhaseOutcome::Failed { reason } => format!("failed: {reason}"),
+        PhaseOutcome::NeedsAttention { reason } => format!("needs attention: {reason}"),
+    }
+}
+
+fn run_words(outcome: &RunOutcome) -> String {
+    match outcome {
+        RunOutcome::Done => "done".to_owned(),
+        RunOutcome::Failed { reason } => format!("failed: {reason}"),
+        RunOutcome::NeedsAttention { reason } => format!("needs attention: {reason}"),
+        RunOutcome::Cancelled { reason } => format!("cancelled: {reason}"),
+    }
+}

@@ -1,0 +1,184 @@
+//! The one place where a run decides: the next command that follows from what is known.
+
+use super::halt::Halt;
+use super::outputs::Verdict;
+use super::phase::Due;
+use super::worker::{MENDER, Standing};
+use super::{Command, PhaseOutcome, RunCourse, RunOutcome, Wake};
+use crate::name::{AttemptId, Slug, WorkerId};
+
+/// What may be started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Launch {
+    Start {
+        phase: usize,
+        seat: usize,
+        model: u32,
+    },
+    /// A slot is free and a worker wants it, but the run has had all the attempts it may have.
+    Breach {
+        phase: usize,
+        limit: u32,
+    },
+}
+
+impl RunCourse {
+    /// The next command; nothing when everything that follows from the facts has been said.
+    pub(super) fn next(&self) -> Option<Command> {
+        if self.state.over.is_some() {
+            return None;
+        }
+        if let Some(&at) = self.state.due.first() {
+            return self.due(at);
+        }
+        match self.launch() {
+            Some(Launch::Start { phase, seat, model }) => {
+                let attempt = self.attempt_after(phase, seat)?;
+                Some(Command::Start { attempt, model })
+            }
+            Some(Launch::Breach { .. }) | None => self.finish(),
+        }
+    }
+
+    /// The first phase's first worker that may start now.
+    pub(super) fn launch(&self) -> Option<Launch> {
+        let run = &self.plan.limits;
+        if self.state.live >= slots(run.max_parallel) {
+            return None;
+        }
+        for &at in &self.state.startable {
+            let limits = &self.plan.phases[at].limits;
+            let course = &self.state.phases[at];
+            if course.crew.live() >= slots(limits.max_parallel) {
+                continue;
+            }
+            let (seat, model) = course.next_start(&self.plan.phases[at])?;
+            return Some(if self.state.attempts >= run.max_total_agents {
+                Launch::Breach { phase: at, limit: run.max_total_agents }
+            } else if course.crew.attempts() >= limits.max_total_agents {
+                Launch::Breach { phase: at, limit: limits.max_total_agents }
+            } else {
+                Launch::Start { phase: at, seat, model }
+            });
+        }
+        None
+    }
+
+    fn due(&self, at: usize) -> Option<Command> {
+        let (plan, course) = (&self.plan.phases[at], &self.state.phases[at]);
+        let phase = plan.name.clone();
+        let halt = Halt::for_phase(self.state.halt.as_ref(), at);
+        Some(match course.due(plan, halt)? {
+            Due::Begin => self.begin(at),
+            Due::Open => Command::Open { phase },
+            Due::Timer { seat } => self.timer(at, seat)?,
+            Due::Pause { seat } => self.pause(at, seat)?,
+            Due::End { seat, reason } => Command::End { attempt: self.live_attempt(at, seat)?, reason },
+            Due::Gather { round } => Command::Gather { phase, round },
+            Due::Close => {
+                let halted = self.state.halt.as_ref().map(|halt| halt.told_to(&self.plan, at));
+                Command::Close { phase, outcome: course.closes_as(plan, halt, &halted.unwrap_or_default()) }
+            }
+        })
+    }
+
+    fn begin(&self, at: usize) -> Command {
+        let plan = &self.plan.phases[at];
+        let phase = plan.name.clone();
+        let verdict = match &plan.condition {
+            Some(condition) => (self.judge)(condition, &self.state.outputs),
+            None => Verdict::Holds,
+        };
+        let condition = plan.condition.as_deref().unwrap_or_default();
+        let outcome = match verdict {
+            Verdict::Holds if plan.approve => return Command::Ask { phase },
+            Verdict::Holds => return Command::Open { phase },
+            Verdict::DoesNotHold => {
+                PhaseOutcome::Skipped { reason: format!("condition is false: {condition}") }
+            }
+            Verdict::NeverSet(keys) => {
+                PhaseOutcome::Skipped { reason: format!("output never set: {}", keys.join(", ")) }
+            }
+            Verdict::Broken(reason) => {
+                PhaseOutcome::Failed { reason: format!("condition cannot be judged: {condition}: {reason}") }
+            }
+        };
+        Command::Close { phase, outcome }
+    }
+
+    pub(super) fn timer(&self, at: usize, seat: usize) -> Option<Command> {
+        let rules = self.state.phases[at].crew.rules(&self.plan.phases[at], seat)?;
+        let wake = Wake::Timeout { attempt: self.live_attempt(at, seat)? };
+        Some(Command::Wake { wake, after_ms: rules.timeout_ms })
+    }
+
+    pub(super) fn pause(&self, at: usize, seat: usize) -> Option<Command> {
+        let Standing::Again { pause_ms, .. } =
+            self.state.phases[at].crew.standing(&self.plan.phases[at], seat)?
+        else {
+            return None;
+        };
+        let wake = Wake::Backoff { attempt: self.attempt_after(at, seat)? };
+        Some(Command::Wake { wake, after_ms: pause_ms })
+    }
+
+    fn attempt_after(&self, at: usize, seat: usize) -> Option<AttemptId> {
+        let count = self.state.phases[at].crew.worker(seat)?.count();
+        Some(self.attempt(at, seat, count + 1))
+    }
+
+    fn live_attempt(&self, at: usize, seat: usize) -> Option<AttemptId> {
+        let (number, _) = self.state.phases[at].live_attempt(seat)?;
+        Some(self.attempt(at, seat, number))
+    }
+
+    pub(super) fn attempt(&self, at: usize, seat: usize, attempt: u32) -> AttemptId {
+        AttemptId { worker: self.worker_id(at, seat), attempt }
+    }
+
+    pub(super) fn worker_id(&self, at: usize, seat: usize) -> WorkerId {
+        let plan = &self.plan.phases[at];
+        let worker = super::crew::seats(&plan.work).get(seat);
+        let worker = worker.map_or_else(|| Slug::nearest(MENDER), |worker| worker.name.clone());
+        WorkerId { phase: plan.name.clone(), worker }
+    }
+
+    fn finish(&self) -> Option<Command> {
+        if !self.state.underway.is_empty() {
+            return None;
+        }
+        let outcome = match &self.state.halt {
+            Some(halt) => halt.outcome(&self.plan),
+            None if self.state.begun && self.state.closed == self.state.phases.len() => self.outcome(),
+            None => return None,
+        };
+        Some(Command::Finish { outcome })
+    }
+
+    /// How a run ends whose phases are all over and which nothing has halted.
+    ///
+    /// Its last phases count. Skipped phases are left out; of the others, those that no other comes after must be
+    /// done. A failure that the document goes on from (`on_failure: continue`) is thus made good by what follows it,
+    /// and one that nothing follows is the run's own.
+    fn outcome(&self) -> RunOutcome {
+        let phases = &self.state.phases;
+        let skipped = |at: usize| matches!(phases[at].outcome(), Some(PhaseOutcome::Skipped { .. }));
+        let mut followed = vec![false; phases.len()];
+        for &at in self.map.order.iter().rev() {
+            followed[at] = self.map.followers[at].iter().any(|&next| !skipped(next) || followed[next]);
+        }
+        let last = phases.iter().zip(&self.plan.phases).zip(followed).filter(|(_, followed)| !followed);
+        for ((course, plan), _) in last {
+            if let Some(PhaseOutcome::Failed { reason }) = course.outcome() {
+                let reason = format!("phase `{}` failed: {reason}", plan.name);
+                return RunOutcome::Failed { reason };
+            }
+        }
+        RunOutcome::Done
+    }
+}
+
+/// A bound of nothing would let no run end, so one slot is the least.
+fn slots(max: Option<u32>) -> u32 {
+    max.map_or(u32::MAX, |max| max.max(1))
+}

@@ -1,0 +1,61 @@
+//! What the workers of a run have said under names, and the judging of conditions over it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::name::{PhaseName, WorkerName};
+
+/// A worker that sets more names than this is filling the journal, not answering.
+pub const OUTPUT_KEYS_MAX: usize = 64;
+/// An output is read by conditions and prompts; what is longer belongs into a file of the scratchpad.
+pub const OUTPUT_VALUE_BYTES_MAX: usize = 64 * 1024;
+/// A name longer than this could not be written into a condition by anybody.
+pub const OUTPUT_KEY_BYTES_MAX: usize = 256;
+
+/// Every phase of the plan in its order, and in each every worker in its order.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outputs {
+    pub phases: Vec<PhaseOutputs>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PhaseOutputs {
+    pub phase: PhaseName,
+    pub workers: Vec<WorkerOutputs>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerOutputs {
+    pub worker: WorkerName,
+    pub values: BTreeMap<String, Value>,
+}
+
+/// What a condition comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Holds,
+    DoesNotHold,
+    /// It reads outputs that nobody set, such as `triage.classification`.
+    NeverSet(Vec<String>),
+    /// It cannot be evaluated over these outputs.
+    Broken(String),
+}
+
+/// Judges the text of a condition.
+pub type Judge = fn(&str, &Outputs) -> Verdict;
+
+impl WorkerOutputs {
+    /// Takes a value in, unless it is past a bound. A later value of the same name replaces the earlier one.
+    pub(super) fn set(&mut self, key: &str, value: &Value) -> bool {
+        let another = !self.values.contains_key(key);
+        let too_many = another && self.values.len() >= OUTPUT_KEYS_MAX;
+        let too_long = key.len() > OUTPUT_KEY_BYTES_MAX || value.to_string().len() > OUTPUT_VALUE_BYTES_MAX;
+        if too_many || too_long || self.values.get(key) == Some(value) {
+            return false;
+        }
+        self.values.insert(key.to_owned(), value.clone());
+        true
+    }
+}

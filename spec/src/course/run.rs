@@ -1,0 +1,176 @@
+//! The course of a whole run: what is known of it, and how events and commands become part of that.
+//!
+//! What is known is a fold over rows of one event and the commands it led to. `note` takes in an event and `take` a
+//! command; neither decides. What follows from the facts is decided in `next` alone, one command at a time, so that
+//! applying a stored row and deciding it anew lead to the same state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::crew::Fate;
+use super::halt::Halt;
+use super::map::{CourseError, Map};
+use super::next::Launch;
+use super::outputs::{Judge, Outputs, PhaseOutputs, WorkerOutputs};
+use super::phase::{PhaseCourse, PhaseState};
+use super::{Command, Event, RunOutcome};
+use crate::name::WorkerId;
+use crate::plan::{OnBreach, OnFailure, Plan};
+
+/// Decides for one run. Cloning it copies the state and shares the plan.
+#[derive(Clone, Debug)]
+pub struct RunCourse {
+    pub(super) plan: Arc<Plan>,
+    pub(super) judge: Judge,
+    pub(super) map: Arc<Map>,
+    pub(super) state: RunState,
+}
+
+/// What is known of a run: a fold over its rows, equal after a replay.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunState {
+    pub(super) begun: bool,
+    /// In the order of the plan.
+    pub(super) phases: Vec<PhaseCourse>,
+    pub(super) outputs: Outputs,
+    pub(super) claims: BTreeMap<String, WorkerId>,
+    pub(super) halt: Option<Halt>,
+    pub(super) over: Option<RunOutcome>,
+    pub(super) live: u32,
+    pub(super) attempts: u32,
+    pub(super) closed: usize,
+    /// The phases that have workers or a gathering. This set and those below follow from the phases.
+    pub(super) underway: BTreeSet<usize>,
+    /// The phases for which something is due.
+    pub(super) due: BTreeSet<usize>,
+    /// The phases that would start an attempt if there is a free slot.
+    pub(super) startable: BTreeSet<usize>,
+}
+
+impl RunCourse {
+    pub fn new(plan: Arc<Plan>, judge: Judge) -> Result<RunCourse, CourseError> {
+        let map = Arc::new(Map::new(&plan)?);
+        let state = RunState {
+            begun: false,
+            phases: plan.phases.iter().map(PhaseCourse::new).collect(),
+            outputs: empty_outputs(&plan),
+            claims: BTreeMap::new(),
+            halt: None,
+            over: None,
+            live: 0,
+            attempts: 0,
+            closed: 0,
+            underway: BTreeSet::new(),
+            due: BTreeSet::new(),
+            startable: BTreeSet::new(),
+        };
+        Ok(RunCourse { plan, judge, map, state })
+    }
+
+    /// Takes one event and returns what must be done about it.
+    #[must_use]
+    pub fn on(&mut self, event: &Event) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if !self.note(event) {
+            return commands; // Late, doubled and foreign news changes nothing.
+        }
+        while let Some(command) = self.next() {
+            self.take(&command);
+            commands.push(command);
+        }
+        commands
+    }
+
+    /// What `on` would return. It works on a copy: whoever may change the course calls `on`.
+    #[must_use]
+    pub fn decide(&self, event: &Event) -> Vec<Command> {
+        self.clone().on(event)
+    }
+
+    /// Takes in a stored row: an event and the commands that were decided about it. Nothing is decided anew.
+    pub fn apply(&mut self, event: &Event, commands: &[Command]) {
+        self.note(event);
+        for command in commands {
+            self.take(command);
+        }
+    }
+
+    /// Halts the run, unless it is halted for a reason as grave.
+    pub(super) fn raise(&mut self, halt: Halt) -> bool {
+        if Halt::gravity(self.state.halt.as_ref()) >= Halt::gravity(Some(&halt)) {
+            return false;
+        }
+        self.state.halt = Some(halt);
+        self.mark_all();
+        true
+    }
+
+    pub(super) fn mark_all(&mut self) {
+        for at in 0..self.state.phases.len() {
+            self.mark(at);
+        }
+    }
+
+    /// Keeps the sets of phases true after something about this phase has changed.
+    pub(super) fn mark(&mut self, at: usize) {
+        let plan = Arc::clone(&self.plan);
+        let plan = &plan.phases[at];
+        let state = &mut self.state;
+        let course = &state.phases[at];
+        let halt = Halt::for_phase(state.halt.as_ref(), at);
+        let due = state.begun && course.due(plan, halt).is_some();
+        let startable = state.halt.is_none() && course.next_start(plan).is_some();
+        keep(&mut state.due, at, due);
+        keep(&mut state.startable, at, startable);
+        if course.state != PhaseState::Open {
+            return;
+        }
+        match course.fate(plan) {
+            Fate::Failed if plan.on_failure == OnFailure::Stop && !halt.is_hard() => {
+                let reason = course.trouble(plan);
+                self.raise(Halt::Stop { phase: at, reason });
+            }
+            Fate::Attention if state.halt.is_none() => {
+                let reason = course.trouble(plan);
+                self.raise(Halt::Hold { phase: at, reason });
+            }
+            _ => {}
+        }
+    }
+
+    /// Halts the run when the next attempt would be one too many.
+    pub(super) fn check_limits(&mut self) {
+        let Some(Launch::Breach { phase: at, limit }) = self.launch() else {
+            return;
+        };
+        let phase = &self.plan.phases[at];
+        let reason = format!("the limit max_total_agents ({limit}) is reached");
+        let halt = match phase.limits.on_breach {
+            OnBreach::Pause => Halt::Hold { phase: at, reason },
+            OnBreach::Stop => Halt::Stop { phase: at, reason },
+        };
+        self.raise(halt);
+    }
+}
+
+fn keep(set: &mut BTreeSet<usize>, at: usize, is_in: bool) {
+    if is_in {
+        set.insert(at);
+    } else {
+        set.remove(&at);
+    }
+}
+
+fn empty_outputs(plan: &Plan) -> Outputs {
+    let worker = |worker: &crate::plan::WorkerPlan| WorkerOutputs {
+        worker: worker.name.clone(),
+        values: BTreeMap::new(),
+    };
+    let phases = plan.phases.iter().map(|phase| PhaseOutputs {
+        phase: phase.name.clone(),
+        workers: phase.work.workers().into_iter().map(worker).collect(),
+    });
+    Outputs { phases: phases.collect() }
+}

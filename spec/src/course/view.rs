@@ -1,0 +1,120 @@
+//! What may be read of a course, and which of its commands have had no answer yet.
+
+use super::halt::Halt;
+use super::phase::{PhaseCourse, PhaseState};
+use super::worker::{Pause, Timer, WorkerCourse};
+use super::{Command, Outputs, RunCourse, RunOutcome, RunState};
+use crate::name::{AttemptId, PhaseName, WorkerId, WorkerName};
+use crate::plan::{PhasePlan, Plan};
+
+impl RunCourse {
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn state(&self) -> &RunState {
+        &self.state
+    }
+
+    /// Every phase in the order of the plan.
+    pub fn phases(&self) -> impl Iterator<Item = (&PhasePlan, &PhaseCourse)> {
+        self.plan.phases.iter().zip(&self.state.phases)
+    }
+
+    pub fn phase(&self, name: &PhaseName) -> Option<&PhaseCourse> {
+        self.map.phase(name).map(|at| &self.state.phases[at])
+    }
+
+    /// A worker of the plan, or a phase's mender.
+    pub fn worker(&self, worker: &WorkerId) -> Option<&WorkerCourse> {
+        let (at, seat) = self.map.seat(worker)?;
+        self.state.phases[at].crew.worker(seat)
+    }
+
+    /// Whose work a phase's `Gather` merges, in worker order: those who are done. The branches of others are kept.
+    pub fn done_workers(&self, phase: &PhaseName) -> Vec<&WorkerName> {
+        let Some(at) = self.map.phase(phase) else {
+            return Vec::new();
+        };
+        let workers =
+            super::crew::seats(&self.plan.phases[at].work).iter().zip(self.state.phases[at].workers());
+        workers.filter(|(_, course)| course.is_done()).map(|(plan, _)| &plan.name).collect()
+    }
+
+    /// Every attempt that lives, in phase and worker order, menders last in their phase.
+    pub fn live(&self) -> Vec<AttemptId> {
+        let mut live = Vec::new();
+        for &at in &self.state.underway {
+            for seat in 0..=self.state.phases[at].crew.mender_seat() {
+                if let Some((number, _)) = self.state.phases[at].live_attempt(seat) {
+                    live.push(self.attempt(at, seat, number));
+                }
+            }
+        }
+        live
+    }
+
+    pub fn outputs(&self) -> &Outputs {
+        &self.state.outputs
+    }
+
+    /// Who has claimed this item.
+    pub fn holder(&self, key: &str) -> Option<&WorkerId> {
+        self.state.claims.get(key)
+    }
+
+    /// Why the run goes on no further, while it ends.
+    pub fn halt(&self) -> Option<&Halt> {
+        self.state.halt.as_ref()
+    }
+
+    pub fn over(&self) -> Option<&RunOutcome> {
+        self.state.over.as_ref()
+    }
+
+    /// Every command whose answer is outstanding, in phase and worker order: after a restart each is put to its
+    /// owner, who says whether it was done. The time of a `Wake` counts from when it was first asked for.
+    #[must_use]
+    pub fn open_effects(&self) -> Vec<Command> {
+        let mut open = Vec::new();
+        if self.state.over.is_some() {
+            return open;
+        }
+        for (at, course) in self.state.phases.iter().enumerate() {
+            let phase = || self.plan.phases[at].name.clone();
+            match &course.state {
+                PhaseState::Asked if self.state.halt.is_none() => open.push(Command::Ask { phase: phase() }),
+                PhaseState::Gathering { round } => {
+                    open.push(Command::Gather { phase: phase(), round: *round })
+                }
+                PhaseState::Open | PhaseState::Mending { .. } => self.open_in(at, &mut open),
+                _ => {}
+            }
+        }
+        open
+    }
+
+    fn open_in(&self, at: usize, open: &mut Vec<Command>) {
+        let course = &self.state.phases[at];
+        for seat in 0..=course.crew.mender_seat() {
+            if let Some((number, attempt)) = course.live_attempt(seat) {
+                let id = || self.attempt(at, seat, number);
+                open.push(Command::Start { attempt: id(), model: attempt.model });
+                match attempt.end_asked {
+                    Some(reason) => open.push(Command::End { attempt: id(), reason }),
+                    None if attempt.timer == Timer::Runs => open.extend(self.timer(at, seat)),
+                    None => {}
+                }
+            } else if self.state.halt.is_none() && course.rests(&self.plan.phases[at], seat) {
+                open.extend(self.pause(at, seat));
+            }
+        }
+    }
+}
+
+impl PhaseCourse {
+    /// Whether the seat's next attempt waits for the end of a pause.
+    fn rests(&self, plan: &PhasePlan, seat: usize) -> bool {
+        self.launches(plan) && self.crew.worker(seat).is_some_and(|worker| worker.pause() == Pause::Runs)
+    }
+}

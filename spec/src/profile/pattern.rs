@@ -1,0 +1,53 @@
+//! A pattern that is compiled when it is first needed: most profiles of a machine are never asked.
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use regex::{Regex, RegexBuilder};
+
+/// The compiled size a pattern may have; a repetition of repetitions grows without end.
+const PATTERN_BYTES_MAX: usize = 1024 * 1024;
+
+/// A regular expression of a profile.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    text: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+impl Pattern {
+    pub fn new(text: &str) -> Pattern {
+        Pattern { text: text.to_owned(), compiled: OnceLock::new() }
+    }
+
+    /// Why this is no pattern, if it is none.
+    pub fn check(&self) -> Result<(), String> {
+        match compile(&self.text) {
+            Ok(regex) => {
+                self.compiled.get_or_init(|| Some(regex));
+                Ok(())
+            }
+            Err(error) => Err(error.to_string().lines().last().unwrap_or_default().to_owned()),
+        }
+    }
+
+    /// The first place where the text matches; what is no pattern matches nowhere.
+    pub fn find<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let regex = self.compiled.get_or_init(|| compile(&self.text).ok()).as_ref()?;
+        regex.find(text).map(|found| found.as_str())
+    }
+
+    pub fn is_match(&self, text: &str) -> bool {
+        self.find(text).is_some()
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+fn compile(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).size_limit(PATTERN_BYTES_MAX).build()
+}

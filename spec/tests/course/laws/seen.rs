@@ -1,0 +1,329 @@
+//! What a bystander has seen of a run: it keeps its own books and shares no code with the course.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use niia_spec::course::{
+    Command, EndReason, Event, Gathering, LOST_RESTARTS_MAX, MENDER, Outcome, PhaseOutcome, RunOutcome, Wake,
+};
+use niia_spec::name::{AttemptId, PhaseName, WorkerId, WorkerName};
+use niia_spec::plan::{OnFailure, OnLost, PhasePlan, PhaseWork, Plan, Require, WorkerPlan};
+use serde_json::Value;
+
+#[derive(Clone, Debug)]
+pub struct Try {
+    pub model: u32,
+    pub end_asked: Option<EndReason>,
+    pub expired: bool,
+    pub outcome: Option<Outcome>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct PhaseSeen {
+    pub asked: bool,
+    pub approved: bool,
+    pub denied: bool,
+    pub opened: bool,
+    pub gathers: Vec<(u32, Option<Gathering>)>,
+    pub closed: Option<PhaseOutcome>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Standing {
+    Fresh,
+    Live,
+    Ending,
+    Pausing,
+    Ready,
+    Done,
+    Failed,
+    Attention,
+    Dropped,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Halted {
+    No,
+    Held,
+    Stopped,
+    Cancelled,
+}
+
+pub struct Seen {
+    pub plan: Arc<Plan>,
+    pub begun: bool,
+    pub tries: BTreeMap<WorkerId, Vec<Try>>,
+    pub phases: BTreeMap<PhaseName, PhaseSeen>,
+    /// The pauses that were asked for, and whether they are over.
+    pub pauses: BTreeMap<AttemptId, bool>,
+    pub outputs: BTreeMap<(WorkerId, String), Value>,
+    pub claims: BTreeMap<String, WorkerId>,
+    pub halted: Halted,
+    pub finished: Option<RunOutcome>,
+}
+
+impl Seen {
+    pub fn new(plan: Arc<Plan>) -> Seen {
+        let phases = plan.phases.iter().map(|phase| (phase.name.clone(), PhaseSeen::default())).collect();
+        Seen {
+            plan,
+            begun: false,
+            tries: BTreeMap::new(),
+            phases,
+            pauses: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            halted: Halted::No,
+            finished: None,
+        }
+    }
+
+    pub fn phase_plan(&self, name: &PhaseName) -> &PhasePlan {
+        self.plan.phases.iter().find(|phase| phase.name == *name).unwrap_or_else(|| panic!("no phase {name}"))
+    }
+
+    pub fn tries(&self, worker: &WorkerId) -> &[Try] {
+        self.tries.get(worker).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn workers(&self, phase: &PhasePlan) -> Vec<WorkerId> {
+        let id = |worker: &WorkerPlan| WorkerId { phase: phase.name.clone(), worker: worker.name.clone() };
+        phase.work.workers().into_iter().map(id).collect()
+    }
+
+    pub fn live_try(&mut self, attempt: &AttemptId) -> Option<&mut Try> {
+        let tries = self.tries.get_mut(&attempt.worker)?;
+        if tries.len() != attempt.attempt as usize {
+            return None;
+        }
+        tries.last_mut().filter(|last| last.outcome.is_none())
+    }
+
+    pub fn lives(&self, worker: &WorkerId) -> bool {
+        self.tries(worker).last().is_some_and(|last| last.outcome.is_none())
+    }
+
+    pub fn live(&self, phase: Option<&PhaseName>) -> u32 {
+        let of = |worker: &&WorkerId| phase.is_none_or(|phase| worker.phase == *phase) && self.lives(worker);
+        self.tries.keys().filter(of).count() as u32
+    }
+
+    pub fn attempts(&self, phase: Option<&PhaseName>) -> u32 {
+        let of = |(worker, _): &(&WorkerId, &Vec<Try>)| phase.is_none_or(|phase| worker.phase == *phase);
+        self.tries.iter().filter(of).map(|(_, tries)| tries.len() as u32).sum()
+    }
+
+    pub fn standing(&self, worker: &WorkerId) -> Standing {
+        let phase = self.phase_plan(&worker.phase);
+        let is_mender = worker.worker.as_str() == MENDER;
+        let plans = phase.work.workers();
+        let plan = if is_mender { plans[0] } else { by_name(&plans, &worker.worker) };
+        let mut retries = if is_mender { 0 } else { phase.retry.max };
+        let restarts = phase.on_lost == OnLost::Restart && !is_mender;
+        let mut restarts = if restarts { LOST_RESTARTS_MAX } else { 0 };
+        let mut standing = Standing::Fresh;
+        for (at, tried) in self.tries(worker).iter().enumerate() {
+            let next = AttemptId { worker: worker.clone(), attempt: at as u32 + 2 };
+            let rested = phase.retry.backoff_ms == 0 || is_mender || self.pauses.get(&next) == Some(&true);
+            let again = if rested { Standing::Ready } else { Standing::Pausing };
+            standing = match (&tried.outcome, tried.end_asked) {
+                (None, None) => Standing::Live,
+                (None, Some(_)) => Standing::Ending,
+                (Some(Outcome::Done), _) => Standing::Done,
+                (Some(Outcome::NeedsAttention { .. }), _) => Standing::Attention,
+                (Some(_), Some(EndReason::TimedOut)) => Standing::Failed,
+                (Some(_), Some(_)) => Standing::Dropped,
+                (Some(Outcome::Unavailable { .. }), None) if tried.model as usize + 1 < plan.models.len() => {
+                    Standing::Ready
+                }
+                (Some(Outcome::Lost { .. }), None) if restarts > 0 => {
+                    restarts -= 1;
+                    again
+                }
+                (Some(Outcome::Failed { .. } | Outcome::Lost { .. }), None) if retries > 0 => {
+                    retries -= 1;
+                    again
+                }
+                (Some(_), None) => Standing::Failed,
+            };
+        }
+        standing
+    }
+
+    pub fn count(&self, phase: &PhasePlan, standing: Standing) -> usize {
+        self.workers(phase).iter().filter(|worker| self.standing(worker) == standing).count()
+    }
+
+    pub fn needed(&self, phase: &PhasePlan) -> usize {
+        match phase.require {
+            Require::All => phase.work.workers().len(),
+            Require::Any => 1,
+            Require::AtLeast(n) => n.max(1) as usize,
+        }
+    }
+
+    pub fn enough(&self, phase: &PhasePlan) -> bool {
+        self.count(phase, Standing::Done) >= self.needed(phase)
+    }
+
+    /// How many could still be done, with and without a person's help.
+    fn possible(&self, phase: &PhasePlan) -> (usize, usize) {
+        let gone = self.count(phase, Standing::Failed) + self.count(phase, Standing::Dropped);
+        let helped = phase.work.workers().len() - gone;
+        (helped, helped - self.count(phase, Standing::Attention))
+    }
+
+    pub fn doomed(&self, phase: &PhasePlan) -> bool {
+        self.possible(phase).0 < self.needed(phase)
+    }
+
+    pub fn needs_person(&self, phase: &PhasePlan) -> bool {
+        !self.doomed(phase) && self.possible(phase).1 < self.needed(phase)
+    }
+
+    pub fn launches(&self, phase: &PhasePlan) -> bool {
+        let decided = self.enough(phase) || self.needs_person(phase);
+        !decided && (!self.doomed(phase) || phase.on_failure == OnFailure::Continue)
+    }
+
+    /// Whose turn it is in a phase, whether or not there is a slot.
+    pub fn may_start(&self, phase: &PhasePlan) -> Vec<WorkerId> {
+        let seen = &self.phases[&phase.name];
+        if !seen.opened || seen.closed.is_some() {
+            return Vec::new();
+        }
+        let mender = WorkerId { phase: phase.name.clone(), worker: crate::document::slug(MENDER) };
+        match seen.gathers.last() {
+            None if self.launches(phase) => self.turns(phase),
+            Some((1, Some(Gathering::Conflict { .. })))
+                if phase.merge == niia_spec::plan::MergeRule::Agent
+                    && matches!(self.standing(&mender), Standing::Fresh | Standing::Ready) =>
+            {
+                vec![mender]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn turns(&self, phase: &PhasePlan) -> Vec<WorkerId> {
+        let one_by_one = matches!(phase.work, PhaseWork::Workers { parallel: false, .. });
+        let mut turns = Vec::new();
+        for worker in self.workers(phase) {
+            let standing = self.standing(&worker);
+            if matches!(standing, Standing::Fresh | Standing::Ready) {
+                turns.push(worker);
+            }
+            if one_by_one && standing < Standing::Done {
+                break;
+            }
+        }
+        turns
+    }
+
+    pub fn has_slot(&self, phase: &PhasePlan) -> bool {
+        let slots = |max: Option<u32>| max.map_or(u32::MAX, |max| max.max(1));
+        self.live(None) < slots(self.plan.limits.max_parallel)
+            && self.live(Some(&phase.name)) < slots(phase.limits.max_parallel)
+    }
+
+    pub fn spent(&self, phase: &PhasePlan) -> bool {
+        self.attempts(None) >= self.plan.limits.max_total_agents
+            || self.attempts(Some(&phase.name)) >= phase.limits.max_total_agents
+    }
+
+    /// Takes in an event, if it tells something about what is live, awaited or not yet known.
+    pub fn event(&mut self, event: &Event) {
+        if self.finished.is_some() {
+            return;
+        }
+        match event {
+            Event::Begun => self.begun = true,
+            Event::Cancelled { .. } => self.halted = Halted::Cancelled,
+            Event::Started { .. } => {}
+            Event::Ended { attempt, ending } => {
+                if let Some(live) = self.live_try(attempt) {
+                    live.outcome = Some(ending.outcome.clone());
+                    for (key, value) in &ending.outputs {
+                        self.publish(&attempt.worker, key, value);
+                    }
+                }
+            }
+            Event::Published { worker, key, value } if self.lives(worker) => self.publish(worker, key, value),
+            Event::Claimed { key, by } if self.lives(by) => {
+                self.claims.entry(key.clone()).or_insert_with(|| by.clone());
+            }
+            Event::Published { .. } | Event::Claimed { .. } => {}
+            Event::Gathered { phase, round, gathering } => {
+                let awaited = self.phases.get_mut(phase).and_then(|phase| phase.gathers.last_mut());
+                if let Some((asked, answer @ None)) = awaited
+                    && *asked == *round
+                {
+                    *answer = Some(gathering.clone());
+                }
+            }
+            Event::Expired { wake } => self.expired(wake),
+            Event::Approved { phase } | Event::Denied { phase, .. } => self.answered(phase, event),
+        }
+    }
+
+    fn publish(&mut self, worker: &WorkerId, key: &str, value: &Value) {
+        if worker.worker.as_str() != MENDER {
+            self.outputs.insert((worker.clone(), key.to_owned()), value.clone());
+        }
+    }
+
+    fn expired(&mut self, wake: &Wake) {
+        match wake {
+            Wake::Timeout { attempt } => {
+                if let Some(live) = self.live_try(attempt) {
+                    live.expired = true;
+                }
+            }
+            Wake::Backoff { attempt } => {
+                if let Some(over) = self.pauses.get_mut(attempt) {
+                    *over = true;
+                }
+            }
+        }
+    }
+
+    fn answered(&mut self, phase: &PhaseName, event: &Event) {
+        let waits = |seen: &&mut PhaseSeen| seen.asked && !seen.approved && !seen.denied;
+        if let Some(seen) = self.phases.get_mut(phase).filter(waits) {
+            seen.approved = matches!(event, Event::Approved { .. });
+            seen.denied = !seen.approved;
+        }
+    }
+
+    /// Takes in a command as a fact.
+    pub fn command(&mut self, command: &Command) {
+        match command {
+            Command::Open { phase } => self.at(phase).opened = true,
+            Command::Ask { phase } => self.at(phase).asked = true,
+            Command::Start { attempt, model } => {
+                let tried = Try { model: *model, end_asked: None, expired: false, outcome: None };
+                self.tries.entry(attempt.worker.clone()).or_default().push(tried);
+            }
+            Command::End { attempt, reason } => {
+                if let Some(live) = self.live_try(attempt) {
+                    live.end_asked = Some(*reason);
+                }
+            }
+            Command::Gather { phase, round } => self.at(phase).gathers.push((*round, None)),
+            Command::Wake { wake: Wake::Backoff { attempt }, .. } => {
+                self.pauses.insert(attempt.clone(), false);
+            }
+            Command::Wake { wake: Wake::Timeout { .. }, .. } => {}
+            Command::Close { phase, outcome } => self.at(phase).closed = Some(outcome.clone()),
+            Command::Finish { outcome } => self.finished = Some(outcome.clone()),
+        }
+    }
+
+    pub fn at(&mut self, phase: &PhaseName) -> &mut PhaseSeen {
+        self.phases.get_mut(phase).unwrap_or_else(|| panic!("no phase {phase}"))
+    }
+}
+
+fn by_name<'a>(plans: &[&'a WorkerPlan], name: &WorkerName) -> &'a WorkerPlan {
+    plans.iter().find(|plan| plan.name == *name).unwrap_or_else(|| panic!("no worker {name}"))
+}

@@ -1,0 +1,294 @@
+//! The laws of a run, held against every command by a bystander.
+
+use std::sync::Arc;
+
+use niia_spec::course::{
+    BACKOFF_MS_MAX, Command, EndReason, Event, Gathering, MEND_MS_MAX, MENDER, Outcome, PhaseOutcome,
+    RunCourse, RunOutcome, Verdict, Wake,
+};
+use niia_spec::name::{AttemptId, PhaseName, WorkerId};
+use niia_spec::plan::{MergeRule, OnBreach, OnFailure, PhasePlan, Plan};
+
+use super::seen::{Halted, Seen, Standing};
+use crate::document::{judge, slug};
+
+pub struct Watch {
+    pub seen: Seen,
+    /// Every start is followed by its time limit before the row ends.
+    untimed: Vec<AttemptId>,
+}
+
+impl Watch {
+    pub fn new(plan: Arc<Plan>) -> Watch {
+        Watch { seen: Seen::new(plan), untimed: Vec::new() }
+    }
+
+    pub fn row(&mut self, event: &Event, commands: &[Command], course: &RunCourse) {
+        self.seen.event(event);
+        self.see_halt();
+        for command in commands {
+            assert!(self.seen.finished.is_none(), "after the end: {command:?}");
+            self.hold(command, course);
+            self.seen.command(command);
+            self.see_halt();
+        }
+        assert_eq!(self.untimed, [], "started without a time limit");
+    }
+
+    /// A run is halted by a cancel, a failed phase, a phase that needs a person, or a limit, and never goes on again.
+    fn see_halt(&mut self) {
+        let plan = Arc::clone(&self.seen.plan);
+        for phase in &plan.phases {
+            let halted = self.halt_by(phase);
+            self.seen.halted = self.seen.halted.max(halted);
+        }
+        let next = plan.phases.iter().find(|phase| self.wants_start(phase) && self.seen.has_slot(phase));
+        if let Some(phase) = next.filter(|phase| self.seen.halted == Halted::No && self.seen.spent(phase)) {
+            let stop = phase.limits.on_breach == OnBreach::Stop;
+            self.seen.halted = if stop { Halted::Stopped } else { Halted::Held };
+        }
+    }
+
+    fn halt_by(&self, phase: &PhasePlan) -> Halted {
+        let seen = &self.seen.phases[&phase.name];
+        let stops = seen.denied || phase.on_failure == OnFailure::Stop;
+        match &seen.closed {
+            Some(PhaseOutcome::Failed { .. }) if stops => Halted::Stopped,
+            Some(PhaseOutcome::NeedsAttention { .. }) => Halted::Held,
+            None if !seen.opened || !seen.gathers.is_empty() => Halted::No,
+            None if self.seen.doomed(phase) && stops => Halted::Stopped,
+            None if self.seen.needs_person(phase) => Halted::Held,
+            _ => Halted::No,
+        }
+    }
+
+    fn wants_start(&self, phase: &PhasePlan) -> bool {
+        !self.seen.may_start(phase).is_empty()
+    }
+
+    fn hold(&mut self, command: &Command, course: &RunCourse) {
+        match command {
+            Command::Open { phase } => self.hold_open(phase, course),
+            Command::Ask { phase } => self.hold_ask(phase, course),
+            Command::Start { attempt, model } => self.hold_start(attempt, *model),
+            Command::Wake { wake: Wake::Timeout { attempt }, after_ms } => {
+                let started = self.untimed.iter().position(|untimed| untimed == attempt);
+                self.untimed.remove(started.unwrap_or_else(|| panic!("a time limit for nobody: {attempt}")));
+                assert_eq!(*after_ms, self.time_limit(&attempt.worker), "time limit of {attempt}");
+            }
+            Command::Wake { wake: Wake::Backoff { attempt }, after_ms } => {
+                self.hold_pause(attempt, *after_ms)
+            }
+            Command::End { attempt, reason } => self.hold_end(attempt, *reason),
+            Command::Gather { phase, round } => self.hold_gather(phase, *round),
+            Command::Close { phase, outcome } => self.hold_close(phase, outcome, course),
+            Command::Finish { outcome } => self.hold_finish(outcome),
+        }
+    }
+
+    fn hold_begin(&self, name: &PhaseName) {
+        let seen = &self.seen.phases[name];
+        assert!(self.seen.begun, "{name} begins before the run");
+        assert!(!seen.opened && seen.closed.is_none(), "{name} begins twice");
+        for before in &self.seen.phase_plan(name).after {
+            assert!(self.seen.phases[before].closed.is_some(), "{name} begins before {before} is over");
+        }
+    }
+
+    fn hold_open(&self, name: &PhaseName, course: &RunCourse) {
+        self.hold_begin(name);
+        assert_eq!(self.seen.halted, Halted::No, "{name} opens in a halted run");
+        let phase = self.seen.phase_plan(name);
+        if phase.approve {
+            assert!(self.seen.phases[name].approved, "{name} opens without approval");
+        } else {
+            assert_eq!(verdict(phase, course), Verdict::Holds, "{name} opens");
+        }
+    }
+
+    fn hold_ask(&self, name: &PhaseName, course: &RunCourse) {
+        self.hold_begin(name);
+        assert_eq!(self.seen.halted, Halted::No, "{name} is asked about in a halted run");
+        let phase = self.seen.phase_plan(name);
+        assert!(phase.approve && !self.seen.phases[name].asked, "{name} is asked about");
+        assert_eq!(verdict(phase, course), Verdict::Holds, "{name} is asked about");
+    }
+
+    fn hold_start(&mut self, attempt: &AttemptId, model: u32) {
+        let seen = &self.seen;
+        assert_eq!(seen.halted, Halted::No, "{attempt} starts in a halted run");
+        let eligible = |phase: &&PhasePlan| self.wants_start(phase) && seen.has_slot(phase);
+        let phase = seen.plan.phases.iter().find(eligible);
+        let turn = phase.and_then(|phase| seen.may_start(phase).into_iter().next());
+        assert_eq!(turn.as_ref(), Some(&attempt.worker), "it is not the turn of {attempt}");
+        assert!(!phase.is_some_and(|phase| seen.spent(phase)), "{attempt} is one too many");
+        let tries = seen.tries(&attempt.worker);
+        assert_eq!(attempt.attempt as usize, tries.len() + 1, "number of {attempt}");
+        let expected = match tries.last() {
+            None => 0,
+            Some(last) if matches!(last.outcome, Some(Outcome::Unavailable { .. })) => last.model + 1,
+            Some(last) => last.model,
+        };
+        assert_eq!(model, expected, "model of {attempt}");
+        self.untimed.push(attempt.clone());
+    }
+
+    pub fn time_limit(&self, worker: &WorkerId) -> u64 {
+        let phase = self.seen.phase_plan(&worker.phase);
+        let workers = phase.work.workers();
+        let plan = workers.iter().find(|plan| plan.name == worker.worker);
+        let own = plan.map_or(workers[0].session.timeout_ms.min(MEND_MS_MAX), |plan| plan.session.timeout_ms);
+        own.min(phase.limits.timeout_per_agent_ms.unwrap_or(own))
+    }
+
+    fn hold_pause(&self, attempt: &AttemptId, after_ms: u64) {
+        let phase = self.seen.phase_plan(&attempt.worker.phase);
+        let tries = self.seen.tries(&attempt.worker);
+        assert_eq!(attempt.attempt as usize, tries.len() + 1, "pause before {attempt}");
+        assert_eq!(self.seen.standing(&attempt.worker), Standing::Pausing, "{attempt} pauses");
+        assert!(!self.seen.pauses.contains_key(attempt), "{attempt} pauses twice");
+        assert!(self.seen.launches(phase) && self.seen.halted == Halted::No, "{attempt} pauses for nothing");
+        assert_eq!(after_ms, self.pause_of(attempt), "pause before {attempt}");
+    }
+
+    /// Doubled with every failure.
+    pub fn pause_of(&self, attempt: &AttemptId) -> u64 {
+        let bad = |outcome: &Outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Lost { .. });
+        let tries = self.seen.tries(&attempt.worker).iter();
+        let repeated = tries.filter(|tried| tried.outcome.as_ref().is_some_and(bad)).count() as u32;
+        let backoff_ms = self.seen.phase_plan(&attempt.worker.phase).retry.backoff_ms;
+        (backoff_ms * 2_u64.pow(repeated - 1)).min(BACKOFF_MS_MAX)
+    }
+
+    fn hold_end(&mut self, attempt: &AttemptId, reason: EndReason) {
+        let live = self.seen.live_try(attempt).cloned();
+        let Some(live) = live.filter(|live| live.end_asked.is_none()) else {
+            panic!("{attempt} is ended though it does not live or ends already");
+        };
+        let phase = self.seen.phase_plan(&attempt.worker.phase);
+        let decided = self.seen.enough(phase) || self.seen.doomed(phase);
+        let hard = self.seen.halted >= Halted::Stopped;
+        match reason {
+            EndReason::TimedOut => assert!(live.expired && !hard, "{attempt} has not run out of time"),
+            EndReason::NotNeeded => assert!(decided || hard, "{attempt} is needed"),
+            EndReason::Cancelled => assert!(hard, "nobody has cancelled {attempt}"),
+        }
+    }
+
+    fn hold_gather(&self, name: &PhaseName, round: u32) {
+        let (phase, seen) = (self.seen.phase_plan(name), &self.seen.phases[name]);
+        assert!(seen.opened && seen.closed.is_none(), "{name} is gathered though it is not open");
+        assert_eq!(self.seen.live(Some(name)), 0, "{name} is gathered while somebody works");
+        assert!(self.seen.halted < Halted::Stopped, "{name} is gathered in a run that ends");
+        match seen.gathers.last() {
+            None => {
+                let some = self.seen.doomed(phase) && self.seen.count(phase, Standing::Done) > 0;
+                let continues = phase.on_failure == OnFailure::Continue;
+                assert!(self.seen.enough(phase) || (some && continues), "{name} is gathered too early");
+                assert_eq!(round, 1, "first gathering of {name}");
+            }
+            Some((1, Some(Gathering::Conflict { .. }))) => {
+                assert_eq!(self.seen.standing(&mender(name)), Standing::Done, "{name} is not mended");
+                assert_eq!(round, 2, "second gathering of {name}");
+            }
+            other => panic!("{name} is gathered after {other:?}"),
+        }
+    }
+
+    fn hold_close(&self, name: &PhaseName, outcome: &PhaseOutcome, course: &RunCourse) {
+        let (phase, seen) = (self.seen.phase_plan(name), &self.seen.phases[name]);
+        assert!(seen.closed.is_none(), "{name} closes twice");
+        assert_eq!(self.seen.live(Some(name)), 0, "{name} closes while somebody works");
+        if !seen.opened {
+            return self.hold_refusal(phase, outcome, course);
+        }
+        let halted = self.seen.halted;
+        let gathering = seen.gathers.last().map(|(_, gathering)| gathering);
+        assert_ne!(gathering, Some(&None), "{name} closes while it is gathered");
+        let gathering = gathering.cloned().flatten();
+        let kept = matches!(gathering, Some(Gathering::Conflict { .. })) && phase.merge == MergeRule::Keep;
+        let merged = kept || matches!(gathering, Some(Gathering::Merged { .. }));
+        let nobody_done = self.seen.count(phase, Standing::Done) == 0;
+        match outcome {
+            PhaseOutcome::Done => assert!(self.seen.enough(phase) && merged, "{name} is not done"),
+            PhaseOutcome::Failed { .. } if halted >= Halted::Stopped && !merged => {
+                assert_eq!(halted, Halted::Stopped, "{name} fails in a cancelled run");
+            }
+            PhaseOutcome::Failed { .. } => {
+                assert_eq!(phase.on_failure, OnFailure::Continue, "{name} fails without stopping the run");
+                assert!(self.seen.doomed(phase) && (merged || nobody_done), "{name} has not failed");
+            }
+            PhaseOutcome::NeedsAttention { .. } if gathering.is_some() => {
+                assert!(!merged, "{name} is merged and needs nobody");
+                self.hold_mender_was_tried(phase, gathering.as_ref());
+            }
+            PhaseOutcome::NeedsAttention { .. } => assert_eq!(halted, Halted::Held, "{name} needs nobody"),
+            PhaseOutcome::Cancelled => {
+                assert!(halted >= Halted::Stopped && !merged, "{name} is not cancelled")
+            }
+            PhaseOutcome::Skipped { .. } => panic!("{name} is skipped though it was open"),
+        }
+    }
+
+    /// A conflict goes to a person only when the mender may not try or has tried.
+    fn hold_mender_was_tried(&self, phase: &PhasePlan, gathering: Option<&Gathering>) {
+        let conflict = matches!(gathering, Some(Gathering::Conflict { .. }));
+        if conflict && phase.merge == MergeRule::Agent && self.seen.halted == Halted::No {
+            let standing = self.seen.standing(&mender(&phase.name));
+            assert!(standing >= Standing::Done, "the mender of {} was not tried", phase.name);
+        }
+    }
+
+    fn hold_refusal(&self, phase: &PhasePlan, outcome: &PhaseOutcome, course: &RunCourse) {
+        self.hold_begin(&phase.name);
+        if self.seen.phases[&phase.name].denied {
+            assert!(matches!(outcome, PhaseOutcome::Failed { .. }), "a denied phase ends as {outcome:?}");
+            return;
+        }
+        assert_eq!(self.seen.halted, Halted::No, "{} is skipped in a halted run", phase.name);
+        match (verdict(phase, course), outcome) {
+            (Verdict::DoesNotHold | Verdict::NeverSet(_), PhaseOutcome::Skipped { .. })
+            | (Verdict::Broken(_), PhaseOutcome::Failed { .. }) => {}
+            (verdict, _) => panic!("{} ends as {outcome:?} where its condition {verdict:?}", phase.name),
+        }
+    }
+
+    fn hold_finish(&self, outcome: &RunOutcome) {
+        let seen = &self.seen;
+        assert_eq!(seen.live(None), 0, "the run finishes while somebody works");
+        let underway = seen.phases.iter().find(|(_, phase)| phase.opened && phase.closed.is_none());
+        assert!(underway.is_none(), "the run finishes before {underway:?}");
+        match outcome {
+            RunOutcome::Cancelled { .. } => assert_eq!(seen.halted, Halted::Cancelled, "nobody cancelled"),
+            RunOutcome::NeedsAttention { .. } => assert_eq!(seen.halted, Halted::Held, "nobody is needed"),
+            RunOutcome::Failed { .. } if seen.halted == Halted::Stopped => {}
+            RunOutcome::Failed { .. } | RunOutcome::Done => {
+                assert_eq!(seen.halted, Halted::No, "the run ends as {outcome:?}");
+                assert!(seen.phases.values().all(|phase| phase.closed.is_some()), "a phase never ended");
+                let done = seen.plan.phases.iter().all(|phase| !self.is_last(phase) || !self.failed(phase));
+                assert_eq!(*outcome == RunOutcome::Done, done, "the last phases decide how the run ends");
+            }
+        }
+    }
+
+    fn failed(&self, phase: &PhasePlan) -> bool {
+        matches!(self.seen.phases[&phase.name].closed, Some(PhaseOutcome::Failed { .. }))
+    }
+
+    /// Whether only skipped phases come after it, near or far.
+    fn is_last(&self, phase: &PhasePlan) -> bool {
+        let skipped = |next: &PhasePlan| {
+            matches!(self.seen.phases[&next.name].closed, Some(PhaseOutcome::Skipped { .. }))
+        };
+        let mut after = self.seen.plan.phases.iter().filter(|next| next.after.contains(&phase.name));
+        after.all(|next| skipped(next) && self.is_last(next))
+    }
+}
+
+fn verdict(phase: &PhasePlan, course: &RunCourse) -> Verdict {
+    phase.condition.as_ref().map_or(Verdict::Holds, |condition| judge(condition, course.outputs()))
+}
+
+pub fn mender(phase: &PhaseName) -> WorkerId {
+    WorkerId { phase: phase.clone(), worker: slug(MENDER) }
+}

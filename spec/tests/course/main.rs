@@ -1,0 +1,19 @@
+//! The course of a run: transcripts, laws over random runs, what they reach, and how long it takes.
+
+mod document;
+mod laws;
+mod plans;
+mod size;
+mod transcript;
+
+/// What a run does, told as transcripts.
+mod told {
+    mod endings;
+    mod gathering;
+    mod limits;
+    mod models;
+    mod outputs;
+    mod phases;
+    mod recovery;
+    mod require;
+}

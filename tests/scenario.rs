@@ -1,0 +1,5 @@
+//! One file for each thing the product promises.
+
+mod order;
+mod papers;
+mod stand_in;
