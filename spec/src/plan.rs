@@ -295,7 +295,7 @@ pub struct AgentPlan {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchPlan {
-    /// `worktree`, a branch, or `remote/branch`.
+    /// `worktree`, `refs` (any branch of the repository), a branch, or `remote/branch`.
     pub git: String,
     pub settle_ms: u64,
 }
