@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use niia_actors::ask::chain;
+use niia_actors::failpoint::{self, FailPointError};
 use niia_actors::journal::{Journal, JournalError};
 use niia_actors::keeper::Keeper;
 use niia_actors::machine::Machines;
@@ -47,6 +48,8 @@ pub struct NodeOptions {
 
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
+    #[error(transparent)]
+    FailPoint(#[from] FailPointError),
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -155,6 +158,7 @@ struct Begun {
 }
 
 async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
+    failpoint::check()?;
     let state = StateFolder::open(&options.state_folder)?;
     let lock = Lock::take(&state)?;
     let listener = niia_actors::state::bind(&lock, SOCKET)?;

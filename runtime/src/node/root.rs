@@ -89,7 +89,7 @@ impl Actor for Root {
         tokio::spawn(async move {
             while let Some(run) = ended.recv().await {
                 // A root that is gone forgets its runs without being told.
-                drop(tell(&myself, RootMessage::Over(run)));
+                let _ = tell(&myself, RootMessage::Over(run));
             }
         });
         Ok(RootState { journal, machines, runs: HashMap::new(), over })
