@@ -23,6 +23,7 @@ mod marker;
 mod mend;
 mod merge;
 pub(crate) mod overlay;
+mod paths;
 pub(crate) mod process;
 mod program;
 mod refs;

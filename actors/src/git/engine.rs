@@ -172,7 +172,11 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
         let mut file = fs::OpenOptions::new().create_new(true).write(true).open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        match path.parent() {
+            Some(folder) => fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
     };
     write().map_err(|error| {
         // What could not be written must not stay half written; the error says what matters.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::GitError;
 use super::marker::{Making, Marker};
+use super::paths;
 use super::program::failed;
 use super::refs;
 use super::repository::{ObjectId, Repository, object_id};
@@ -16,6 +17,7 @@ use super::trees::{RunTrees, TreeError, TreeName};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     pub name: TreeName,
+    #[serde(with = "paths")]
     pub path: PathBuf,
     pub branch: Option<String>,
     /// Its folder is there.

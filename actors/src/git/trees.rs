@@ -1,6 +1,7 @@
 //! The trees of one run: where they lie, what their branches are called, and the run's line `result`.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +13,7 @@ use super::engine::{Engine, write_whole};
 use super::error::GitError;
 use super::lock::Lock;
 use super::marker::Marker;
+use super::paths;
 use super::refs;
 use super::repository::{ObjectId, Repository};
 use super::steps::step;
@@ -70,6 +72,8 @@ pub enum TreeError {
     ReservedName,
     #[error("the run `{run}` exists already, on another commit")]
     RunTaken { run: RunId },
+    #[error("the run `{run}` was begun in another repository")]
+    OtherRepository { run: RunId },
     #[error("the branch `{branch}` exists already and is not this run's")]
     BranchTaken { branch: String },
     #[error("the branch `{branch}` stands in the way of niia's own: rename it")]
@@ -100,6 +104,7 @@ pub enum TreeError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tree {
     pub name: TreeName,
+    #[serde(with = "paths")]
     pub path: PathBuf,
     pub branch: Option<String>,
     /// The commit its branch stands at.
@@ -120,7 +125,8 @@ pub struct RunTrees {
 #[derive(Debug, Serialize, Deserialize)]
 struct Beginning {
     run: RunId,
-    common_dir: PathBuf,
+    /// The repository's folder: bytes, because a path need not be text.
+    common_dir: Vec<u8>,
     base: ObjectId,
 }
 
@@ -144,8 +150,8 @@ impl RunTrees {
             RunTrees { repository: repository.clone(), run: run.clone(), folder, engine, base: base.clone() };
         let _lock = trees.lock_repository()?;
         trees.begin_refs()?;
-        let beginning =
-            Beginning { run: run.clone(), common_dir: repository.common_dir.clone(), base: base.clone() };
+        let common_dir = repository.common_dir.as_os_str().as_bytes().to_vec();
+        let beginning = Beginning { run: run.clone(), common_dir, base: base.clone() };
         let file = trees.folder.join("run.json");
         if file.exists() {
             return Ok(trees);
@@ -163,6 +169,9 @@ impl RunTrees {
         let bytes = fs::read(&file).map_err(GitError::file(&file))?;
         let beginning: Beginning =
             serde_json::from_slice(&bytes).map_err(std::io::Error::from).map_err(GitError::file(&file))?;
+        if beginning.common_dir != repository.common_dir.as_os_str().as_bytes() {
+            return Err(TreeError::OtherRepository { run: beginning.run });
+        }
         RunTrees::begin(repository, &beginning.run, folder, &beginning.base)
     }
 

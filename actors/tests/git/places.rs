@@ -269,3 +269,33 @@ fn a_checkout_whose_index_is_split_can_be_snapshotted() {
     assert_eq!(scene.git(&["cat-file", "blob", &format!("{commit}:README.md")]), "changed");
     assert!(Path::new(&scene.root).exists());
 }
+
+#[test]
+fn a_path_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let scene = Scene::named(std::ffi::OsStr::from_bytes(b"not \xff text"));
+    scene.fill();
+    let trees = goes_all_the_way(&scene);
+    assert_eq!(trees.repository().root, scene.root);
+}
+
+#[test]
+fn a_submodule_is_a_repository_to_work_in_like_any_other() {
+    let library = Scene::new();
+    let mut scene = Scene::new();
+    let url = library.root.display().to_string();
+    scene.git(&["-c", "protocol.file.allow=always", "submodule", "add", "-q", &url, "lib"]);
+    scene.commit("a library");
+    scene.root.push("lib");
+    let trees = goes_all_the_way(&scene);
+    assert_eq!(trees.repository().root, scene.root);
+}
+
+#[test]
+fn a_run_is_taken_up_in_its_own_repository_only() {
+    let (scene, other) = (Scene::new(), Scene::new());
+    scene.begin("demo-1");
+    let error = RunTrees::open(&other.repository(), &scene.run_folder("demo-1")).unwrap_err();
+    assert_eq!(error.to_string(), "the run `demo-1` was begun in another repository");
+    assert!(RunTrees::open(&scene.repository(), &scene.run_folder("demo-1")).is_ok());
+}
