@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::halt::Halt;
+use super::halt::{Breach, Halt};
 use super::phase::PhaseState;
 use super::{Ending, Event, Gathering, RunCourse, Wake};
 use crate::name::{AttemptId, PhaseName, WorkerId};
@@ -21,6 +21,7 @@ impl RunCourse {
         let changed = match event {
             Event::Begun => self.begun(),
             Event::Cancelled { reason } => self.raise(Halt::Cancel { reason: reason.clone() }),
+            Event::Resumed { .. } => self.resumed(),
             Event::Started { attempt } => self.started(attempt),
             Event::Ended { attempt, ending } => self.ended(attempt, ending),
             Event::Published { worker, key, value } => self.published(worker, key, value),
@@ -41,6 +42,26 @@ impl RunCourse {
             return false;
         }
         self.state.begun = true;
+        self.mark_all();
+        true
+    }
+
+    /// Every phase that is under way is taken up where it stands; see `PhaseCourse::resume`.
+    fn resumed(&mut self) -> bool {
+        if !self.state.waits {
+            return false;
+        }
+        if let Some(Halt::Hold { phase, breach: Some(breach), .. }) = self.state.halt.take() {
+            let granted = match breach {
+                Breach::Run => &mut self.state.granted,
+                Breach::Phase => &mut self.state.phases[phase].granted,
+            };
+            *granted = granted.saturating_add(1);
+        }
+        self.state.waits = false;
+        for &at in &self.state.underway {
+            self.state.phases[at].resume(&self.plan.phases[at]);
+        }
         self.mark_all();
         true
     }

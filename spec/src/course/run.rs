@@ -37,6 +37,10 @@ pub struct RunState {
     pub(super) outputs: Outputs,
     pub(super) claims: BTreeMap<String, WorkerId>,
     pub(super) halt: Option<Halt>,
+    /// A person is awaited: all that lived has ended.
+    pub(super) waits: bool,
+    /// How often the run was given as many agents again as its limit allows.
+    pub(super) granted: u32,
     pub(super) over: Option<RunOutcome>,
     pub(super) live: u32,
     pub(super) attempts: u32,
@@ -58,6 +62,8 @@ impl RunCourse {
             outputs: empty_outputs(&plan),
             claims: BTreeMap::new(),
             halt: None,
+            waits: false,
+            granted: 0,
             over: None,
             live: 0,
             attempts: 0,
@@ -103,6 +109,7 @@ impl RunCourse {
             return false;
         }
         self.state.halt = Some(halt);
+        self.state.waits = false;
         self.mark_all();
         true
     }
@@ -121,34 +128,32 @@ impl RunCourse {
         let course = &state.phases[at];
         let halt = Halt::for_phase(state.halt.as_ref(), at);
         let due = state.begun && course.due(plan, halt).is_some();
-        let startable = state.halt.is_none() && course.next_start(plan).is_some();
+        let startable = state.halt.is_none() && course.next_turn(plan).is_some();
         keep(&mut state.due, at, due);
         keep(&mut state.startable, at, startable);
-        if course.state != PhaseState::Open {
-            return;
-        }
-        match course.fate(plan) {
-            Fate::Failed if plan.on_failure == OnFailure::Stop && !halt.is_hard() => {
-                let reason = course.trouble(plan);
-                self.raise(Halt::Stop { phase: at, reason });
-            }
-            Fate::Attention if state.halt.is_none() => {
-                let reason = course.trouble(plan);
-                self.raise(Halt::Hold { phase: at, reason });
-            }
-            _ => {}
+        let failed = course.state == PhaseState::Open && course.fate(plan) == Fate::Failed;
+        if failed && plan.on_failure == OnFailure::Stop && !halt.is_hard() {
+            let reason = course.trouble(plan);
+            self.raise(Halt::Stop { phase: at, reason });
+        } else if state.halt.is_none()
+            && let Some(reason) = course.stuck(plan)
+        {
+            self.raise(Halt::Hold { phase: at, reason, breach: None });
         }
     }
 
     /// Halts the run when the next attempt would be one too many.
     pub(super) fn check_limits(&mut self) {
-        let Some(Launch::Breach { phase: at, limit }) = self.launch() else {
+        let Some(Launch::Breach { phase: at, of, limit, more }) = self.launch() else {
             return;
         };
         let phase = &self.plan.phases[at];
         let reason = format!("the limit max_total_agents ({limit}) is reached");
         let halt = match phase.limits.on_breach {
-            OnBreach::Pause => Halt::Hold { phase: at, reason },
+            OnBreach::Pause => {
+                let reason = format!("{reason}; when it is resumed it may have {more} more");
+                Halt::Hold { phase: at, reason, breach: Some(of) }
+            }
             OnBreach::Stop => Halt::Stop { phase: at, reason },
         };
         self.raise(halt);

@@ -2,7 +2,7 @@
 
 use super::halt::Halt;
 use super::phase::{PhaseCourse, PhaseState};
-use super::worker::{Pause, Timer, WorkerCourse};
+use super::worker::{Pause, Settling, Timer, WorkerCourse};
 use super::{Command, Outputs, RunCourse, RunOutcome, RunState};
 use crate::name::{AttemptId, PhaseName, WorkerId, WorkerName};
 use crate::plan::{PhasePlan, Plan};
@@ -68,6 +68,22 @@ impl RunCourse {
         self.state.halt.as_ref()
     }
 
+    /// Whom it waits for and why, once nothing of it lives any more: a person who resumes or cancels it.
+    pub fn waits(&self) -> Option<String> {
+        let halt = self.state.halt.as_ref().filter(|_| self.state.waits)?;
+        Some(halt.told(&self.plan))
+    }
+
+    /// Why a phase cannot go on without a person.
+    pub fn stuck(&self, phase: &PhaseName) -> Option<String> {
+        let at = self.map.phase(phase)?;
+        let of_run = match &self.state.halt {
+            Some(Halt::Hold { phase, reason, .. }) if *phase == at => Some(reason.clone()),
+            _ => None,
+        };
+        of_run.or_else(|| self.state.phases[at].stuck(&self.plan.phases[at]))
+    }
+
     pub fn over(&self) -> Option<&RunOutcome> {
         self.state.over.as_ref()
     }
@@ -99,7 +115,10 @@ impl RunCourse {
         for seat in 0..=course.crew.mender_seat() {
             if let Some((number, attempt)) = course.live_attempt(seat) {
                 let id = || self.attempt(at, seat, number);
-                open.push(Command::Start { attempt: id(), model: attempt.model });
+                open.push(match attempt.settling {
+                    Settling::Runs => Command::Settle { attempt: id() },
+                    Settling::No | Settling::Owed => Command::Start { attempt: id(), model: attempt.model },
+                });
                 match attempt.end_asked {
                     Some(reason) => open.push(Command::End { attempt: id(), reason }),
                     None if attempt.timer == Timer::Runs => open.extend(self.timer(at, seat)),

@@ -1,8 +1,8 @@
 //! What must hold between two events: nothing that could be done is left undone, and the course tells what it knows.
 
-use niia_spec::course::{Command, RunCourse, Wake};
+use niia_spec::course::{Command, Gathering, RunCourse, Wake};
 use niia_spec::name::{AttemptId, WorkerId};
-use niia_spec::plan::PhasePlan;
+use niia_spec::plan::{MergeRule, PhasePlan};
 
 use super::seen::{Halted, Seen, Standing};
 use super::watch::{Watch, mender};
@@ -24,7 +24,12 @@ impl Watch {
         }
         let over = seen.phases.values().all(|phase| phase.closed.is_some());
         let underway = seen.phases.values().any(|phase| phase.opened && phase.closed.is_none());
-        assert!(!over && (underway || seen.halted == Halted::No), "the run should be over");
+        let held = seen.halted == Halted::Held;
+        assert!(!over && (underway || held || seen.halted == Halted::No), "the run should be over");
+        let gathers = seen.phases.values().any(|phase| matches!(phase.gathers.last(), Some((_, None))));
+        let idle = held && seen.live(None) == 0 && !gathers;
+        assert_eq!(seen.waits, idle, "whether a person is awaited");
+        assert_eq!(course.waits().is_some(), idle, "whether the course knows that a person is awaited");
         let expected: Vec<Command> = seen.plan.phases.iter().flat_map(|phase| self.awaited(phase)).collect();
         assert_eq!(course.open_effects(), expected, "what is awaited");
     }
@@ -60,7 +65,22 @@ impl Watch {
         }
         let idle = live == 0 && !gathering;
         let waits = free && (!self.seen.may_start(phase).is_empty() || self.pauses(phase));
-        assert!(!idle || waits, "{name} waits for nothing");
+        assert!(!idle || waits || self.rests(phase), "{name} waits for nothing");
+    }
+
+    /// In a held run a phase stands still where it could go on only with a start, a mending or a person.
+    fn rests(&self, phase: &PhasePlan) -> bool {
+        let seen = &self.seen.phases[&phase.name];
+        let ends = match seen.gathers.last() {
+            None => self.seen.enough(phase) || (self.seen.doomed(phase) && self.seen.settled(phase)),
+            Some((_, Some(Gathering::Merged { .. }))) => true,
+            Some((round, Some(Gathering::Conflict { .. }))) => {
+                let mended = self.seen.standing(&mender(&phase.name)) == Standing::Done;
+                phase.merge == MergeRule::Keep || (seen.turn == Some(*round) && mended)
+            }
+            Some(_) => false,
+        };
+        self.seen.halted == Halted::Held && !ends && !seen.gather_again
     }
 
     fn pauses(&self, phase: &PhasePlan) -> bool {
@@ -91,13 +111,18 @@ impl Watch {
                         worker: worker.clone(),
                         attempt: self.seen.tries(&worker).len() as u32,
                     };
-                    awaited.push(Command::Start { attempt: attempt(), model: last.model });
-                    awaited.push(match last.end_asked {
-                        Some(reason) => Command::End { attempt: attempt(), reason },
-                        None => Command::Wake {
+                    if last.settles {
+                        awaited.push(Command::Settle { attempt: attempt() });
+                    } else {
+                        awaited.push(Command::Start { attempt: attempt(), model: last.model });
+                    }
+                    awaited.extend(match last.end_asked {
+                        Some(reason) => Some(Command::End { attempt: attempt(), reason }),
+                        None if last.settles => None,
+                        None => Some(Command::Wake {
                             wake: Wake::Timeout { attempt: attempt() },
                             after_ms: self.time_limit(&worker),
-                        },
+                        }),
                     });
                 }
                 Some(_) if pausing && self.seen.standing(&worker) == Standing::Pausing => {

@@ -99,8 +99,7 @@ fn work_that_would_need_a_new_attempt_is_not_gone_on_with_while_a_person_is_need
         "
         begun           => open a; open b; start a/1 on claude; start b/1 on codex
         b/1 asks: y     => close b needs attention: worker `1`: codex (y)
-        a/1 unavailable => close a needs attention: not gone on with: phase `b` needs attention: worker `1`: codex (y)
-                         ; finish needs attention: phase `b` needs attention: worker `1`: codex (y)
+        a/1 unavailable => hold: phase `b` needs attention: worker `1`: codex (y)
         ",
     );
 }
