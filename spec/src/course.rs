@@ -18,7 +18,7 @@ mod take;
 mod view;
 mod worker;
 
-pub use halt::{Breach, Halt};
+pub use halt::Halt;
 pub use map::CourseError;
 pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX};
 pub use outputs::{
@@ -61,8 +61,9 @@ pub enum Event {
     Approved { phase: PhaseName },
     Denied { phase: PhaseName, reason: String },
     Cancelled { reason: String },
-    /// A person has looked at what the run waits for: it goes on. In a run that waits for nobody it changes nothing.
-    Resumed { reason: String },
+    /// A person has looked at what the n-th hold (from 1) waits for: the run goes on. Said of another hold, or of one
+    /// that was resumed already, it changes nothing.
+    Resumed { hold: u32, reason: String },
 }
 
 /// What must be done about it.

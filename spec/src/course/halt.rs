@@ -10,19 +10,16 @@ use crate::plan::Plan;
 #[serde(rename_all = "snake_case")]
 pub enum Halt {
     /// A person must look; what lives is left to end by itself. Only this one can be lifted again.
-    Hold { phase: usize, reason: String, breach: Option<Breach> },
+    Hold {
+        phase: usize,
+        reason: String,
+        /// A bound of agents is reached; a run that is resumed then has as many again.
+        breach: bool,
+    },
     /// A phase failed; what lives is ended.
     Stop { phase: usize, reason: String },
     /// A person cancelled the run; what lives is ended.
     Cancel { reason: String },
-}
-
-/// Whose bound of agents is reached; a run that is resumed then has as many again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Breach {
-    Run,
-    Phase,
 }
 
 /// What a halt means for one phase.

@@ -1,6 +1,6 @@
 //! The one place where a run decides: the next command that follows from what is known.
 
-use super::halt::{Breach, Halt};
+use super::halt::Halt;
 use super::outputs::Verdict;
 use super::phase::{Due, PhaseState, Turn};
 use super::worker::{MENDER, Standing};
@@ -23,10 +23,7 @@ pub(super) enum Launch {
     /// A slot is free and a worker wants it, but the run has had all the attempts it may have.
     Breach {
         phase: usize,
-        of: Breach,
         limit: u32,
-        /// As many are allowed beyond it once a person says so.
-        more: u32,
     },
 }
 
@@ -71,10 +68,9 @@ impl RunCourse {
             let of_run = granted(run.max_total_agents, self.state.granted);
             let of_phase = granted(limits.max_total_agents, course.granted);
             return Some(if self.state.attempts >= of_run {
-                Launch::Breach { phase: at, of: Breach::Run, limit: of_run, more: run.max_total_agents }
+                Launch::Breach { phase: at, limit: of_run }
             } else if course.crew.attempts() >= of_phase {
-                let more = limits.max_total_agents;
-                Launch::Breach { phase: at, of: Breach::Phase, limit: of_phase, more }
+                Launch::Breach { phase: at, limit: of_phase }
             } else {
                 Launch::Start { phase: at, seat, model }
             });
@@ -205,8 +201,8 @@ impl RunCourse {
     }
 }
 
-/// A bound of agents that was raised so often by as many as it is.
-fn granted(max: u32, times: u32) -> u32 {
+/// A bound of agents that was raised so often by as many as it was at first.
+pub(super) fn granted(max: u32, times: u32) -> u32 {
     max.saturating_mul(times.saturating_add(1))
 }
 

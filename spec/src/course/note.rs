@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::halt::{Breach, Halt};
+use super::halt::Halt;
+use super::next::granted;
 use super::phase::PhaseState;
 use super::{Ending, Event, Gathering, RunCourse, Wake};
 use crate::name::{AttemptId, PhaseName, WorkerId};
@@ -21,7 +22,7 @@ impl RunCourse {
         let changed = match event {
             Event::Begun => self.begun(),
             Event::Cancelled { reason } => self.raise(Halt::Cancel { reason: reason.clone() }),
-            Event::Resumed { .. } => self.resumed(),
+            Event::Resumed { hold, .. } => self.resumed(*hold),
             Event::Started { attempt } => self.started(attempt),
             Event::Ended { attempt, ending } => self.ended(attempt, ending),
             Event::Published { worker, key, value } => self.published(worker, key, value),
@@ -47,16 +48,12 @@ impl RunCourse {
     }
 
     /// Every phase that is under way is taken up where it stands; see `PhaseCourse::resume`.
-    fn resumed(&mut self) -> bool {
-        if !self.state.waits {
+    fn resumed(&mut self, hold: u32) -> bool {
+        if !self.state.waits || hold != self.state.holds {
             return false;
         }
-        if let Some(Halt::Hold { phase, breach: Some(breach), .. }) = self.state.halt.take() {
-            let granted = match breach {
-                Breach::Run => &mut self.state.granted,
-                Breach::Phase => &mut self.state.phases[phase].granted,
-            };
-            *granted = granted.saturating_add(1);
+        if let Some(Halt::Hold { phase, breach: true, .. }) = self.state.halt.take() {
+            self.grant(phase);
         }
         self.state.waits = false;
         for &at in &self.state.underway {
@@ -64,6 +61,18 @@ impl RunCourse {
         }
         self.mark_all();
         true
+    }
+
+    /// Raises the bounds of agents that are reached.
+    fn grant(&mut self, at: usize) {
+        let (state, limits) = (&mut self.state, &self.plan.phases[at].limits);
+        let course = &mut state.phases[at];
+        if state.attempts >= granted(self.plan.limits.max_total_agents, state.granted) {
+            state.granted = state.granted.saturating_add(1);
+        }
+        if course.crew.attempts() >= granted(limits.max_total_agents, course.granted) {
+            course.granted = course.granted.saturating_add(1);
+        }
     }
 
     fn started(&mut self, attempt: &AttemptId) -> bool {

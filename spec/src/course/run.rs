@@ -39,6 +39,8 @@ pub struct RunState {
     pub(super) halt: Option<Halt>,
     /// A person is awaited: all that lived has ended.
     pub(super) waits: bool,
+    /// How often a person was asked for.
+    pub(super) holds: u32,
     /// How often the run was given as many agents again as its limit allows.
     pub(super) granted: u32,
     pub(super) over: Option<RunOutcome>,
@@ -63,6 +65,7 @@ impl RunCourse {
             claims: BTreeMap::new(),
             halt: None,
             waits: false,
+            holds: 0,
             granted: 0,
             over: None,
             live: 0,
@@ -131,28 +134,46 @@ impl RunCourse {
         let startable = state.halt.is_none() && course.next_turn(plan).is_some();
         keep(&mut state.due, at, due);
         keep(&mut state.startable, at, startable);
+        if self.is_moot(at) {
+            self.state.halt = None;
+            return self.mark_all();
+        }
+        let course = &self.state.phases[at];
         let failed = course.state == PhaseState::Open && course.fate(plan) == Fate::Failed;
         if failed && plan.on_failure == OnFailure::Stop && !halt.is_hard() {
             let reason = course.trouble(plan);
             self.raise(Halt::Stop { phase: at, reason });
-        } else if state.halt.is_none()
+        } else if self.state.halt.is_none()
             && let Some(reason) = course.stuck(plan)
         {
-            self.raise(Halt::Hold { phase: at, reason, breach: None });
+            self.raise(Halt::Hold { phase: at, reason, breach: false });
+        }
+    }
+
+    /// Whether the run is held for the sake of a phase that needs nobody any more, before a person was asked for: it has
+    /// failed meanwhile, or who could not start turned out not to be needed.
+    fn is_moot(&self, at: usize) -> bool {
+        let course = &self.state.phases[at];
+        match &self.state.halt {
+            Some(Halt::Hold { phase, breach, .. }) if *phase == at && !self.state.waits => match breach {
+                true => course.outcome().is_some(),
+                false => course.stuck(&self.plan.phases[at]).is_none(),
+            },
+            _ => false,
         }
     }
 
     /// Halts the run when the next attempt would be one too many.
     pub(super) fn check_limits(&mut self) {
-        let Some(Launch::Breach { phase: at, of, limit, more }) = self.launch() else {
+        let Some(Launch::Breach { phase: at, limit }) = self.launch() else {
             return;
         };
         let phase = &self.plan.phases[at];
         let reason = format!("the limit max_total_agents ({limit}) is reached");
         let halt = match phase.limits.on_breach {
             OnBreach::Pause => {
-                let reason = format!("{reason}; when it is resumed it may have {more} more");
-                Halt::Hold { phase: at, reason, breach: Some(of) }
+                let reason = format!("{reason}; once resumed it may have as many again");
+                Halt::Hold { phase: at, reason, breach: true }
             }
             OnBreach::Stop => Halt::Stop { phase: at, reason },
         };

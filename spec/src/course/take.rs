@@ -28,7 +28,10 @@ impl RunCourse {
             }
             Command::Ask { phase } => self.take_state(phase, PhaseState::Asked),
             Command::Close { phase, outcome } => self.take_close(phase, outcome),
-            Command::Hold { .. } => self.state.waits = true,
+            Command::Hold { .. } => {
+                self.state.waits = true;
+                self.state.holds = self.state.holds.saturating_add(1);
+            }
             Command::Finish { outcome } => self.state.over = Some(outcome.clone()),
         }
         self.check_limits();

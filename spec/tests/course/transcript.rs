@@ -90,7 +90,8 @@ impl Stage {
         match (who, words) {
             ("begun", []) => Some(Event::Begun),
             ("cancelled", []) => Some(Event::Cancelled { reason }),
-            ("resumed", []) => Some(Event::Resumed { reason }),
+            ("resumed", []) => Some(Event::Resumed { hold: self.course.holds(), reason }),
+            ("resumed", ["hold", hold]) => Some(Event::Resumed { hold: hold.parse().ok()?, reason }),
             (_, ["approved"]) => Some(Event::Approved { phase }),
             (_, ["denied"]) => Some(Event::Denied { phase, reason }),
             (_, ["merged"]) => gathered(Gathering::Merged { commit: None }),

@@ -91,18 +91,19 @@ impl Watch {
     fn awaited(&self, phase: &PhasePlan) -> Vec<Command> {
         let seen = &self.seen.phases[&phase.name];
         let name = || phase.name.clone();
-        let free = self.seen.halted == Halted::No;
+        let hard = self.seen.halted >= Halted::Stopped;
         if seen.closed.is_some() {
             return Vec::new();
         }
         if !seen.opened {
-            let waits = seen.asked && !seen.approved && !seen.denied && free;
+            let waits = seen.asked && !seen.approved && !seen.denied && !hard;
             return if waits { vec![Command::Ask { phase: name() }] } else { Vec::new() };
         }
         if let Some((round, None)) = seen.gathers.last() {
             return vec![Command::Gather { phase: name(), round: *round }];
         }
-        let pausing = free && seen.gathers.is_empty() && self.seen.launches(phase);
+        let may_go_on = self.seen.launches(phase) || self.seen.needs_person(phase);
+        let pausing = !hard && !self.seen.waits && seen.gathers.is_empty() && may_go_on;
         let mut awaited = Vec::new();
         for worker in everybody(&self.seen, phase) {
             match self.seen.tries(&worker).last() {
@@ -127,6 +128,9 @@ impl Watch {
                 }
                 Some(_) if pausing && self.seen.standing(&worker) == Standing::Pausing => {
                     let attempt = next(&self.seen, &worker);
+                    if !self.seen.pauses.contains_key(&attempt) {
+                        continue; // Not asked for while the run is held.
+                    }
                     let after_ms = self.pause_of(&attempt);
                     awaited.push(Command::Wake { wake: Wake::Backoff { attempt }, after_ms });
                 }

@@ -75,8 +75,10 @@ pub struct Seen {
     pub halted: Halted,
     /// A person is awaited.
     pub waits: bool,
-    /// Why the run is held: whose bound of agents is reached, the run's own where no phase is named.
-    pub breach: Option<Option<PhaseName>>,
+    /// The run is held because this phase has reached a bound of agents.
+    pub breach: Option<PhaseName>,
+    /// How often a person was asked for.
+    pub holds: u32,
     pub granted: u32,
     /// How often the run was resumed.
     pub resumed: u32,
@@ -99,6 +101,7 @@ impl Seen {
             halted: Halted::No,
             waits: false,
             breach: None,
+            holds: 0,
             granted: 0,
             resumed: 0,
             counted_from: BTreeMap::new(),
@@ -293,27 +296,30 @@ impl Seen {
     }
 
     pub fn spent(&self, phase: &PhasePlan) -> bool {
-        self.of_run_spent() || {
-            let granted = self.phases[&phase.name].granted;
-            self.attempts(Some(&phase.name)) >= phase.limits.max_total_agents * (granted + 1)
-        }
+        self.of_run_spent() || self.of_phase_spent(&phase.name)
     }
 
-    pub fn of_run_spent(&self) -> bool {
+    fn of_phase_spent(&self, name: &PhaseName) -> bool {
+        let granted = self.phases[name].granted;
+        self.attempts(Some(name)) >= self.phase_plan(name).limits.max_total_agents * (granted + 1)
+    }
+
+    fn of_run_spent(&self) -> bool {
         self.attempts(None) >= self.plan.limits.max_total_agents * (self.granted + 1)
     }
 
     /// A person has looked at everything.
-    fn resumed(&mut self) {
-        if !std::mem::take(&mut self.waits) {
+    fn resumed(&mut self, hold: u32) {
+        if !self.waits || hold != self.holds {
             return;
         }
+        self.waits = false;
         self.halted = Halted::No;
         self.resumed += 1;
-        match self.breach.take() {
-            Some(Some(phase)) => self.at(&phase).granted += 1,
-            Some(None) => self.granted += 1,
-            None => {}
+        if let Some(phase) = self.breach.take() {
+            let (of_run, of_phase) = (self.of_run_spent(), self.of_phase_spent(&phase));
+            self.granted += u32::from(of_run);
+            self.at(&phase).granted += u32::from(of_phase);
         }
         self.pauses.retain(|_, over| *over);
         let plan = Arc::clone(&self.plan);
@@ -355,7 +361,7 @@ impl Seen {
                 self.halted = Halted::Cancelled;
                 self.waits = false;
             }
-            Event::Resumed { .. } => self.resumed(),
+            Event::Resumed { hold, .. } => self.resumed(*hold),
             Event::Started { .. } => {}
             Event::Ended { attempt, ending } => {
                 if let Some(live) = self.live_try(attempt) {
@@ -394,7 +400,8 @@ impl Seen {
     fn expired(&mut self, wake: &Wake) {
         match wake {
             Wake::Timeout { attempt } => {
-                if let Some(live) = self.live_try(attempt) {
+                // What is only taken once more has no time limit.
+                if let Some(live) = self.live_try(attempt).filter(|live| !live.settles) {
                     live.expired = true;
                 }
             }
@@ -429,7 +436,10 @@ impl Seen {
                     *last = Try { model: last.model, settles: true, ..Try::default() };
                 }
             }
-            Command::Hold { .. } => self.waits = true,
+            Command::Hold { .. } => {
+                self.waits = true;
+                self.holds += 1;
+            }
             Command::End { attempt, reason } => {
                 if let Some(live) = self.live_try(attempt) {
                     live.end_asked = Some(*reason);

@@ -39,6 +39,12 @@ impl Watch {
     /// goes on when it is resumed, else never again.
     fn see_halt(&mut self) {
         let plan = Arc::clone(&self.seen.plan);
+        let over = |phase: &PhaseName| self.seen.phases[phase].closed.is_some();
+        if self.seen.halted == Halted::Held && !self.seen.waits {
+            // Who could not start was not needed, or whom a person should help can no longer be helped.
+            self.seen.breach = self.seen.breach.take().filter(|phase| !over(phase));
+            self.seen.halted = if self.seen.breach.is_some() { Halted::Held } else { Halted::No };
+        }
         for phase in &plan.phases {
             let halted = self.halt_by(phase);
             self.seen.halted = self.seen.halted.max(halted);
@@ -48,7 +54,7 @@ impl Watch {
         if let Some(phase) = next.filter(|phase| free && self.starts_next(phase) && self.seen.spent(phase)) {
             let stop = phase.limits.on_breach == OnBreach::Stop;
             self.seen.halted = if stop { Halted::Stopped } else { Halted::Held };
-            self.seen.breach = Some((!self.seen.of_run_spent()).then(|| phase.name.clone()));
+            self.seen.breach = Some(phase.name.clone());
         }
         if self.seen.halted != Halted::Held {
             self.seen.waits = false;

@@ -139,7 +139,7 @@ impl World {
     fn answer(&mut self) {
         let goes_on = self.watch.seen.resumed < RESUMED_MAX && self.chance(85);
         self.news.push(if goes_on {
-            Event::Resumed { reason: "looked at".to_owned() }
+            Event::Resumed { hold: self.watch.seen.holds, reason: "looked at".to_owned() }
         } else {
             Event::Cancelled { reason: "enough".to_owned() }
         });
@@ -382,7 +382,7 @@ impl World {
             7 => Event::Claimed { key: "item-1".to_owned(), by: attempt.worker },
             8 => Event::Gathered { phase, round: self.rng.u32(0..4), gathering: self.any_gathering() },
             9 => Event::Approved { phase },
-            10 => Event::Resumed { reason: "so it is".to_owned() },
+            10 => Event::Resumed { hold: self.rng.u32(0..3), reason: "so it is".to_owned() },
             _ => Event::Denied { phase, reason: "no".to_owned() },
         }
     }

@@ -140,7 +140,7 @@ fn nobody_mends_in_a_run_that_needs_a_person_elsewhere() {
         "
         begun              => open a; open b; start a/1 on claude; start b/1 on codex
         b/1 done           => gather b
-        a/1 asks: y        => close a needs attention: worker `1`: claude (y)
+        a/1 asks: y        =>
         b conflict f.rs: x => hold: phase `a` needs attention: worker `1`: claude (y)
         ",
     );
