@@ -4,15 +4,11 @@
 //! crate and plays the laws there; `NIIA_MUTANTS=5` takes five of them, evenly spread, and any other text those in whose
 //! name it stands. Without the variable
 //! only the list is looked at: each of its lines must stand in the course as it is now.
-<<<<<<< HEAD
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
     reason = "a mutant is built and played by programs"
 )]
-=======
-#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "a campaign builds and runs mutants")]
->>>>>>> language
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
