@@ -23,6 +23,7 @@ const REPLACEMENTS_MAX: u32 = 3;
 #[derive(Clone, Debug)]
 pub struct PhaseHandle(ActorRef<PhaseMessage>);
 
+#[derive(Debug)]
 pub struct PhaseArguments {
     pub run: RunHandle,
     pub machines: Arc<Machines>,

@@ -175,7 +175,7 @@ impl Actor for Run {
         let run = myself.clone();
         let store = Store::new(move |commands, then| {
             // A run that is gone will find the row in the journal.
-            drop(tell(&run, RunMessage::Stored { commands, then }));
+            let _ = tell(&run, RunMessage::Stored { commands, then });
         });
         let me = RunHandle(myself.clone());
         let cell = myself.get_cell();
@@ -291,7 +291,7 @@ impl RunState {
             Command::Start { attempt, model } => self.start(attempt, model).await,
             Command::End { attempt, reason } => {
                 if let Some(phase) = self.phases.get(&attempt.worker.phase) {
-                    drop(phase.end(attempt, reason));
+                    let _ = phase.end(attempt, reason);
                 }
             }
             Command::Gather { phase, round } => self.gather(phase, round),
@@ -319,7 +319,7 @@ impl RunState {
             return;
         };
         match assign::assignment(&self.context, &self.course, &attempt, model) {
-            Ok(assignment) => drop(phase.start(assignment)),
+            Ok(assignment) => { let _ = phase.start(assignment); }
             Err(ending) => self.happened(Event::Ended { attempt, ending: *ending }, None),
         }
     }

@@ -27,6 +27,7 @@ pub mod finish;
 mod follow;
 mod glass;
 mod life;
+pub mod look;
 mod prepare;
 pub mod query;
 pub mod screen;
@@ -89,7 +90,6 @@ pub(crate) enum Order {
         bytes: Vec<u8>,
     },
     View {
-        viewer: ViewerId,
         size: (u16, u16),
     },
     Take {
@@ -120,7 +120,7 @@ impl SessionHandle {
         let session = SessionHandle { actor, orders, facts };
         live.enter(session.facts.session.clone(), session.clone());
         // A life that broke at once has told so by itself.
-        drop(tell.send(()));
+        let _ = tell.send(());
         Ok(session)
     }
 
@@ -178,8 +178,9 @@ impl SessionHandle {
         self.order(Order::Keys { viewer, bytes });
     }
 
-    pub fn view(&self, viewer: ViewerId, size: (u16, u16)) {
-        self.order(Order::View { viewer, size });
+    /// A viewer's window has this size now.
+    pub fn view(&self, size: (u16, u16)) {
+        self.order(Order::View { size });
     }
 
     pub fn take(&self, viewer: ViewerId) {
@@ -246,7 +247,7 @@ impl Actor for Session {
                 Err(error) => SessionMessage::Broke(error.to_string()),
             };
             // An actor that is gone already has been told by other means.
-            drop(tell(&myself, message));
+            let _ = tell(&myself, message);
         });
         Ok(SessionState { life: handle })
     }

@@ -224,6 +224,37 @@ fn a_changed_bit_in_the_log_of_a_killed_node_loses_nothing_without_a_word() {
 }
 
 #[test]
+fn a_log_that_ends_anywhere_gives_every_commit_before_its_end_and_no_alarm() {
+    let folder = folder();
+    let (original, live, case) =
+        (folder.path().join("original"), folder.path().join("live"), folder.path().join("case"));
+    std::fs::create_dir(&live).unwrap();
+    let (journal, _) = Journal::open(&live.join("journal.db")).unwrap();
+    fill(&journal);
+    copy(&live, &original);
+    journal.close();
+    let bytes = std::fs::read(original.join("journal.db-wal")).unwrap();
+    let mut random = fastrand::Rng::with_seed(4);
+    let mut before = 0;
+    for part in 1..=100 {
+        // Never within the first commit, which makes the tables.
+        let first = 40_000;
+        let end = first + (bytes.len() - first) * part / 100 - random.usize(0..50);
+        copy(&original, &case);
+        std::fs::write(case.join("journal.db-wal"), &bytes[..end]).unwrap();
+        let (journal, loaded) = Journal::open(&case.join("journal.db")).unwrap();
+        assert_eq!((loaded.damage, loaded.quarantined), (None, Vec::new()), "{end}");
+        let rows = loaded.runs.iter().map(|record| record.steps.len()).sum::<usize>();
+        let over = journal.load(&run("over")).is_ok_and(|record| record.finish.is_some());
+        assert!(rows >= before || over, "{end}: {rows} rows, {before} with less of the log");
+        before = rows;
+        journal.close();
+        std::fs::remove_dir_all(&case).unwrap();
+    }
+    assert!(before > 20);
+}
+
+#[test]
 fn a_file_that_is_no_journal_at_all_is_set_aside_and_a_new_one_begun() {
     let folder = folder();
     let path = folder.path().join("journal.db");

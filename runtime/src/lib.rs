@@ -1,5 +1,6 @@
 //! The node and the command line of niia.
 
+pub mod attach;
 pub mod cli;
 pub mod command;
 pub mod config;

@@ -207,7 +207,9 @@ impl Writer {
     /// After a failed sync nobody knows what of the last rows is on disk, and the same descriptor would not tell. The
     /// file is opened anew and each run's end held against what it was and what it should have become.
     fn reopen(&mut self, batch: &Batch, error: &rusqlite::Error) -> Result<Found, String> {
-        self.connection.take().map(trouble::let_go);
+        if let Some(failed) = self.connection.take() {
+            trouble::let_go(failed);
+        }
         let mut tries = 0;
         let mut reason = format!("disk: {error}");
         while tries < REOPENINGS_MAX {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::context::RunContext;
 use super::report::report_path;
 use super::times::Times;
-use crate::session::view::last_line;
+use crate::session::look::last_line;
 
 /// Characters of a terminal's last line that a table shows at most.
 const LAST_LINE_CHARS_MAX: usize = 200;

@@ -14,6 +14,7 @@ mod terminal;
 
 pub use terminal::{LineMode, line_mode};
 
+use niia_spec::detect::State;
 use niia_spec::profile::neutralise;
 
 /// One write. A terminal's input queue has 4,096 bytes.
@@ -86,6 +87,20 @@ pub enum Readiness {
     Busy,
     /// It asks something; whatever is typed would be an answer.
     Dialog,
+}
+
+/// How long a program that nobody has described must be quiet before it is taken to wait for a text.
+pub const READY_QUIET_MS: u64 = 500;
+
+/// What a session in this state would do with a text. One that nobody has described takes it if its terminal says that
+/// it has an editor (`asks_for_text`: bracketed paste) and it is quiet.
+pub fn readiness(state: &State, asks_for_text: bool, quiet_ms: u64) -> Readiness {
+    match state {
+        State::Ready => Readiness::Accepts,
+        State::Unknown if asks_for_text && quiet_ms >= READY_QUIET_MS => Readiness::Accepts,
+        State::WaitingInput { .. } => Readiness::Dialog,
+        _ => Readiness::Busy,
+    }
 }
 
 /// How a program's terminal treats what is typed.

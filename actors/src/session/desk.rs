@@ -12,8 +12,6 @@ pub type ViewerId = u64;
 
 /// After Enter the writer keeps the lease for so long: the next line often follows at once.
 pub const LEASE_AFTER_ENTER_MS: u64 = 5_000;
-/// A delivery waits for a person at most so long after the last key.
-pub const HELD_MS_MAX: u64 = 120_000;
 /// News that a viewer may leave unread before it misses some: it asks for a fresh screen then.
 pub const VIEWER_EVENTS_MAX: usize = 64;
 
@@ -88,10 +86,6 @@ impl Desk {
         if self.lease.as_ref().is_some_and(|lease| lease.holder == viewer) {
             self.lease = None;
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.viewers.is_empty()
     }
 
     /// A person pressed keys.
@@ -180,8 +174,8 @@ mod tests {
     fn a_person_who_leaves_holds_nothing_up() {
         let (mut desk, ann, _, _hears) = desk_of_two();
         assert_eq!(desk.keys(ann, b"half", 0), Keys::Typed);
-        assert!(desk.held(HELD_MS_MAX).is_some());
+        assert!(desk.held(120_000).is_some());
         desk.leave(ann);
-        assert_eq!(desk.held(HELD_MS_MAX), None);
+        assert_eq!(desk.held(120_000), None);
     }
 }

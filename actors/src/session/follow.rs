@@ -21,7 +21,7 @@ use super::desk::{Desk, Keys, Painted, ScreenText, ViewerEvent, ViewerId};
 use super::finish::{Over, profile_of};
 use super::life::{Life, Reached};
 use super::prepare::Drawn;
-use super::{Order, clock, view};
+use super::{Order, clock, look};
 use crate::keeper::Notice;
 use crate::launch::Prepared;
 use crate::recording::{Mark, MarkKind};
@@ -100,7 +100,7 @@ impl<'a> Follow<'a> {
         }
     }
 
-    pub(super) async fn to_the_end(mut self) -> (Over, Drawn, Prepared) {
+    pub(super) async fn until_over(mut self) -> (Over, Drawn, Prepared) {
         let over = loop {
             let terminal = self.reached.terminal.clone();
             let deadline = self.deadline();
@@ -205,7 +205,7 @@ impl<'a> Follow<'a> {
                 drop(reply.send(painted));
             }
             Order::Keys { viewer, bytes } => self.keys(viewer, &bytes).await,
-            Order::View { size, .. } => self.follow_size(size).await,
+            Order::View { size } => self.follow_size(size).await,
             Order::Take { viewer } => self.desk.take(viewer, clock::now_ms()),
             Order::Repaint { viewer, reply } => {
                 let painted = self.paint(viewer);
@@ -226,16 +226,16 @@ impl<'a> Follow<'a> {
     fn look(&mut self) -> SessionView {
         let seen = self.seen();
         let detected = self.detect(&seen);
-        view::live_view(&self.life.facts, &seen, &detected)
+        look::live_view(&self.life.facts, &seen, &detected)
     }
 
-    fn detect(&mut self, seen: &view::Seen) -> Detected {
-        let detected = view::detected(profile_of(&self.life.assignment), seen, self.detected.as_ref());
+    fn detect(&mut self, seen: &look::Seen) -> Detected {
+        let detected = look::detected(profile_of(&self.life.assignment), seen, self.detected.as_ref());
         self.detected.insert(detected).clone()
     }
 
     /// What can be said of the program by looking at it now.
-    fn seen(&mut self) -> view::Seen {
+    fn seen(&mut self) -> look::Seen {
         let now_ms = clock::now_ms();
         let end = self.end;
         let size = self.reached.glass.size();
@@ -243,7 +243,7 @@ impl<'a> Follow<'a> {
             Ok(screen) => screen.text(),
             Err(_) => String::new(),
         };
-        view::Seen {
+        look::Seen {
             screen,
             title: self.reached.glass.title().to_owned(),
             statuses: self.reached.glass.statuses().clone(),

@@ -69,7 +69,7 @@ pub(super) async fn live(arguments: SessionArguments) {
     life.facts.ended();
     life.machine.live.leave(&life.assignment.session);
     // A phase that is gone hears of the end from the journal's open effects.
-    drop(life.parent.told(life.assignment.attempt().clone(), News::Ended(ending)));
+    let _ = life.parent.told(life.assignment.attempt().clone(), News::Ended(ending));
 }
 
 impl Life {
@@ -97,7 +97,7 @@ impl Life {
             Begin::Over(over, rest) => (over, rest),
             Begin::Terminal(reached) => {
                 let terminal = reached.terminal.clone();
-                let (over, drawn, prepared) = Follow::new(self, *reached).to_the_end().await;
+                let (over, drawn, prepared) = Follow::new(self, *reached).until_over().await;
                 terminal.acknowledge().await;
                 (over, Some((drawn, prepared)))
             }
@@ -191,7 +191,7 @@ impl Life {
         self.facts.runs_as(minder.unwrap_or_default(), terminal.pid());
         self.facts.does("runs");
         // A phase that is gone will be told the end, which says as much.
-        drop(self.parent.told(self.assignment.attempt().clone(), News::Started));
+        let _ = self.parent.told(self.assignment.attempt().clone(), News::Started);
     }
 
     /// What remains to be done once the program is gone.

@@ -118,24 +118,22 @@ impl Scanner {
     pub fn feed(&mut self, bytes: &[u8]) -> Vec<Found> {
         let (mut found, start) = (Vec::new(), self.offset);
         self.tokens.feed(bytes, |token, at| {
-            let at_offset = start + at as u64;
-            match token {
-                Token::Text(text) => {
-                    if memchr::memchr(0x07, text).is_some() {
-                        found.push(Found::Bell { at_offset });
-                    }
-                }
-                Token::Csi(csi) => found.extend(of_csi(&csi, at_offset)),
-                Token::Osc { body, bell } => found.extend(of_osc(body, bell, at_offset)),
-                Token::Dcs { body } => found.extend(of_dcs(body).map(|kind| query(kind, at_offset, false))),
-                Token::Esc { between: [], last: b'Z' } => {
-                    found.push(query(Kind::Attributes(1), at_offset, false))
-                }
-                Token::Esc { .. } => {}
-            }
+            found.extend(find(&token, start + at as u64));
         });
         self.offset += bytes.len() as u64;
         found
+    }
+}
+
+/// What one token is, if it is anything that is looked for.
+pub fn find(token: &Token<'_>, at_offset: u64) -> Option<Found> {
+    match token {
+        Token::Text(text) => memchr::memchr(0x07, text).map(|_| Found::Bell { at_offset }),
+        Token::Csi(csi) => of_csi(csi, at_offset),
+        Token::Osc { body, bell } => of_osc(body, *bell, at_offset),
+        Token::Dcs { body } => of_dcs(body).map(|kind| query(kind, at_offset, false)),
+        Token::Esc { between: [], last: b'Z' } => Some(query(Kind::Attributes(1), at_offset, false)),
+        Token::Esc { .. } => None,
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod feed;
 mod keyboard;
+pub mod lazy;
 mod paint;
 
 use alacritty_terminal::event::VoidListener;

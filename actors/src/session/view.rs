@@ -1,173 +1,188 @@
-//! A session as people see it: its state, which rule says so, and what that rule saw.
+//! A look at a session: the words between it and a viewer, and how far each viewer has come.
+//!
+//! A viewer gets the screen first and then what is printed. One that reads too slowly is never waited for: what it
+//! has missed is skipped, it is told how much, and it gets the screen anew.
 
-use std::path::Path;
+use serde::{Deserialize, Serialize};
 
-use niia_spec::detect::{self, Detected, Evidence, Process, State, Statuses};
-use niia_spec::name::SessionId;
-use niia_spec::notice::{self, SessionView};
-use niia_spec::profile::Profile;
+/// Bytes a viewer may have been sent and not yet taken.
+pub const WINDOW_BYTES_MAX: u64 = 256 * 1024;
+/// One piece of output.
+pub const PIECE_BYTES_MAX: u64 = 32 * 1024;
+/// A viewer that is further behind than this gets the screen anew: drawing it costs less than showing what is past.
+pub const BEHIND_BYTES_MAX: u64 = 1024 * 1024;
 
-use super::delivery::{self, Readiness};
-use super::facts::SessionFacts;
-use crate::recording::{Exit, ExitStatus, Read, Recording};
-use crate::run::session_folder;
-
-/// Characters of a screen or an answer that stand for evidence.
-const EXCERPT_CHARS_MAX: usize = 200;
-/// The end of a recording in which its last line is looked for.
-const LAST_LINE_BYTES: usize = 1024;
-
-/// What can be seen of a program from outside.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Seen {
-    pub screen: String,
-    pub title: String,
-    pub statuses: Statuses,
-    pub quiet_ms: u64,
-    pub now_ms: u64,
-    pub printed_bytes: u64,
-    pub size: (u16, u16),
-    pub held_by: Option<String>,
+/// What a viewer is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ViewEvent {
+    /// Draws the whole screen over whatever was there.
+    Repaint {
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+        cols: u16,
+        rows: u16,
+    },
+    Output(#[serde(with = "serde_bytes")] Vec<u8>),
+    Resized {
+        cols: u16,
+        rows: u16,
+    },
+    /// So many bytes were not sent; a repaint follows.
+    Gap {
+        bytes: u64,
+    },
+    /// Who may write now.
+    Lease(Lease),
+    /// Something for the person to know, such as a delivery that waits.
+    Notice(String),
+    Ended {
+        how: String,
+    },
 }
 
-pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) -> SessionView {
-    let Evidence { rule, excerpt, since_ms } = &detected.evidence;
-    let place = facts.place();
-    SessionView {
-        session: facts.session.clone(),
-        state: word(&detected.state).to_owned(),
-        rule: rule.clone(),
-        excerpt: shortened(excerpt),
-        since_ms: seen.now_ms.saturating_sub(*since_ms),
-        profile: facts.profile.clone(),
-        model: facts.model.clone(),
-        pid: facts.program(),
-        cwd: place.cwd.map(|cwd| cwd.display().to_string()),
-        printed_bytes: seen.printed_bytes,
-        folder: facts.folder.display().to_string(),
-        cols: seen.size.0,
-        rows: seen.size.1,
-        held_by: seen.held_by.clone(),
+/// Who may write into a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lease {
+    Nobody,
+    You,
+    Person(String),
+    /// A prompt is being typed.
+    Delivery,
+}
+
+/// What a viewer does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAct {
+    Keys(#[serde(with = "serde_bytes")] Vec<u8>),
+    Resize {
+        cols: u16,
+        rows: u16,
+    },
+    /// Takes the writing lease from whoever holds it.
+    Take,
+    /// So many bytes of output were shown.
+    Shown {
+        bytes: u64,
+    },
+    Detach,
+}
+
+/// What must be done for a viewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ViewStep {
+    /// Send the output from here to there.
+    Send { from: u64, to: u64 },
+    /// Draw the screen and say by `painted` at which offset it stands; so much was skipped.
+    Paint { missed: u64 },
+}
+
+/// How far one viewer has come.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// The output up to here is sent or part of a painted screen.
+    sent: u64,
+    end: u64,
+    unshown: u64,
+    painting: bool,
+}
+
+impl View {
+    /// A viewer of a session whose output reaches up to `end`.
+    pub fn new(end: u64) -> (View, Vec<ViewStep>) {
+        (View { sent: end, end, unshown: 0, painting: true }, vec![ViewStep::Paint { missed: 0 }])
     }
-}
 
-/// A session that is over, from what it left on disk; nothing where it left nothing.
-pub fn ended_view(run_folder: &Path, session: &SessionId) -> Option<SessionView> {
-    let folder = session_folder(run_folder, &session.attempt);
-    let recording = Recording::open(&folder).ok()?;
-    let exit = recording.exit().ok().flatten();
-    let (state, rule) = match exit {
-        Some(exit) => ("exited", ending(&exit)),
-        None => ("lost", "its minder was killed before it could say how the program ended".to_owned()),
-    };
-    let start = recording.start();
-    Some(SessionView {
-        session: session.clone(),
-        state: state.to_owned(),
-        rule,
-        excerpt: tail_line(&folder).map(|line| shortened(&line)).unwrap_or_default(),
-        since_ms: 0,
-        profile: String::new(),
-        model: None,
-        pid: None,
-        cwd: None,
-        printed_bytes: recording.len().unwrap_or_default(),
-        folder: folder.display().to_string(),
-        cols: start.cols,
-        rows: start.rows,
-        held_by: None,
-    })
-}
-
-fn ending(exit: &Exit) -> String {
-    match exit.status {
-        ExitStatus::Code(code) => format!("exit code {code}"),
-        ExitStatus::Signal { number, .. } => format!("ended by signal {number}"),
+    /// The output has grown.
+    #[must_use]
+    pub fn grew(&mut self, end: u64) -> Vec<ViewStep> {
+        self.end = self.end.max(end);
+        self.next()
     }
-}
 
-/// The last line that was printed, as text; nothing of a session that prints nothing.
-pub fn last_line(facts: &SessionFacts, chars_max: usize) -> Option<String> {
-    if facts.printed_bytes() == 0 {
-        return Some(facts.place().doing).filter(|doing| doing != "runs");
+    /// The screen was drawn as it is at this offset; that many bytes were sent for it.
+    #[must_use]
+    pub fn painted(&mut self, offset: u64, bytes: u64) -> Vec<ViewStep> {
+        self.painting = false;
+        self.sent = self.sent.max(offset);
+        self.end = self.end.max(offset);
+        self.unshown += bytes;
+        self.next()
     }
-    tail_line(&facts.folder).map(|line| line.chars().take(chars_max).collect())
-}
 
-fn tail_line(folder: &Path) -> Option<String> {
-    let mut recording = Recording::open(folder).ok()?;
-    let end = recording.len().ok()?;
-    let from = end.saturating_sub(LAST_LINE_BYTES as u64);
-    let mut bytes = [0; LAST_LINE_BYTES];
-    let count = match recording.read_at(from, &mut bytes).ok()? {
-        Read::Bytes(count) => count,
-        Read::Gap { .. } => return None,
-    };
-    let text = super::answer::answer_of(&bytes[..count], super::screen::Size::clamped(500, 50)).text;
-    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(str::to_owned)
-}
+    /// The viewer has taken so many bytes.
+    #[must_use]
+    pub fn shown(&mut self, bytes: u64) -> Vec<ViewStep> {
+        self.unshown = self.unshown.saturating_sub(bytes);
+        self.next()
+    }
 
-fn shortened(text: &str) -> String {
-    text.chars().take(EXCERPT_CHARS_MAX).collect()
-}
-
-/// What the session is doing, and which rule says so.
-pub(super) fn detected(profile: Option<&Profile>, seen: &Seen, before: Option<&Detected>) -> Detected {
-    let process = Process::Running { has_printed: seen.printed_bytes > 0 };
-    match profile {
-        Some(profile) => {
-            let Seen { screen, title, statuses, quiet_ms, now_ms, .. } = seen;
-            let (quiet_ms, now_ms) = (*quiet_ms, *now_ms);
-            let seen = detect::Seen { screen, title, statuses, process: &process, quiet_ms, now_ms };
-            detect::detect(profile, &seen, before)
+    fn next(&mut self) -> Vec<ViewStep> {
+        let mut steps = Vec::new();
+        while !self.painting && self.sent < self.end && self.unshown < WINDOW_BYTES_MAX {
+            let behind = self.end - self.sent;
+            if behind > BEHIND_BYTES_MAX {
+                self.painting = true;
+                steps.push(ViewStep::Paint { missed: behind });
+                break;
+            }
+            let to = self.sent + behind.min(PIECE_BYTES_MAX);
+            steps.push(ViewStep::Send { from: self.sent, to });
+            self.unshown += to - self.sent;
+            self.sent = to;
         }
-        None => {
-            let rule = "its profile is gone".to_owned();
-            let evidence = Evidence { rule, excerpt: String::new(), since_ms: seen.now_ms };
-            Detected { state: State::Unknown, evidence }
+        steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_viewer_that_keeps_up_gets_every_byte_once_and_in_order() {
+        let mut random = fastrand::Rng::with_seed(71);
+        let (mut view, steps) = View::new(500);
+        assert_eq!(steps, [ViewStep::Paint { missed: 0 }]);
+        let (mut end, mut got) = (500, 500);
+        let mut steps = view.painted(500, 2_000);
+        for _ in 0..2_000 {
+            let mut taken = 0;
+            for step in steps.drain(..) {
+                let ViewStep::Send { from, to } = step else { panic!("{step:?}") };
+                assert_eq!(from, got);
+                taken += to - from;
+                got = to;
+            }
+            end += random.u64(0..50_000);
+            steps = view.grew(end);
+            steps.extend(view.shown(taken));
         }
+        assert!(end - got <= BEHIND_BYTES_MAX);
     }
-}
 
-/// The word for a state.
-fn word(state: &State) -> &'static str {
-    match state {
-        State::Starting => "starting",
-        State::Ready => "ready",
-        State::Working => "working",
-        State::WaitingInput { .. } => "waiting_input",
-        State::RateLimited { .. } => "rate_limited",
-        State::Exited { .. } => "exited",
-        State::Lost { .. } => "lost",
-        State::Unknown => "unknown",
-    }
-}
-
-/// What the program would do with a text now.
-///
-/// A program that is not understood counts as ready once it has been quiet for a while; a dialog is never typed into.
-pub(super) fn readiness(state: &State, quiet: bool) -> Readiness {
-    match state {
-        State::WaitingInput { .. } => Readiness::Dialog,
-        State::Ready => Readiness::Accepts,
-        State::Unknown | State::Starting if quiet => Readiness::Accepts,
-        _ => Readiness::Busy,
-    }
-}
-
-/// A receipt in the words that everybody uses.
-pub(super) fn receipt(receipt: &delivery::Receipt) -> notice::Receipt {
-    use delivery::Receipt;
-    match receipt {
-        Receipt::Queued | Receipt::Held => notice::Receipt::Queued,
-        Receipt::Typed => notice::Receipt::Typed,
-        Receipt::Submitted => notice::Receipt::Submitted,
-        Receipt::TurnStarted { .. } => notice::Receipt::TurnStarted,
-        Receipt::TurnEnded { .. } => notice::Receipt::TurnEnded,
-        Receipt::Undelivered { reason } => notice::Receipt::Undelivered { reason: reason.clone() },
-        Receipt::TypedNotSubmitted { reason } => {
-            notice::Receipt::TypedNotSubmitted { reason: reason.clone() }
+    #[test]
+    fn a_viewer_that_stands_still_is_sent_no_more_than_its_window() {
+        let (mut view, _) = View::new(0);
+        let mut sent = 0;
+        let mut count = |steps: Vec<ViewStep>| {
+            for step in steps {
+                match step {
+                    ViewStep::Send { from, to } => sent += to - from,
+                    ViewStep::Paint { .. } => panic!("a screen for somebody who takes nothing"),
+                }
+            }
+        };
+        count(view.painted(0, 0));
+        for end in (0..1_000_000_000).step_by(1_000_000) {
+            count(view.grew(end));
         }
-        Receipt::Unknown { reason } => notice::Receipt::Unknown { reason: reason.clone() },
+        assert!(sent <= WINDOW_BYTES_MAX + PIECE_BYTES_MAX, "{sent}");
+        assert_eq!(view.shown(WINDOW_BYTES_MAX), [ViewStep::Paint { missed: 999_000_000 - sent }]);
+        assert_eq!(view.grew(1_000_000_000), []);
+        assert_eq!(view.painted(1_000_000_000, 10), []);
+        assert_eq!(view.grew(1_000_000_001), [ViewStep::Send { from: 1_000_000_000, to: 1_000_000_001 }]);
     }
 }

@@ -120,7 +120,8 @@ impl PhaseCourse {
     pub(super) fn next_start(&self, plan: &PhasePlan) -> Option<(usize, u32)> {
         let seat = match &self.state {
             PhaseState::Open if self.launches(plan) => self.crew.ready()?,
-            PhaseState::Gathered { round: 1, gathering: Gathering::Conflict { .. } }
+            // The mender is tried once: when it is settled, it has no next attempt.
+            PhaseState::Gathered { gathering: Gathering::Conflict { .. }, .. }
                 if plan.merge == MergeRule::Agent =>
             {
                 self.crew.mender_seat()

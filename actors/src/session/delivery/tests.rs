@@ -240,3 +240,15 @@ fn whatever_happens_a_text_is_typed_at_most_once_and_ends_once() {
         assert!(enters <= ENTERS_MAX && ends <= 1 && (ends == 1) == delivery.is_over());
     }
 }
+
+#[test]
+fn an_unknown_screen_takes_a_text_only_where_its_terminal_asks_for_one() {
+    let of = |state: State, asks, quiet| readiness(&state, asks, quiet);
+    assert_eq!(of(State::Unknown, true, READY_QUIET_MS), Readiness::Accepts);
+    assert_eq!(of(State::Unknown, true, 0), Readiness::Busy);
+    assert_eq!(of(State::Unknown, false, u64::MAX), Readiness::Busy);
+    assert_eq!(of(State::Working, true, u64::MAX), Readiness::Busy);
+    let asks = State::WaitingInput { kind: niia_spec::detect::Asked::Trust, choices: Vec::new() };
+    assert_eq!(of(asks, true, u64::MAX), Readiness::Dialog);
+    assert_eq!(of(State::Ready, false, 0), Readiness::Accepts);
+}

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Follow, QUIET_MS, WRITE_WAIT, WRITE_WAIT_MAX};
 use crate::recording::{Mark, MarkKind};
 use crate::session::delivery::{self, Delivery, DeliveryEvent, DeliveryStep, DeliveryWake, Readiness};
-use crate::session::{clock, view};
+use crate::session::{clock, look};
 
 /// Put before a prompt so that its first character is never a command.
 pub(super) const FIRST_LINE: &str = "[niia]";
@@ -105,7 +105,7 @@ impl Follow<'_> {
     pub(super) fn readiness(&mut self) -> Readiness {
         let quiet = clock::now_ms().saturating_sub(self.grew_ms) >= QUIET_MS;
         let seen = self.seen();
-        view::readiness(&self.detect(&seen).state, quiet)
+        look::readiness(&self.detect(&seen).state, quiet)
     }
 
     pub(super) async fn deliver(&mut self, event: DeliveryEvent) {
@@ -162,7 +162,7 @@ impl Follow<'_> {
             _ => None,
         };
         let mark = typing.mark;
-        let told = view::receipt(&receipt);
+        let told = look::receipt(&receipt);
         let settled = matches!(receipt, delivery::Receipt::TurnStarted { .. }) || receipt.is_last();
         if settled && let Some(reply) = typing.reply.take() {
             drop(reply.send(told));

@@ -18,8 +18,9 @@ const COLOURS: usize = 259;
 
 /// What draws the screen on a terminal whose state nobody knows.
 pub(super) fn repaint(screen: &mut Screen) -> Vec<u8> {
-    let mut out =
-        String::from("\x1b[!p\x1b[?1049l\x1b[?6;69l\x1b[4;20l\x1b[?7h\x1b[r\x1b[0m\x1b(B\x0f\x1b[H\x1b[2J");
+    // Keyboard flags of an earlier painting are taken off both screens first; they are put on a stack.
+    let mut out = String::from("\x1b[!p\x1b[<16u\x1b[?1049l\x1b[<16u\x1b[?6;69l\x1b[4;20l\x1b[?7h");
+    out += "\x1b[r\x1b[0m\x1b(B\x0f\x1b[H\x1b[2J";
     both(screen, &mut out, false);
     out.into_bytes()
 }

@@ -129,12 +129,13 @@ fn a_repaint_draws_the_screen_over_whatever_was_there() {
         screen.feed(&random_stream(&mut random, 30));
         viewer.feed(b"rubbish\x1b[?1049h\x1b[3;4r\x1b[?6h\x1b[4h\x1b(0more\x1b[45m");
         viewer.feed(&screen.repaint());
+        viewer.feed(&screen.repaint());
         assert_eq!(viewer.text(), screen.text());
         assert_eq!(
             (viewer.cursor(), viewer.modes().alt_screen),
             (screen.cursor(), screen.modes().alt_screen)
         );
-        assert_eq!(viewer.modes().bracketed_paste, screen.modes().bracketed_paste);
+        assert_eq!(viewer.modes(), screen.modes());
     }
 }
 
@@ -206,4 +207,45 @@ fn programs_that_clear_and_draw_are_never_refused_anything() {
         screen.feed(format!("\x1b[2J\x1b[H{}", format!("frame {frame} ").repeat(20)).as_bytes());
     }
     assert_eq!(screen.refused(), Refused::default());
+}
+
+#[test]
+fn a_screen_that_is_dropped_and_built_again_is_the_same() {
+    use lazy::LazyScreen;
+    let mut random = fastrand::Rng::with_seed(15);
+    for _ in 0..60 {
+        let sizes: Vec<Size> = (0..4).map(|_| Size::clamped(random.u16(5..30), random.u16(3..9))).collect();
+        let (mut whole, mut lazy) = (Screen::new(sizes[0]), LazyScreen::new(sizes[0]));
+        let mut recording: Vec<u8> = Vec::new();
+        for size in &sizes {
+            whole.resize(*size);
+            lazy.resize(recording.len() as u64, *size);
+            for _ in 0..4 {
+                let more: Vec<u8> =
+                    (0..random.usize(1..80)).flat_map(|_| *b"word \x1b[1mbold\x1b[0m\r\n").collect();
+                whole.feed(&more);
+                recording.extend(more);
+                if random.bool() {
+                    let missing = lazy.missing(recording.len() as u64);
+                    let (from, to) = (missing.start as usize, missing.end as usize);
+                    let cut = random.usize(from..=to);
+                    lazy.feed(from as u64, &recording[from..cut]);
+                    lazy.feed(from as u64, &recording[from..to]);
+                    assert_eq!(state(lazy.screen().unwrap()), state(&whole));
+                    lazy.let_go();
+                    assert!(lazy.screen().is_none());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_screen_behind_a_long_recording_is_built_from_its_end() {
+    use lazy::{LazyScreen, REBUILD_BYTES_MAX};
+    let mut lazy = LazyScreen::new(Size::clamped(20, 5));
+    let end = 10 * REBUILD_BYTES_MAX;
+    assert_eq!(lazy.missing(end), end - REBUILD_BYTES_MAX..end);
+    lazy.feed(end - REBUILD_BYTES_MAX, b"[31mhalf a line\r\nwhole\r\n");
+    assert_eq!(lazy.screen().unwrap().text(), "whole");
 }

@@ -56,7 +56,7 @@ impl Connection {
     async fn act(&self, seat: &Seat, request: Request) -> Result<(), ServeError> {
         match request {
             Request::Keys { bytes } => seat.session.keys(seat.viewer, bytes),
-            Request::View { cols, rows } => seat.session.view(seat.viewer, (cols, rows)),
+            Request::View { cols, rows } => seat.session.view((cols, rows)),
             Request::Take => seat.session.take(seat.viewer),
             Request::Repaint => {
                 if let Ok(painted) = seat.session.repaint(seat.viewer).await {

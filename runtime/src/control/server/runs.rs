@@ -217,7 +217,7 @@ pub(super) async fn cancel_all(node: &Node) {
     for run in node.root.runs().await {
         if let Some(handle) = node.root.run(&run).await {
             // A run that ended by itself meanwhile needs no cancel.
-            drop(handle.record(Event::Cancelled { reason: "the node was stopped".to_owned() }).await);
+            let _ = handle.record(Event::Cancelled { reason: "the node was stopped".to_owned() }).await;
         }
     }
     while !node.root.runs().await.is_empty() {

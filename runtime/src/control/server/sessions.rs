@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use niia_actors::ask::AskError;
-use niia_actors::session::view::ended_view;
+use niia_actors::session::look::ended_view;
 use niia_spec::course::EndReason;
 use niia_spec::name::SessionId;
 use niia_spec::notice::SessionView;

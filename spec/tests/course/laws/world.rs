@@ -37,10 +37,19 @@ pub struct World {
     told: Vec<Event>,
     sessions: BTreeMap<AttemptId, Option<Ending>>,
     gatherings: BTreeMap<(PhaseName, u32), Gathering>,
+    /// What most sessions of this world come to, where it is a bad day.
+    mood: Option<Outcome>,
 }
 
 impl World {
-    pub fn new(plan: Arc<Plan>, rng: Rng) -> World {
+    pub fn new(plan: Arc<Plan>, mut rng: Rng) -> World {
+        let reason = "a bad day".to_owned();
+        let mood = match rng.u32(0..20) {
+            0 => Some(Outcome::Lost { reason }),
+            1 => Some(Outcome::Failed { reason }),
+            2 => Some(Outcome::Unavailable { class: Unavailable::Network, reason }),
+            _ => None,
+        };
         let course = RunCourse::new(Arc::clone(&plan), judge).unwrap_or_else(|error| panic!("{error}"));
         World {
             rng,
@@ -55,6 +64,7 @@ impl World {
             told: Vec::new(),
             sessions: BTreeMap::new(),
             gatherings: BTreeMap::new(),
+            mood,
         }
     }
 
@@ -66,7 +76,8 @@ impl World {
             steps += 1;
             assert!(steps < STEPS_MAX, "the run never ends");
         }
-        let left: Vec<Event> = self.news.drain(..).chain(self.told.iter().step_by(4).cloned()).collect();
+        let mut left: Vec<Event> = self.news.drain(..).chain(self.told.iter().step_by(4).cloned()).collect();
+        left.push(Event::Cancelled { reason: "too late".to_owned() });
         for event in left {
             self.tell(event, reached);
         }
@@ -262,6 +273,11 @@ impl World {
     }
 
     fn outcome(&mut self) -> Outcome {
+        if self.chance(75)
+            && let Some(mood) = &self.mood
+        {
+            return mood.clone();
+        }
         let reason = "so it is".to_owned();
         match self.rng.u32(0..100) {
             0..=57 => Outcome::Done,
@@ -303,6 +319,15 @@ impl World {
         }
     }
 
+    fn any_gathering(&mut self) -> Gathering {
+        let reason = "so it is".to_owned();
+        match self.rng.u32(0..3) {
+            0 => Gathering::Merged { commit: None },
+            1 => Gathering::Conflict { files: Vec::new(), reason },
+            _ => Gathering::Refused { reason },
+        }
+    }
+
     /// News of something that may or may not exist: an older attempt, one never made, a phase that nobody asked about.
     fn stray(&mut self) -> Event {
         let worker = self.anybody();
@@ -320,7 +345,7 @@ impl World {
             5 => Event::Expired { wake: Wake::Backoff { attempt } },
             6 => Event::Published { worker: attempt.worker, key: "kind".to_owned(), value: self.kind() },
             7 => Event::Claimed { key: "item-1".to_owned(), by: attempt.worker },
-            8 => Event::Gathered { phase, round: self.rng.u32(0..4), gathering: self.gathering() },
+            8 => Event::Gathered { phase, round: self.rng.u32(0..4), gathering: self.any_gathering() },
             9 => Event::Approved { phase },
             _ => Event::Denied { phase, reason: "no".to_owned() },
         }

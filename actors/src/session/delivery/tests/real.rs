@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use niia_spec::profile::call::ARGUMENT_BYTES_MAX;
+use niia_spec::profile::{Call, Profiles};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -13,7 +16,8 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use super::super::*;
 
-/// A wait of a delivery takes this part of its time here: what is tried is the order of things, not their length.
+/// A pause before Enter takes this part of its time here: what is tried is the order of things, not their length. A
+/// wait for a sign is as long as it is, since a busy machine may need it.
 const FASTER: u32 = 25;
 
 struct Pty {
@@ -67,7 +71,8 @@ fn deliver(master: &mut File, text: &str, bracketed_paste: bool) -> Receipt {
             match step {
                 DeliveryStep::Write(bytes) => offered = Some(bytes),
                 DeliveryStep::Wake { wake: what, after_ms } => {
-                    wake = Some((what, Instant::now() + Duration::from_millis(after_ms) / FASTER));
+                    let part = if after_ms == SETTLE_MS { FASTER } else { 1 };
+                    wake = Some((what, Instant::now() + Duration::from_millis(after_ms) / part));
                 }
                 DeliveryStep::Receipt(receipt) if receipt.is_last() => return receipt,
                 DeliveryStep::Receipt(receipt @ Receipt::TurnStarted { .. }) => return receipt,
@@ -164,4 +169,31 @@ fn a_program_that_reads_lines_gets_every_line_of_a_megabyte() {
 fn how_a_terminal_treats_input_is_seen_from_its_master() {
     let Pty { master, slave: _slave } = pty(true);
     assert_eq!(line_mode(&master).unwrap(), LineMode { canonical: false, echo: false });
+}
+
+/// Calls a profile with a prompt and gives back what the program printed.
+fn called(args: &[&str], prompt: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prompt.md");
+    std::fs::write(&file, neutralise(prompt)).unwrap();
+    let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+    let profiles = Profiles::built_in().unwrap();
+    let call =
+        Call { args: &args, prompt: Some(prompt), prompt_file: file.to_str().unwrap(), ..Call::default() };
+    let invocation = profiles.get("command").unwrap().call(&call).unwrap();
+    let argv = invocation.argv();
+    let output = Command::new(&argv[0]).args(&argv[1..]).envs(&invocation.env).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+#[test]
+fn a_prompt_reaches_a_program_whole_as_input_file_or_argument() {
+    let megabyte = random_text(&mut fastrand::Rng::with_seed(53), 1 << 20);
+    let expected = neutralise(&megabyte).into_bytes();
+    assert!(called(&["cat", "{stdin}"], &megabyte) == expected);
+    assert!(called(&["cat", "{prompt_file}"], &megabyte) == expected);
+    assert!(called(&["sh", "-c", "cat \"$NIIA_PROMPT_FILE\""], &megabyte) == expected);
+    let longest = "x".repeat(ARGUMENT_BYTES_MAX);
+    assert!(called(&["printf", "%s", "{prompt}"], &longest) == longest.into_bytes());
 }

@@ -1,0 +1,104 @@
+//! Taking in what was decided: each command as a fact, whether it was decided just now or read from a stored row.
+
+use std::sync::Arc;
+
+use super::halt::Halt;
+use super::phase::{PhaseCourse, PhaseState};
+use super::{Command, Gathering, PhaseOutcome, RunCourse, Wake};
+use crate::name::{AttemptId, PhaseName};
+use crate::plan::OnFailure;
+
+impl RunCourse {
+    pub(super) fn take(&mut self, command: &Command) {
+        match command {
+            Command::Open { phase } => self.take_open(phase),
+            Command::Start { attempt, model } => self.take_start(attempt, *model),
+            Command::End { attempt, reason } => {
+                self.with_seat(attempt, |phase, seat| phase.crew.end_asked(seat, attempt.attempt, *reason));
+            }
+            Command::Gather { phase, round } => {
+                self.take_state(phase, PhaseState::Gathering { round: *round })
+            }
+            Command::Wake { wake: Wake::Timeout { attempt }, .. } => {
+                self.with_seat(attempt, |phase, seat| phase.crew.timed(seat, attempt.attempt));
+            }
+            Command::Wake { wake: Wake::Backoff { attempt }, .. } => {
+                self.with_seat(attempt, |phase, seat| phase.crew.paused(seat, attempt.attempt));
+            }
+            Command::Ask { phase } => self.take_state(phase, PhaseState::Asked),
+            Command::Close { phase, outcome } => self.take_close(phase, outcome),
+            Command::Finish { outcome } => self.state.over = Some(outcome.clone()),
+        }
+        self.check_limits();
+    }
+
+    fn with_seat(&mut self, attempt: &AttemptId, change: impl FnOnce(&mut PhaseCourse, usize)) {
+        if let Some((at, seat)) = self.map.seat(&attempt.worker) {
+            change(&mut self.state.phases[at], seat);
+            self.mark(at);
+        }
+    }
+
+    fn take_state(&mut self, phase: &PhaseName, state: PhaseState) {
+        if let Some(at) = self.map.phase(phase) {
+            self.state.phases[at].state = state;
+            self.mark(at);
+        }
+    }
+
+    fn take_open(&mut self, phase: &PhaseName) {
+        if let Some(at) = self.map.phase(phase) {
+            self.state.phases[at].state = PhaseState::Open;
+            self.state.phases[at].crew.open_seats(&self.plan.phases[at]);
+            self.state.underway.insert(at);
+            self.mark(at);
+        }
+    }
+
+    fn take_start(&mut self, attempt: &AttemptId, model: u32) {
+        let Some((at, seat)) = self.map.seat(&attempt.worker) else {
+            return;
+        };
+        let course = &mut self.state.phases[at];
+        if !course.crew.begin(seat, model) {
+            return;
+        }
+        if let PhaseState::Gathered { gathering: Gathering::Conflict { files, reason }, .. } = &course.state {
+            course.state = PhaseState::Mending { files: files.clone(), reason: reason.clone() };
+        }
+        self.state.live += 1;
+        self.state.attempts += 1;
+        self.mark(at);
+    }
+
+    fn take_close(&mut self, phase: &PhaseName, outcome: &PhaseOutcome) {
+        let Some(at) = self.map.phase(phase) else {
+            return;
+        };
+        if self.state.phases[at].outcome().is_some() {
+            return;
+        }
+        let denied = matches!(self.state.phases[at].state, PhaseState::Denied { .. });
+        self.state.phases[at].state = PhaseState::Closed { outcome: outcome.clone() };
+        self.state.underway.remove(&at);
+        self.state.closed += 1;
+        let map = Arc::clone(&self.map);
+        for &follower in &map.followers[at] {
+            self.state.phases[follower].missing -= 1;
+            self.mark(follower);
+        }
+        self.mark(at);
+        match outcome {
+            // A person who denies a phase does not want what comes after it either, whatever `on_failure` says.
+            PhaseOutcome::Failed { reason }
+                if denied || self.plan.phases[at].on_failure == OnFailure::Stop =>
+            {
+                self.raise(Halt::Stop { phase: at, reason: reason.clone() });
+            }
+            PhaseOutcome::NeedsAttention { reason } => {
+                self.raise(Halt::Hold { phase: at, reason: reason.clone() });
+            }
+            _ => {}
+        }
+    }
+}
