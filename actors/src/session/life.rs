@@ -14,7 +14,7 @@ use super::finish::{self, Over};
 use super::follow::Follow;
 use super::glass::Glass;
 use super::prepare::{self, Drawn};
-use super::{Order, SessionArguments, clock};
+use super::{Order, SessionArguments, clock, look};
 use crate::ask::chain;
 use crate::keeper::{self, OpenError, Opened, Terminal};
 use crate::launch::Prepared;
@@ -83,7 +83,9 @@ impl Life {
                 place = &mut place => return place,
                 order = self.orders.recv() => match order {
                     Some(Order::End(_)) | None => return None,
-                    // There is no terminal yet; whoever asked hears that by the lost reply.
+                    // Whoever asked may have gone; that is no trouble of the session's.
+                    Some(Order::Look(reply)) => drop(reply.send(look::waiting_view(&self.facts))),
+                    // There is no terminal yet; whoever asks for it hears that by the lost reply.
                     Some(_) => {}
                 }
             }

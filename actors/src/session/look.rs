@@ -51,6 +51,26 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
     }
 }
 
+/// A session that has no terminal yet.
+pub(super) fn waiting_view(facts: &SessionFacts) -> SessionView {
+    SessionView {
+        session: facts.session.clone(),
+        state: "starting".to_owned(),
+        rule: facts.place().doing,
+        excerpt: String::new(),
+        since_ms: 0,
+        profile: facts.profile.clone(),
+        model: facts.model.clone(),
+        pid: None,
+        cwd: None,
+        printed_bytes: 0,
+        folder: facts.folder.display().to_string(),
+        cols: 0,
+        rows: 0,
+        held_by: None,
+    }
+}
+
 /// A session that is over, from what it left on disk; nothing where it left nothing.
 pub fn ended_view(run_folder: &Path, session: &SessionId) -> Option<SessionView> {
     let folder = session_folder(run_folder, &session.attempt);
