@@ -138,14 +138,20 @@ impl Life {
     async fn start(&mut self) -> Begin {
         self.facts.does("is prepared");
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
-        let prepared = blocking(move || {
+        let prepared = self.with_chores(move |chores| {
             let drawn = prepare::draw(&assignment, &machine)?;
-            let (program, prepared) = prepare::ready(&assignment, &drawn)?;
+            let (program, prepared) = prepare::ready(&assignment, &drawn, &chores)?;
             Ok((drawn, program, prepared))
         });
-        let (drawn, program, prepared) = match prepared.await {
-            Ok(ready) => ready,
-            Err(ending) => return Begin::Never(*ending),
+        let prepared = prepared.await.unwrap_or_else(|error| Err(broke(&error)));
+        let (drawn, program, prepared) = match (prepared, self.ordered) {
+            (Ok(ready), None) => ready,
+            (Ok((drawn, _, prepared)), Some(reason)) => {
+                self.put_away(drawn, prepared).await;
+                return Begin::Never(ended_by(reason));
+            }
+            (Err(_), Some(reason)) => return Begin::Never(ended_by(reason)),
+            (Err(ending), None) => return Begin::Never(*ending),
         };
         crate::failpoint::hit("session.before_start");
         let folder = self.facts.folder.clone();
@@ -202,8 +208,9 @@ impl Life {
         if let Over::Lost(_) = over {
             self.sweep().await;
         }
-        if let Some((drawn, prepared)) = rest {
-            self.put_away(drawn, prepared).await;
+        match rest {
+            Some((drawn, prepared)) => self.put_away(drawn, prepared).await,
+            None => self.put_away_unseen().await,
         }
         crate::failpoint::hit("session.before_commit");
         let (assignment, ordered) = (Arc::clone(&self.assignment), self.ordered);
@@ -227,10 +234,19 @@ impl Life {
         }
     }
 
-    async fn put_away(&self, drawn: Drawn, prepared: Prepared) {
+    /// What is due after a session that ended while no node was there.
+    async fn put_away_unseen(&mut self) {
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
-        let done = tokio::task::spawn_blocking(move || {
-            prepare::put_away(&assignment, &machine, &drawn, &prepared);
+        match blocking(move || prepare::draw(&assignment, &machine)).await {
+            Ok(drawn) => self.put_away(drawn, Prepared::default()).await,
+            Err(ending) => tracing::warn!(session = %self.assignment.session, ?ending, "nothing is put away"),
+        }
+    }
+
+    async fn put_away(&mut self, drawn: Drawn, prepared: Prepared) {
+        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let done = self.with_chores(move |chores| {
+            prepare::put_away(&assignment, &machine, &(drawn, prepared), &chores);
         });
         if let Err(error) = done.await {
             tracing::error!(session = %self.assignment.session, %error, "putting away broke");
@@ -244,6 +260,19 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Box<Ending>> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => Err(prepare::failed(format!("niia itself broke: {error}"))),
+        Err(error) => Err(broke(&error)),
     }
+}
+
+fn broke(error: &tokio::task::JoinError) -> Box<Ending> {
+    prepare::failed(format!("niia itself broke: {error}"))
+}
+
+/// An attempt that was ended while it was being prepared.
+fn ended_by(reason: EndReason) -> Ending {
+    let outcome = match reason {
+        EndReason::TimedOut => Outcome::TimedOut,
+        EndReason::Cancelled | EndReason::NotNeeded => Outcome::Cancelled,
+    };
+    Ending::plain(outcome, "ended while it was prepared")
 }
