@@ -26,7 +26,19 @@ const OUTPUT_CHARS_MAX: usize = 2_000;
 pub(super) struct Chore {
     folder: PathBuf,
     program: keeper::Program,
-    reply: oneshot::Sender<Result<(), String>>,
+    reply: oneshot::Sender<Result<(), Failed>>,
+}
+
+/// How a command failed, and what it printed last.
+pub(super) struct Failed {
+    ending: String,
+    output: String,
+}
+
+impl Failed {
+    fn silent(ending: impl Into<String>) -> Failed {
+        Failed { ending: ending.into(), output: String::new() }
+    }
 }
 
 /// Where the thread that prepares hands commands over.
@@ -50,12 +62,12 @@ impl Chores {
         number: usize,
         text: &str,
     ) -> Result<(), PrepareError> {
-        let failed = |ending: String| PrepareError::Command {
+        let failed = |Failed { ending, output }| PrepareError::Command {
             what,
             number,
             command: text.to_owned(),
             ending,
-            output: String::new(),
+            output,
         };
         let program = keeper::Program {
             session: format!("{} {what} {number}", self.session),
@@ -69,7 +81,7 @@ impl Chores {
         };
         let (reply, answer) = oneshot::channel();
         let chore = Chore { folder: self.folder.join(format!("{what}-{number}")), program, reply };
-        let gone = || failed("no answer: the session is gone".to_owned());
+        let gone = || failed(Failed::silent("no answer: the session is gone"));
         self.sender.blocking_send(chore).map_err(|_| gone())?;
         answer.blocking_recv().map_err(|_| gone())?.map_err(failed)
     }
@@ -95,14 +107,18 @@ impl Life {
         }
     }
 
-    async fn chore(&mut self, folder: PathBuf, program: keeper::Program) -> Result<(), String> {
-        let terminal = match Terminal::open(&folder).await.map_err(|error| chain(&error))? {
-            Opened::Never => {
-                self.machine.keeper.start(&folder, &program).await.map_err(|error| chain(&error))?
-            }
+    async fn chore(&mut self, folder: PathBuf, program: keeper::Program) -> Result<(), Failed> {
+        let lost = || Failed::silent("a lost terminal: its minder was killed");
+        let terminal = match Terminal::open(&folder).await.map_err(|error| Failed::silent(chain(&error)))? {
+            Opened::Never => self
+                .machine
+                .keeper
+                .start(&folder, &program)
+                .await
+                .map_err(|error| Failed::silent(chain(&error)))?,
             Opened::Live(terminal) => terminal,
             Opened::Ended(exit) => return judged(&folder, &exit),
-            Opened::Lost(_) => return Err("a lost terminal: its minder was killed".to_owned()),
+            Opened::Lost(_) => return Err(lost()),
         };
         loop {
             tokio::select! {
@@ -111,7 +127,7 @@ impl Life {
                         terminal.acknowledge().await;
                         return judged(&folder, &exit);
                     }
-                    Notice::Lost(_) => return Err("a lost terminal: its minder was killed".to_owned()),
+                    Notice::Lost(_) => return Err(lost()),
                     _ => {}
                 },
                 order = self.orders.recv() => match order {
@@ -130,16 +146,16 @@ impl Life {
     }
 }
 
-fn judged(folder: &std::path::Path, exit: &Exit) -> Result<(), String> {
+fn judged(folder: &std::path::Path, exit: &Exit) -> Result<(), Failed> {
     if exit.success() {
         return Ok(());
     }
     let said = finish::read_answer(folder, SIZE).unwrap_or_default();
     let skipped = said.chars().count().saturating_sub(OUTPUT_CHARS_MAX);
-    let said: String = said.trim().chars().skip(skipped).collect();
-    let how = match (exit.code(), exit.signal()) {
+    let output: String = said.trim().chars().skip(skipped).collect();
+    let ending = match (exit.code(), exit.signal()) {
         (Some(code), _) => format!("exit code {code}"),
         (None, signal) => format!("signal {}", signal.unwrap_or_default()),
     };
-    Err(if said.is_empty() { how } else { format!("{how}: {said}") })
+    Err(Failed { ending, output })
 }
