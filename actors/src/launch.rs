@@ -128,6 +128,8 @@ pub enum Place {
 pub enum LaunchError {
     #[error("the profile names no program")]
     NoProgram,
+    #[error("the path `{}` cannot stand in an environment: it is not UTF-8", path.display())]
+    NoText { path: PathBuf },
     #[error("argument {index} of the program holds a NUL")]
     NulInArgument { index: usize },
     #[error("`{field}` is {value}: it must be from 1 to {max}")]

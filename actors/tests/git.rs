@@ -1,5 +1,7 @@
 //! Work trees of a run, in real repositories.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "git/attack.rs"]
 mod attack;
 #[path = "git/commits.rs"]

@@ -1,4 +1,5 @@
 //! What is killed, what is lost by it, and what is not left behind.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod keeper_house;
 

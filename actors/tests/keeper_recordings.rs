@@ -1,4 +1,5 @@
 //! What was printed is what is recorded, up to the recording's bound and through a full disk.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod keeper_house;
 

@@ -1,4 +1,5 @@
 //! Sessions as the node sees them: started, followed, typed to, ended.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod keeper_house;
 

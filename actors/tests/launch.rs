@@ -1,5 +1,7 @@
 //! Launches carried out, in real repositories and with real programs.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "launch/external.rs"]
 mod external;
 #[path = "launch/ports.rs"]

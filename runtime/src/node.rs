@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use niia_actors::ask::chain;
+use niia_actors::failpoint::{self, FailPointError};
 use niia_actors::journal::{Journal, JournalError};
 use niia_actors::keeper::Keeper;
 use niia_actors::machine::Machines;
@@ -27,7 +28,7 @@ mod memory;
 pub(crate) mod past;
 mod root;
 
-pub use root::{Root, RootHandle};
+pub use root::RootHandle;
 
 /// The name of the node's socket in the state's `run` folder.
 pub const SOCKET: &str = "node.sock";
@@ -47,6 +48,8 @@ pub struct NodeOptions {
 
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
+    #[error(transparent)]
+    FailPoint(#[from] FailPointError),
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
@@ -118,7 +121,7 @@ impl Node {
     /// Asks the node to end; the programs in its terminals go on.
     pub fn stop(&self) {
         // Nobody listens any more only when it is stopping already.
-        drop(self.stop.send(true));
+        let _ = self.stop.send(true);
     }
 }
 
@@ -155,6 +158,7 @@ struct Begun {
 }
 
 async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
+    failpoint::check()?;
     let state = StateFolder::open(&options.state_folder)?;
     let lock = Lock::take(&state)?;
     let listener = niia_actors::state::bind(&lock, SOCKET)?;

@@ -67,6 +67,8 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     if name.len() > NAME_BYTES_MAX {
         return None;
     }
+    /// So many names are compared: more of them stand in no document a person wrote.
+    const NAMES_COMPARED_MAX: usize = 500;
     /// Names that begin alike may differ more: `retries` means `retry`.
     const ALIKE_BYTES: usize = 4;
     let length = name.chars().count();
@@ -79,6 +81,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     known
         .into_iter()
         .filter(|candidate| candidate.len() <= NAME_BYTES_MAX)
+        .take(NAMES_COMPARED_MAX)
         .map(|candidate| (strsim::damerau_levenshtein(&meant, &candidate.to_ascii_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= allowed(candidate))
         .min_by_key(|(distance, _)| *distance)

@@ -1,5 +1,5 @@
 //! Documents of users, good and bad: what is found in each, and what is planned of each.
-#![allow(clippy::disallowed_methods, reason = "tests read the corpus")]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests read the corpus")]
 
 mod place;
 

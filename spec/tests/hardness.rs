@@ -1,5 +1,5 @@
 //! Texts nobody would write: cut off, damaged, huge, deep. Each gets an answer, in bounded time and memory.
-#![allow(clippy::disallowed_methods, reason = "tests read the corpus")]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests read the corpus")]
 
 mod place;
 
@@ -135,4 +135,31 @@ fn numbers_of_any_size_are_answered() {
         );
         assert_eq!(survives(text.as_bytes()), []);
     }
+}
+
+/// Documents that are small to write and would be large to look at. Each is answered, and in a moment.
+#[test]
+fn nothing_small_takes_long() {
+    let list =
+        |count: usize, entry: &dyn Fn(usize) -> String| (0..count).map(entry).collect::<Vec<_>>().join(",");
+    let agents = list(9000, &|_| r#"{"model":"opus"}"#.to_owned());
+    survives(
+        format!(r#"{{"task":"x","limits":{{"max_total_agents":9000}},"agents":[{agents}]}}"#).as_bytes(),
+    );
+    let names = list(2000, &|n| {
+        format!(r#"{{"name":"phase-name-{n}","after":[{}]}}"#, list(100, &|m| format!("\"pahse-{m}\"")))
+    });
+    survives(format!(r#"{{"task":"x","pipeline":{{"phases":[{names}]}}}}"#).as_bytes());
+    let circles = list(1000, &|n| {
+        format!(r#"{{"name":"p{n}","after":[{}]}}"#, list(100, &|m| format!("\"p{}\"", (n + m) % 1000)))
+    });
+    survives(format!(r#"{{"task":"x","pipeline":{{"phases":[{circles}]}}}}"#).as_bytes());
+    let models = list(9000, &|n| format!(r#""alias-{n}":"unknown-{n}""#));
+    let phases = list(150, &|n| format!(r#"{{"model":"alias-{n}","prompt":"x"}}"#));
+    survives(format!(r#"{{"models":{{{models}}},"pipeline":{{"phases":[{phases}]}}}}"#).as_bytes());
+    let prompt = "long ".repeat(500_000);
+    let text = format!(
+        r#"{{"connector":"2.0","limits":{{"max_total_agents":9000}},"pipeline":{{"phases":[{{"workers":9000,"prompt":"{prompt}"}}]}}}}"#
+    );
+    only(text.as_bytes(), Code::LimitExceeded);
 }

@@ -4,6 +4,11 @@
 //! crate and plays the laws there; `NIIA_MUTANTS=5` takes five of them, evenly spread, and any other text those in whose
 //! name it stands. Without the variable
 //! only the list is looked at: each of its lines must stand in the course as it is now.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "a mutant is built and played by programs"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -123,7 +128,16 @@ impl Scratch {
     /// Builds the copy and plays its laws.
     fn play(&self) -> io::Result<Played> {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["test", "--offline", "-p", "niia-spec", "--test", "course", "--no-run", "--message-format=json"]);
+        cargo.args([
+            "test",
+            "--offline",
+            "-p",
+            "niia-spec",
+            "--test",
+            "course",
+            "--no-run",
+            "--message-format=json",
+        ]);
         cargo.current_dir(&self.folder);
         cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join(".."));
         let built = cargo.output()?;

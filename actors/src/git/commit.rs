@@ -178,6 +178,20 @@ impl RunTrees {
         Content { engine: &self.engine, tree: &marker.path, index: self.index_of(name), hidden }
     }
 
+    /// The commit of this attempt, if its tree's branch has one: how it is found out after a crash whether the
+    /// attempt was committed. Nothing is changed.
+    pub fn commit_of_attempt(
+        &self,
+        name: &TreeName,
+        info: &CommitInfo,
+    ) -> Result<Option<ObjectId>, TreeError> {
+        let tip = match self.branch_of(name) {
+            Some(branch) => refs::read(&self.repository, &branch)?,
+            None => None,
+        };
+        Ok(tip.map(|tip| self.commit_of(info, &tip)).transpose()?.flatten())
+    }
+
     /// The commit that carries this attempt's trailers.
     fn commit_of(&self, info: &CommitInfo, tip: &ObjectId) -> Result<Option<ObjectId>, GitError> {
         let format = "--format=%H%x00%(trailers:key=Niia-Run,valueonly,separator=%x01)%x00\

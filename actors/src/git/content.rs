@@ -69,9 +69,9 @@ impl fmt::Display for Refusal {
                 write!(f, "the new file `{path}` has {bytes} bytes, more than {FILE_BYTES_MAX}")
             }
             Refusal::TooManyFiles { count } => write!(f, "{count} new files, more than {NEW_FILES_MAX}"),
-            Refusal::SecretName { path, kind } => write!(f, "`{path}` looks like a {kind} by its name"),
+            Refusal::SecretName { path, kind } => write!(f, "by its name `{path}` is a secret: {kind}"),
             Refusal::SecretContent { path, line, rule } => {
-                write!(f, "`{path}` line {line} looks like a {rule}")
+                write!(f, "`{path}` line {line} looks like a secret: {rule}")
             }
             Refusal::NestedRepository { path } => write!(f, "`{path}` is a repository of its own"),
             Refusal::SubmoduleMoved { path } => {
@@ -267,7 +267,7 @@ fn size(file: &Path) -> Option<u64> {
 
 fn read(file: &Path) -> Result<Vec<u8>, GitError> {
     use std::os::unix::fs::OpenOptionsExt;
-    let no_link = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    let no_link = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     let open = std::fs::OpenOptions::new().read(true).custom_flags(no_link).open(file);
     let mut bytes = Vec::new();
     open.and_then(|open| open.take(FILE_BYTES_MAX).read_to_end(&mut bytes)).map_err(GitError::file(file))?;

@@ -172,7 +172,11 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), GitError> {
         let mut file = fs::OpenOptions::new().create_new(true).write(true).open(&beside)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        fs::rename(&beside, path)
+        fs::rename(&beside, path)?;
+        match path.parent() {
+            Some(folder) => fs::File::open(folder)?.sync_all(),
+            None => Ok(()),
+        }
     };
     write().map_err(|error| {
         // What could not be written must not stay half written; the error says what matters.
@@ -206,7 +210,7 @@ fn config_from(listed: &[u8], common_dir: &Path) -> Vec<u8> {
 fn write_setting(config: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) {
     let mut ends = key.iter().enumerate().filter(|(_, b)| **b == b'.').map(|(at, _)| at);
     let Some(first) = ends.next() else { return };
-    let last = ends.last().unwrap_or(first);
+    let last = ends.next_back().unwrap_or(first);
     let (section, name) = (&key[..first], &key[last + 1..]);
     let subsection = (last > first).then(|| &key[first + 1..last]);
     let taken = TAKEN.iter().any(|(taken, names)| {

@@ -6,6 +6,14 @@ use super::repository::ObjectId;
 use super::trees::{RunTrees, TreeError, TreeName};
 
 impl RunTrees {
+    /// Keeps what lies in a tree by a ref, as it is now, and leaves the tree alone: before another attempt goes on in
+    /// it. Nothing is answered where there is nothing beyond what is committed.
+    pub fn keep_work(&self, name: &TreeName) -> Result<Option<ObjectId>, TreeError> {
+        let lock = self.lock_tree(name)?;
+        let marker = self.marker(name)?;
+        self.keep_changes(name, &marker, &lock)
+    }
+
     /// Keeps what a tree holds beyond the commit it was last seen at, and says where.
     pub(super) fn keep_changes(
         &self,

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::admin;
+use super::create::lock_beside;
 use super::error::GitError;
 use super::lock::Lock;
 use super::merge::Tried;
@@ -136,6 +137,7 @@ impl RunTrees {
     fn dirty(&self, checkout: &Repository, commit: &ObjectId, lock: &Lock) -> Result<Vec<String>, GitError> {
         let index = self.folder.join("index").join("@landing");
         let of_user = checkout.git_dir.join("index");
+        admin::remove_if_there(&lock_beside(&index))?;
         fs::copy(&of_user, &index).map_err(GitError::file(&of_user))?;
         let on_tree = |verb: &str| self.engine.on_tree(verb, &checkout.root, &index).holding(lock).long();
         // It ends with 1 where something differs, which is what is asked for next.

@@ -2,18 +2,22 @@
 
 use std::path::PathBuf;
 
+use niia_spec::name::{RunId, Slug};
 use serde::{Deserialize, Serialize};
 
 use super::error::GitError;
 use super::marker::{Making, Marker};
+use super::paths;
 use super::program::failed;
-use super::repository::{ObjectId, Repository};
+use super::refs;
+use super::repository::{ObjectId, Repository, object_id};
 use super::trees::{RunTrees, TreeError, TreeName};
 
 /// One tree of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listed {
     pub name: TreeName,
+    #[serde(with = "paths")]
     pub path: PathBuf,
     pub branch: Option<String>,
     /// Its folder is there.
@@ -88,7 +92,35 @@ impl RunTrees {
     }
 }
 
+/// A branch of an earlier run that has something its run's line has not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfinished {
+    pub run: RunId,
+    pub commit: ObjectId,
+}
+
 impl Repository {
+    /// The unfinished lines of this slug, of all runs in this repository, the newest first: what `resume` goes on from.
+    pub fn unfinished(&self, slug: &Slug) -> Result<Vec<Unfinished>, GitError> {
+        let call =
+            self.call("for-each-ref").args(["--sort=-committerdate", "--format=%(refname) %(objectname)"]);
+        let text = call.arg(format!("refs/heads/niia/*/w/{slug}")).text()?;
+        let mut found = Vec::new();
+        for line in text.lines() {
+            let Some((name, commit)) = line.split_once(' ') else { continue };
+            let run = name.trim_start_matches("refs/heads/niia/").split('/').next().unwrap_or_default();
+            let Ok(run) = Slug::new(run) else { continue };
+            let (commit, result) =
+                (object_id("for-each-ref", commit)?, format!("refs/heads/niia/{run}/result"));
+            let merged = self.call("merge-base").arg("--is-ancestor").arg(&commit).arg(&result);
+            // A run whose line is gone has merged nothing.
+            if refs::read(self, &result)?.is_none() || merged.maybe()?.is_none() {
+                found.push(Unfinished { run, commit });
+            }
+        }
+        Ok(found)
+    }
+
     /// The trees that any niia has in this repository: path and branch, by git's own list.
     pub fn trees_of_niia(&self) -> Result<Vec<(PathBuf, Option<String>)>, GitError> {
         use std::os::unix::ffi::OsStringExt;

@@ -24,18 +24,21 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Waits for the lock; the file is made where it is missing and stays.
+    /// Waits for the lock. A file is made where it is missing, and stays; a folder can be locked as well.
     pub(super) fn take(path: &Path) -> Result<Lock, GitError> {
         Lock::take_within(path, PATIENCE)
     }
 
     pub(super) fn take_within(path: &Path, patience: Duration) -> Result<Lock, GitError> {
-        let file = OpenOptions::new()
-            .create(true)
-            .read(true)
-            .append(true)
-            .open(path)
-            .map_err(GitError::file(path))?;
+        let file = match path.is_dir() {
+            true => File::open(path),
+            false => OpenOptions::new().create(true).read(true).append(true).open(path),
+        };
+        let file = file.map_err(GitError::file(path))?;
+        Lock::wait(file, path, patience)
+    }
+
+    fn wait(file: File, path: &Path, patience: Duration) -> Result<Lock, GitError> {
         let begin = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::commit::{CommitInfo, Committed};
 use super::engine::write_whole;
 use super::error::GitError;
+use super::paths;
 use super::repository::ObjectId;
 
 /// How far a tree's making got. Nobody has worked in one that is being made.
@@ -23,6 +24,7 @@ pub(super) enum Making {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Marker {
     pub making: Making,
+    #[serde(with = "paths")]
     pub path: PathBuf,
     /// `refs/heads/niia/…`; nothing for a tree with a detached head.
     pub branch: Option<String>,
@@ -31,6 +33,7 @@ pub(super) struct Marker {
     /// The commit niia last saw the tree's files at.
     pub at: ObjectId,
     /// Where git keeps what belongs to this tree; known once it is registered.
+    #[serde(with = "paths::optional")]
     pub admin: Option<PathBuf>,
     /// What niia put into the tree for a session: never committed, and no reason to keep the tree.
     #[serde(default)]
@@ -58,6 +61,7 @@ pub(super) struct Answered {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Overlay {
     /// From the tree's top; a folder ends in `/`.
+    #[serde(with = "paths")]
     pub path: PathBuf,
     pub kind: Kind,
     /// Of its content, where a change of it would be somebody's work.

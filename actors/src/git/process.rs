@@ -134,39 +134,42 @@ pub(crate) fn run(mut command: Command, input: Input, bounds: Bounds) -> io::Res
         Input::Bytes(bytes) => (Stdio::piped(), bytes),
         Input::File(file) => (Stdio::from(file), Vec::new()),
     };
-    let mut child =
-        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).spawn()?;
-    let mut group = Group { leader: Some(Pid::from_child(&child)) };
-    let mut writer = Writer::new(child.stdin.take(), bytes)?;
-    let mut output = Reader::new(child.stdout.take(), bounds.output_bytes_max)?;
-    let mut errors = Reader::new(child.stderr.take(), bounds.error_bytes_max)?;
+    command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut group = Group { leader: command.spawn()?, waited_for: false };
+    let leader = &mut group.leader;
+    let mut writer = Writer::new(leader.stdin.take(), bytes)?;
+    let mut output = Reader::new(leader.stdout.take(), bounds.output_bytes_max)?;
+    let mut errors = Reader::new(leader.stderr.take(), bounds.error_bytes_max)?;
     let deadline = Instant::now() + bounds.time;
-    let timed_out = !follow(&child, &mut writer, &mut output, &mut errors, deadline)?;
-    group.kill();
+    let timed_out = !follow(&group.leader, &mut writer, &mut output, &mut errors, deadline)?;
+    let status = group.end()?;
     output.read()?;
     errors.read()?;
-    let status = child.wait()?;
-    group.leader = None;
     Ok(Ran { status, output: output.bytes, errors: errors.bytes, output_cut: output.cut, timed_out })
 }
 
-/// The process group, as long as its leader has not been waited for: until then its number belongs to nobody else.
+/// The process group. Until its leader has been waited for its number belongs to nobody else.
 struct Group {
-    leader: Option<Pid>,
+    leader: Child,
+    waited_for: bool,
 }
 
 impl Group {
-    fn kill(&self) {
-        if let Some(leader) = self.leader {
-            // Nobody left to kill is what is wished for.
-            let _ = kill_process_group(leader, Signal::KILL);
-        }
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        // Nobody left to kill is what is wished for.
+        let _ = kill_process_group(Pid::from_child(&self.leader), Signal::KILL);
+        let status = self.leader.wait()?;
+        self.waited_for = true;
+        Ok(status)
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.kill();
+        if !self.waited_for {
+            // Something else went wrong and is being told; that must leave no program behind.
+            let _ = self.end();
+        }
     }
 }
 

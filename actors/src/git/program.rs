@@ -44,7 +44,7 @@ const SET: [(&str, &str); 9] = [
 ];
 
 /// What no configuration of a repository may change.
-const PROTECTIONS: [&str; 15] = [
+const PROTECTIONS: [&str; 16] = [
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
     "core.untrackedCache=false",
@@ -52,6 +52,8 @@ const PROTECTIONS: [&str; 15] = [
     "core.quotePath=false",
     "core.askPass=",
     "core.logAllRefUpdates=true",
+    // What is said to be committed or moved must be so after a power cut; git's own default leaves refs out.
+    "core.fsync=objects,reference",
     "credential.helper=",
     "commit.gpgSign=false",
     "tag.gpgSign=false",

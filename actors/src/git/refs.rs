@@ -1,9 +1,14 @@
 //! Reading and moving refs: a ref is only ever moved from the commit it is known to stand at.
 
+use std::time::Duration;
+
 use super::error::GitError;
 use super::lock::Lock;
 use super::program::{Call, failed};
 use super::repository::{ObjectId, Repository, object_id};
+
+/// git holds the lock of a ref for less than a millisecond.
+const STALE_AFTER: Duration = Duration::from_secs(60);
 
 /// Where a ref stands.
 pub(super) fn read(repository: &Repository, reference: &str) -> Result<Option<ObjectId>, GitError> {
@@ -56,11 +61,17 @@ fn update(
     why: &str,
     lock: Option<&Lock>,
 ) -> Result<(), GitError> {
-    let call = call(repository).args(["-m", why, "--no-deref", reference, to.as_str(), from]);
-    let ran = match lock {
-        Some(lock) => call.holding(lock).run()?,
-        None => call.run()?,
+    let update = || {
+        let call = call(repository).args(["-m", why, "--no-deref", reference, to.as_str(), from]);
+        match lock {
+            Some(lock) => call.holding(lock).run(),
+            None => call.run(),
+        }
     };
+    let mut ran = update()?;
+    if !ran.status.success() && remove_stale_lock(repository, reference)? {
+        ran = update()?;
+    }
     if ran.status.success() {
         return Ok(());
     }
@@ -84,6 +95,20 @@ pub(super) fn delete(repository: &Repository, reference: &str, from: &ObjectId) 
             Err(GitError::Moved { reference: reference.to_owned(), found: found.to_string() })
         }
     }
+}
+
+/// A lock that a power cut left on one of niia's own refs. Nobody but niia writes these while it does, and it writes
+/// them one at a time, so that only age tells whether a lock is somebody's.
+fn remove_stale_lock(repository: &Repository, reference: &str) -> Result<bool, GitError> {
+    let ours = reference.starts_with("refs/heads/niia/") || reference.starts_with("refs/niia/");
+    let path = repository.common_dir.join(format!("{reference}.lock"));
+    let age =
+        path.symlink_metadata().and_then(|meta| meta.modified()).ok().and_then(|time| time.elapsed().ok());
+    if !ours || age.is_none_or(|age| age < STALE_AFTER) {
+        return Ok(false);
+    }
+    super::admin::remove_if_there(&path)?;
+    Ok(true)
 }
 
 fn call(repository: &Repository) -> Call {

@@ -171,7 +171,7 @@ fn locks_in(folder: &Path) -> Vec<PathBuf> {
         let path = entry.path();
         if path.is_dir() {
             found.extend(locks_in(&path));
-        } else if path.extension().is_some_and(|end| end == "lock") && !path.ends_with("niia.lock") {
+        } else if path.extension().is_some_and(|end| end == "lock") {
             found.push(path);
         }
     }

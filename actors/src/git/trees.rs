@@ -1,16 +1,19 @@
 //! The trees of one run: where they lie, what their branches are called, and the run's line `result`.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use niia_spec::name::{RunId, Slug};
+use niia_spec::plan::TreePlan;
 use serde::{Deserialize, Serialize};
 
 use super::engine::{Engine, write_whole};
 use super::error::GitError;
 use super::lock::Lock;
 use super::marker::Marker;
+use super::paths;
 use super::refs;
 use super::repository::{ObjectId, Repository};
 use super::steps::step;
@@ -30,6 +33,17 @@ pub enum TreeName {
 }
 
 impl TreeName {
+    /// The tree that a plan gives a worker; nothing where it works in a folder that is not niia's. `reading` names a
+    /// tree that is only read.
+    pub fn of_plan(plan: &TreePlan, reading: &Slug) -> Option<TreeName> {
+        match plan {
+            TreePlan::Own { slug } | TreePlan::Shared { slug, .. } => Some(TreeName::Worker(slug.clone())),
+            TreePlan::Result => Some(TreeName::Result),
+            TreePlan::ReadOnly => Some(TreeName::Reading(reading.clone())),
+            TreePlan::Checkout | TreePlan::Folder => None,
+        }
+    }
+
     pub(super) fn of_file(name: &str) -> Option<TreeName> {
         match name.split_once('@') {
             None if name == "result" => Some(TreeName::Result),
@@ -58,6 +72,8 @@ pub enum TreeError {
     ReservedName,
     #[error("the run `{run}` exists already, on another commit")]
     RunTaken { run: RunId },
+    #[error("the run `{run}` was begun in another repository")]
+    OtherRepository { run: RunId },
     #[error("the branch `{branch}` exists already and is not this run's")]
     BranchTaken { branch: String },
     #[error("the branch `{branch}` stands in the way of niia's own: rename it")]
@@ -88,6 +104,7 @@ pub enum TreeError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tree {
     pub name: TreeName,
+    #[serde(with = "paths")]
     pub path: PathBuf,
     pub branch: Option<String>,
     /// The commit its branch stands at.
@@ -108,7 +125,8 @@ pub struct RunTrees {
 #[derive(Debug, Serialize, Deserialize)]
 struct Beginning {
     run: RunId,
-    common_dir: PathBuf,
+    /// The repository's folder: bytes, because a path need not be text.
+    common_dir: Vec<u8>,
     base: ObjectId,
 }
 
@@ -132,12 +150,16 @@ impl RunTrees {
             RunTrees { repository: repository.clone(), run: run.clone(), folder, engine, base: base.clone() };
         let _lock = trees.lock_repository()?;
         trees.begin_refs()?;
-        let beginning =
-            Beginning { run: run.clone(), common_dir: repository.common_dir.clone(), base: base.clone() };
+        let common_dir = repository.common_dir.as_os_str().as_bytes().to_vec();
+        let beginning = Beginning { run: run.clone(), common_dir, base: base.clone() };
+        let file = trees.folder.join("run.json");
+        if file.exists() {
+            return Ok(trees);
+        }
         let bytes = serde_json::to_vec(&beginning)
             .map_err(std::io::Error::from)
             .map_err(GitError::file(&trees.folder))?;
-        write_whole(&trees.folder.join("run.json"), &bytes)?;
+        write_whole(&file, &bytes)?;
         Ok(trees)
     }
 
@@ -147,6 +169,9 @@ impl RunTrees {
         let bytes = fs::read(&file).map_err(GitError::file(&file))?;
         let beginning: Beginning =
             serde_json::from_slice(&bytes).map_err(std::io::Error::from).map_err(GitError::file(&file))?;
+        if beginning.common_dir != repository.common_dir.as_os_str().as_bytes() {
+            return Err(TreeError::OtherRepository { run: beginning.run });
+        }
         RunTrees::begin(repository, &beginning.run, folder, &beginning.base)
     }
 
@@ -250,11 +275,17 @@ impl RunTrees {
 
     /// One act at a time on what all work trees of a repository share, whoever's they are.
     pub(super) fn lock_repository(&self) -> Result<Lock, TreeError> {
-        let path = self.repository.common_dir.join("niia.lock");
-        Lock::take(&path).map_err(|error| match error {
-            GitError::File { path, source } => TreeError::ReadOnly { path, source },
-            error => error.into(),
-        })
+        let folder = &self.repository.common_dir;
+        let as_ourselves = rustix::fs::AtFlags::EACCESS;
+        let writes = rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK;
+        if let Err(error) = rustix::fs::accessat(rustix::fs::CWD, folder, writes, as_ourselves) {
+            return Err(TreeError::ReadOnly { path: folder.clone(), source: error.into() });
+        }
+        match Lock::take(folder) {
+            // Some network file systems lock no folders, and files only.
+            Err(GitError::File { .. }) => Ok(Lock::take(&folder.join("niia.lock"))?),
+            taken => Ok(taken?),
+        }
     }
 }
 

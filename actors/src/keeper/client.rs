@@ -173,13 +173,13 @@ struct Courier {
 
 impl Courier {
     async fn run(mut self) {
-        loop {
+        // Until every way to this keeper is dropped; what was ordered before is still answered.
+        let mut wanted = true;
+        while wanted || !self.unanswered.is_empty() {
             let room = UNANSWERED_MAX.saturating_sub(self.unanswered.len() + self.waiting.len());
             tokio::select! {
-                count = self.orders.recv_many(&mut self.waiting, room), if room > 0 => {
-                    if count == 0 && self.unanswered.is_empty() {
-                        return;
-                    }
+                count = self.orders.recv_many(&mut self.waiting, room), if room > 0 && wanted => {
+                    wanted = count > 0;
                 }
                 replies = receive_replies(self.connection.as_ref()), if self.connection.is_some() => {
                     self.deliver(replies).await;

@@ -96,7 +96,7 @@ fn listen() -> io::Result<OwnedFd> {
     let name = wire::keeper_socket_file();
     // The lock is held, so a socket that is there belongs to a keeper that was killed.
     match std::fs::remove_file(&name) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => bind(&name, BACKLOG),
     }
 }

@@ -277,7 +277,7 @@ pub fn is_secret(name: &str, value: &str) -> bool {
     }
     let upper = name.to_ascii_uppercase();
     let mut words = upper.split(|c: char| !c.is_ascii_alphanumeric());
-    words.clone().last() == Some(KEY)
+    words.clone().next_back() == Some(KEY)
         || words.any(|word| SECRET_WORDS.contains(&word))
         || secrets::find_in(value.as_bytes(), |_| false).is_some()
         || has_password(value)

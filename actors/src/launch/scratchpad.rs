@@ -2,6 +2,8 @@
 //!
 //! The link is hidden from git by a setting of the session's own, so that nothing is written into the repository.
 
+use std::path::Path;
+
 use super::{Facts, Launch, LaunchError, Place, Preparation};
 
 /// The link's name where it is free, and otherwise.
@@ -19,10 +21,14 @@ pub(super) fn apply(mut launch: Launch, facts: &Facts) -> Result<Launch, LaunchE
         Place::Folder { path } => (None, path.clone()),
     };
     let excludes = facts.folder.join(EXCLUDES);
-    launch.env.insert("NIIA_SCRATCHPAD".to_owned(), scratchpad.to_string_lossy().into_owned());
-    launch.git_settings.push(("core.excludesFile".to_owned(), excludes.to_string_lossy().into_owned()));
+    launch.env.insert("NIIA_SCRATCHPAD".to_owned(), text(scratchpad)?);
+    launch.git_settings.push(("core.excludesFile".to_owned(), text(&excludes)?));
     let excludes_of_user = facts.excludes_of_user.clone();
     launch.preparations.push(Preparation::Scratchpad { tree, within, excludes, excludes_of_user });
     launch.scratchpad = Some(scratchpad.clone());
     Ok(launch)
+}
+
+fn text(path: &Path) -> Result<String, LaunchError> {
+    path.to_str().map(str::to_owned).ok_or_else(|| LaunchError::NoText { path: path.to_owned() })
 }

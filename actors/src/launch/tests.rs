@@ -178,6 +178,14 @@ fn a_folder_to_work_in_stays_below_the_tree_unless_policy_says_otherwise() {
 }
 
 #[test]
+fn a_path_that_is_no_text_is_refused_and_never_bent() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut facts = facts();
+    facts.scratchpad = Some(PathBuf::from(std::ffi::OsStr::from_bytes(b"/state/\xff")));
+    assert!(refused(&facts).starts_with("the path `/state/"));
+}
+
+#[test]
 fn the_tighter_time_holds() {
     let mut facts = facts();
     facts.timeout_ms_max = Some(1000);

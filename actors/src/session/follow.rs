@@ -100,7 +100,7 @@ impl<'a> Follow<'a> {
         }
     }
 
-    pub(super) async fn to_the_end(mut self) -> (Over, Drawn, Prepared) {
+    pub(super) async fn until_over(mut self) -> (Over, Drawn, Prepared) {
         let over = loop {
             let terminal = self.reached.terminal.clone();
             let deadline = self.deadline();

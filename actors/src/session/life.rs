@@ -97,7 +97,7 @@ impl Life {
             Begin::Over(over, rest) => (over, rest),
             Begin::Terminal(reached) => {
                 let terminal = reached.terminal.clone();
-                let (over, drawn, prepared) = Follow::new(self, *reached).to_the_end().await;
+                let (over, drawn, prepared) = Follow::new(self, *reached).until_over().await;
                 terminal.acknowledge().await;
                 (over, Some((drawn, prepared)))
             }

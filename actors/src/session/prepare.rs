@@ -9,12 +9,13 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use niia_spec::course::{Ending, Outcome, Unavailable};
+use niia_spec::name::Slug;
 use niia_spec::plan::TreePlan;
 use niia_spec::profile::{Call, Invocation, PromptBy, neutralise};
 
 use super::finish::{profile_of, tree_of};
 use crate::ask::chain;
-use crate::git::{LinkedWorktree, Merged, TreeName};
+use crate::git::{LinkedWorktree, Merged, ObjectId, RunTrees, TreeName};
 use crate::keeper;
 use crate::launch::{self, Facts, Kept, Launch, Place, Prepared, Program};
 use crate::machine::Assignment;
@@ -205,7 +206,13 @@ fn bring_up(assignment: &Assignment) -> Result<(), Box<Ending>> {
     let (Some(trees), Some(name)) = (&assignment.context.trees, tree_of(assignment)) else {
         return Ok(());
     };
-    if !goes_on || assignment.mend.is_some() {
+    if assignment.mend.is_some() {
+        return Ok(());
+    }
+    if let Some(from) = resumed(assignment, trees, &name)? {
+        trees.create(&name, &from).map_err(|error| failed(chain(&error)))?;
+    }
+    if !goes_on {
         return Ok(());
     }
     match trees.enter(&name).map_err(|error| failed(chain(&error)))? {
@@ -219,6 +226,29 @@ fn bring_up(assignment: &Assignment) -> Result<(), Box<Ending>> {
             )))
         }
     }
+}
+
+/// The commit an earlier run's line stands at, where the session is to go on from that and has no tree yet.
+fn resumed(
+    assignment: &Assignment,
+    trees: &RunTrees,
+    name: &TreeName,
+) -> Result<Option<ObjectId>, Box<Ending>> {
+    let Some(wanted) = assignment.worker.session.resume.as_deref().filter(|_| !trees.path_of(name).exists())
+    else {
+        return Ok(None);
+    };
+    let no_line = || failed(format!("`resume`: nothing unfinished is called `{wanted}` in this repository"));
+    let slug = |text: &str| Slug::new(text).map_err(|error| failed(format!("`resume`: `{wanted}`: {error}")));
+    let repository = trees.repository();
+    let found = match wanted.split_once('/') {
+        Some((run, line)) => repository.resolve(&format!("refs/heads/niia/{}/w/{}", slug(run)?, slug(line)?)),
+        None => repository.unfinished(&slug(wanted)?).map(|lines| {
+            let others = lines.into_iter().filter(|line| line.run != *trees.run());
+            others.map(|line| line.commit).next()
+        }),
+    };
+    found.map_err(|error| failed(chain(&error)))?.map(Some).ok_or_else(no_line)
 }
 
 /// Lays the conflict out in a tree of its own. Trying the merge again says what conflicts now.

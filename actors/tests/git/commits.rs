@@ -304,3 +304,15 @@ fn trailers_cannot_be_forged_by_a_message_or_a_name() {
     let trailers = work.scene.git(&["log", "-1", "--format=%(trailers)", commit.as_str()]);
     assert_eq!(trailers, "Niia-Run: demo-1\nNiia-Worker: one Niia-Attempt: 7\nNiia-Attempt: 1");
 }
+
+#[test]
+fn before_another_attempt_goes_on_what_lies_in_the_tree_is_kept() {
+    let work = Work::new();
+    assert_eq!(work.trees.keep_work(&worker("one")).unwrap(), None);
+    work.write("half.txt", "half done");
+    let kept = work.trees.keep_work(&worker("one")).unwrap().unwrap();
+    assert!(work.is_kept(kept.as_str()));
+    assert_eq!(work.scene.git(&["cat-file", "blob", &format!("{kept}:half.txt")]), "half done");
+    assert_eq!(work.git(&["status", "--porcelain"]), "?? half.txt", "the tree is left alone");
+    work.committed();
+}

@@ -211,3 +211,25 @@ fn a_tree_to_read_follows_what_it_is_told_to_show_and_keeps_what_was_changed_in_
     assert_eq!(scene.git(&["cat-file", "blob", &format!("{kept}:README.md")]), "scribbled");
     assert_eq!(scene.git_at(&tree.path, &["status", "--porcelain"]), "");
 }
+
+#[test]
+fn what_an_earlier_run_left_unfinished_is_found_by_its_slug() {
+    let scene = Scene::new();
+    let first = run(&scene, &[("ticket", "a.txt", "1\n"), ("other", "b.txt", "1\n")]);
+    let second = scene.begin("demo-2");
+    let tree = make(&second, "ticket");
+    write(&tree.path, "a.txt", "2\n");
+    let left = commit_of(second.commit(&worker("ticket"), &info("ticket", 1)).unwrap());
+    let runs = || -> Vec<String> {
+        let found = scene.repository().unfinished(&slug("ticket")).unwrap();
+        found.iter().map(|found| found.run.to_string()).collect()
+    };
+    let mut both = runs();
+    both.sort();
+    assert_eq!(both, ["demo-1", "demo-2"]);
+    first.merge(&[worker("ticket")]).unwrap();
+    assert_eq!(runs(), ["demo-2"]);
+    let third = scene.begin("demo-3");
+    let resumed = third.create(&worker("ticket"), &left).unwrap();
+    assert_eq!(std::fs::read_to_string(resumed.path.join("a.txt")).unwrap(), "2\n");
+}

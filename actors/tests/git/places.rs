@@ -1,5 +1,6 @@
 //! What kinds of repositories there are, and what niia does in each.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use niia_actors::git::{DiscoverError, Merged, Repository, RunTrees, Snapshot};
@@ -168,14 +169,22 @@ fn a_tree_of_niia_is_itself_no_hindrance_to_another_run_in_it() {
 #[test]
 fn a_repository_that_cannot_be_written_is_refused_before_anything_is_begun() {
     let scene = Scene::new();
-    // A folder where niia's lock should be stands for a repository that cannot be written; permissions bind no root.
-    std::fs::create_dir(scene.root.join(".git/niia.lock")).unwrap();
     let repository = scene.repository();
     let base = repository.head.clone().unwrap();
-    let error =
-        RunTrees::begin(&repository, &slug("demo-1"), &scene.run_folder("demo-1"), &base).unwrap_err();
-    assert!(error.to_string().starts_with("the repository cannot be written: "), "{error}");
-    assert_eq!(scene.git(&["for-each-ref", "--format=%(refname)"]), "refs/heads/main");
+    let mode =
+        |mode| std::fs::set_permissions(scene.root.join(".git"), std::fs::Permissions::from_mode(mode));
+    mode(0o555).unwrap();
+    let begun = RunTrees::begin(&repository, &slug("demo-1"), &scene.run_folder("demo-1"), &base);
+    mode(0o755).unwrap();
+    let refs = scene.git(&["for-each-ref", "--format=%(refname)"]);
+    if rustix::process::geteuid().is_root() {
+        // Permissions do not bind root.
+        assert!(begun.is_ok() && refs.contains("niia/demo-1/result"));
+    } else {
+        let error = begun.unwrap_err();
+        assert!(error.to_string().starts_with("the repository cannot be written: "), "{error}");
+        assert_eq!(refs, "refs/heads/main");
+    }
 }
 
 #[test]
@@ -259,4 +268,34 @@ fn a_checkout_whose_index_is_split_can_be_snapshotted() {
     let Snapshot::Commit { commit } = snapshot else { panic!("{snapshot:?}") };
     assert_eq!(scene.git(&["cat-file", "blob", &format!("{commit}:README.md")]), "changed");
     assert!(Path::new(&scene.root).exists());
+}
+
+#[test]
+fn a_path_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let scene = Scene::named(std::ffi::OsStr::from_bytes(b"not \xff text"));
+    scene.fill();
+    let trees = goes_all_the_way(&scene);
+    assert_eq!(trees.repository().root, scene.root);
+}
+
+#[test]
+fn a_submodule_is_a_repository_to_work_in_like_any_other() {
+    let library = Scene::new();
+    let mut scene = Scene::new();
+    let url = library.root.display().to_string();
+    scene.git(&["-c", "protocol.file.allow=always", "submodule", "add", "-q", &url, "lib"]);
+    scene.commit("a library");
+    scene.root.push("lib");
+    let trees = goes_all_the_way(&scene);
+    assert_eq!(trees.repository().root, scene.root);
+}
+
+#[test]
+fn a_run_is_taken_up_in_its_own_repository_only() {
+    let (scene, other) = (Scene::new(), Scene::new());
+    scene.begin("demo-1");
+    let error = RunTrees::open(&other.repository(), &scene.run_folder("demo-1")).unwrap_err();
+    assert_eq!(error.to_string(), "the run `demo-1` was begun in another repository");
+    assert!(RunTrees::open(&scene.repository(), &scene.run_folder("demo-1")).is_ok());
 }

@@ -75,10 +75,10 @@ fn files_that_look_like_secrets_are_refused_by_name_and_by_content() {
     assert_eq!(
         reasons,
         [
-            "`config/.env.production` looks like a environment file by its name",
-            "`id_ed25519` looks like a private key by its name",
-            "`notes.md` line 2 looks like a GitHub token",
-            "`src/main.rs` line 1 looks like a GitHub token",
+            "by its name `config/.env.production` is a secret: environment file",
+            "by its name `id_ed25519` is a secret: private key",
+            "`notes.md` line 2 looks like a secret: GitHub token",
+            "`src/main.rs` line 1 looks like a secret: GitHub token",
         ]
     );
 }
@@ -89,7 +89,7 @@ fn a_key_that_was_in_the_file_before_is_no_news() {
     let same = refused(|_, tree| write(&tree.path, path, &format!("more\nknown {}\n", token('k'))));
     assert_eq!(same, [""; 0]);
     let other = refused(|_, tree| write(&tree.path, path, &format!("known {}\n", token('z'))));
-    assert_eq!(other, ["`tests/key.txt` line 1 looks like a GitHub token"]);
+    assert_eq!(other, ["`tests/key.txt` line 1 looks like a secret: GitHub token"]);
 }
 
 #[test]

@@ -35,9 +35,9 @@ impl Scene {
         Scene::named("repo")
     }
 
-    pub fn named(name: &str) -> Scene {
+    pub fn named(name: impl AsRef<std::ffi::OsStr>) -> Scene {
         let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap().join(name);
+        let root = folder.path().canonicalize().unwrap().join(name.as_ref());
         std::fs::create_dir_all(&root).unwrap();
         let scene = Scene { folder, root };
         scene.git(&["init", "-q", "-b", "main"]);

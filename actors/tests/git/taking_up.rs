@@ -163,3 +163,17 @@ fn a_lock_that_somebody_may_still_hold_is_left_alone() {
     make(&trees, "one");
     assert!(!lock.exists());
 }
+
+#[test]
+fn a_lock_that_a_power_cut_left_on_a_ref_of_niias_is_removed_once_it_is_old() {
+    let scene = Scene::new();
+    let trees = scene.begin("demo-1");
+    let lock = scene.root.join(".git/refs/heads/niia/demo-1/w/one.lock");
+    std::fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    let file = std::fs::File::create(&lock).unwrap();
+    let error = trees.create(&worker("one"), trees.base()).unwrap_err();
+    assert!(error.to_string().contains("one.lock': File exists"), "{error}");
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(3600)).unwrap();
+    make(&trees, "one");
+    assert!(!lock.exists());
+}

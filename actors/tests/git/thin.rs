@@ -37,9 +37,20 @@ fn asked_again_for_the_same_attempt_the_answer_is_the_same() {
     let first = commit_of(trees.commit(&worker("one"), &info("one", 2)).unwrap());
     write(&tree.path, "later.txt", "b");
     assert_eq!(commit_of(trees.commit(&worker("one"), &info("one", 2)).unwrap()), first);
-    std::fs::remove_file(trees_mark(&scene)).unwrap();
-}
-
-fn trees_mark(scene: &Scene) -> std::path::PathBuf {
-    scene.run_folder("demo-1").join("marks/one.json")
+    // Even where niia died before it could write the answer down: the branch itself carries it.
+    let mark = scene.run_folder("demo-1").join("marks/one.json");
+    let mut marker: serde_json::Value = serde_json::from_slice(&std::fs::read(&mark).unwrap()).unwrap();
+    marker["answered"] = serde_json::Value::Null;
+    marker["at"] = marker["start"].clone();
+    std::fs::write(&mark, marker.to_string()).unwrap();
+    let third = commit_of(trees.commit(&worker("one"), &info("one", 3)).unwrap());
+    assert_ne!(third, first);
+    for (attempt, commit) in [(2, &first), (3, &third)] {
+        assert_eq!(
+            trees.commit_of_attempt(&worker("one"), &info("one", attempt)).unwrap().as_ref(),
+            Some(commit)
+        );
+        assert_eq!(&commit_of(trees.commit(&worker("one"), &info("one", attempt)).unwrap()), commit);
+    }
+    assert_eq!(trees.commit_of_attempt(&worker("one"), &info("one", 4)).unwrap(), None);
 }

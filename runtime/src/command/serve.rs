@@ -18,13 +18,13 @@ pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
         words: None,
         task: None,
         detach: true,
-        include_dirty: false,
+        include_dirty: words.include_dirty,
         output: None,
-        no_input: true,
+        no_input: false,
     };
-    let begun = begin(caller, sound, &run, Person::absent()).await?;
+    let begun = begin(caller, sound, &run, Person::present(false)).await?;
     if !caller.json {
-        say(&format!("niia attach {} shows it\n", begun.run))?;
+        say(&format!("session {}\n`niia attach {0}` shows it\n", begun.first_session))?;
     }
     Ok(Exit::Done)
 }
@@ -32,9 +32,8 @@ pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
 /// The document that says the same.
 fn document_of(words: &Serve) -> Value {
     let mut session = Map::new();
-    if let Some(slug) = &words.worktree {
-        session.insert("worktree".to_owned(), json!(slug));
-    }
+    // Without a tree of its own it works where it was called, as any program that is started there.
+    session.insert("worktree".to_owned(), words.worktree.as_ref().map_or(json!(false), |slug| json!(slug)));
     if words.sandbox {
         session.insert("sandbox".to_owned(), json!(true));
     }
@@ -56,6 +55,7 @@ mod tests {
         let words = Serve {
             worktree: Some("my-feature".to_owned()),
             sandbox: true,
+            include_dirty: false,
             model: None,
             command: vec!["bash".to_owned(), "-l".to_owned()],
         };

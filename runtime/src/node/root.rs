@@ -53,17 +53,16 @@ impl RootHandle {
     }
 }
 
-pub enum RootMessage {
+enum RootMessage {
     Adopt { context: Arc<RunContext>, past: Box<(RunCourse, Times)>, fresh: bool, reply: RpcReplyPort<()> },
     Find { run: RunId, reply: RpcReplyPort<Option<RunHandle>> },
     List(RpcReplyPort<Vec<RunId>>),
     Over(RunId),
 }
 
-#[derive(Debug)]
-pub struct Root;
+struct Root;
 
-pub struct RootState {
+struct RootState {
     journal: Journal,
     machines: Arc<Machines>,
     runs: HashMap<RunId, Seat>,
@@ -90,7 +89,7 @@ impl Actor for Root {
         tokio::spawn(async move {
             while let Some(run) = ended.recv().await {
                 // A root that is gone forgets its runs without being told.
-                drop(tell(&myself, RootMessage::Over(run)));
+                let _ = tell(&myself, RootMessage::Over(run));
             }
         });
         Ok(RootState { journal, machines, runs: HashMap::new(), over })

@@ -18,7 +18,7 @@ pub(super) fn condition(text: &At<String>, phase: usize, graph: &Graph, reader: 
         let Some(read) = graph.find(name) else {
             if !reader.broken("name") {
                 let message = format!("this condition reads `{name}`, and no phase has this name");
-                let help = dashed(text, graph).or_else(|| graph.near(name));
+                let help = dashed(text, graph).or_else(|| graph.near(name, reader));
                 reader.findings.error(Code::UnknownPhase, place, message).help_if(help);
             }
             continue;

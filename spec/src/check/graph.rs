@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use crate::diagnostic::{Code, did_you_mean};
+use crate::diagnostic::Code;
 use crate::document::Phase;
 use crate::name::{PhaseName, Slug};
 use crate::plan::draw::phase_names;
-use crate::read::At;
 use crate::read::field::Reader;
+use crate::read::{At, FINDINGS_MAX};
+
+/// How far an order is searched for one condition: a graph that needs more is not written by hand.
+const SEARCH_STEPS_MAX: usize = 20_000;
 
 pub(super) struct Graph {
     pub names: Vec<PhaseName>,
@@ -56,19 +59,20 @@ impl Graph {
         let found = self.index.get(&name.value).copied();
         if found.is_none() && !reader.broken("name") {
             let message = format!("no phase is named `{}`", name.value);
-            let help = self.near(name.value.as_str());
+            let help = self.near(name.value.as_str(), reader);
             reader.findings.error(Code::UnknownPhase, name.span, message).help_if(help);
         }
         found
     }
 
     /// The phase that was meant.
-    pub fn near(&self, name: &str) -> Option<String> {
-        did_you_mean(name, self.names.iter().map(Slug::as_str))
+    pub fn near(&self, name: &str, reader: &Reader) -> Option<String> {
+        reader.hint(name, self.names.iter().map(Slug::as_str))
     }
 
     /// Whether `earlier` is surely over when `phase` begins.
     pub fn comes_after(&self, phase: usize, earlier: usize) -> bool {
+        let mut steps = 0;
         let mut seen = vec![false; self.names.len()];
         let mut open = vec![phase];
         while let Some(at) = open.pop() {
@@ -77,6 +81,10 @@ impl Graph {
             }
             let first = self.row[at];
             for next in &self.after[first] {
+                steps += 1;
+                if steps > SEARCH_STEPS_MAX {
+                    return true; // Only a warning hangs on it.
+                }
                 if *next == earlier {
                     return true;
                 }
@@ -130,11 +138,11 @@ pub(super) fn circles(after: &[Vec<usize>]) -> Vec<Vec<usize>> {
                     marks[to] = Mark::Open;
                     way.push((to, 0));
                 }
-                Mark::Open => {
+                Mark::Open if found.len() < FINDINGS_MAX => {
                     let from = way.iter().position(|(node, _)| *node == to).unwrap_or(0);
                     found.push(way[from..].iter().map(|(node, _)| *node).chain([to]).collect());
                 }
-                Mark::Done => {}
+                Mark::Open | Mark::Done => {}
             }
         }
     }

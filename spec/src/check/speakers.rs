@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{conditions, graph};
-use crate::diagnostic::{Code, did_you_mean};
+use crate::diagnostic::Code;
 use crate::document::{Agent, Document, ModelRef, Participant, Phase, Topology};
 use crate::name::{Slug, WorkerName};
 use crate::plan::draw::speaker_names;
@@ -65,7 +65,8 @@ fn check_participants(
     });
     let names = speaker_names(named, "participant");
     if let Some(moderator) = moderator {
-        known(moderator, &names, "participant", reader);
+        let index = names.iter().enumerate().map(|(at, name)| (name, at)).collect();
+        known(moderator, &index, "participant", reader);
     }
 }
 
@@ -85,10 +86,7 @@ fn check_agents(agents: &At<Vec<At<Agent>>>, model: Option<&At<ModelRef>>, reade
     let mut after: Vec<Vec<usize>> = Vec::with_capacity(names.len());
     for agent in &agents.value {
         let list = agent.after.iter().flat_map(|after| &after.value.0);
-        let found = list.filter_map(|name| {
-            known(name, &names, "agent", reader);
-            index.get(&name.value).copied()
-        });
+        let found = list.filter_map(|name| known(name, &index, "agent", reader));
         after.push(found.collect());
     }
     for circle in graph::circles(&after) {
@@ -110,10 +108,18 @@ fn duplicates<'a>(ids: impl Iterator<Item = &'a At<Slug>>, whose: &str, reader: 
     }
 }
 
-fn known(name: &At<Slug>, names: &[WorkerName], what: &str, reader: &mut Reader) {
-    if !names.contains(&name.value) && !reader.broken("id") && !reader.broken("model") {
+/// The one that is meant, or a finding that there is none.
+fn known(
+    name: &At<Slug>,
+    index: &BTreeMap<&WorkerName, usize>,
+    what: &str,
+    reader: &mut Reader,
+) -> Option<usize> {
+    let found = index.get(&name.value).copied();
+    if found.is_none() && !reader.broken("id") && !reader.broken("model") {
         let message = format!("no {what} is named `{}`", name.value);
-        let help = did_you_mean(name.value.as_str(), names.iter().map(Slug::as_str));
+        let help = reader.hint(name.value.as_str(), index.keys().map(|name| name.as_str()));
         reader.findings.error(Code::UnknownWorker, name.span, message).help_if(help);
     }
+    found
 }

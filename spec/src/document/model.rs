@@ -1,12 +1,20 @@
 //! `models` and `machines`: the aliases of a document.
 
+use jsonc_parser::ast::Value as Node;
+use serde_json::{Value, json};
+
 use super::session::{EnvValue, Filled};
+use crate::diagnostic::Code;
+use crate::read::field::{Field, Kind, Reader};
 use crate::read::map::{EnvKey, Map, SlugKey};
 use crate::read::table::{bounds, record, texts, union};
 use crate::read::{At, OneOrMany, Usd};
+use crate::schema::Definitions;
 
 /// The most sessions one machine may be given at a time.
 pub const MACHINE_SESSIONS_MAX: u64 = 100_000;
+/// The most models that take over from each other: each attempt is a session with a tree of its own to look after.
+pub const FAILOVER_MAX: usize = 16;
 
 bounds! {
     /// A UDP port.
@@ -92,5 +100,29 @@ record! {
     }
 }
 
-/// Models in order; one alone needs no list.
-pub type ModelRefs = OneOrMany<ModelRef>;
+/// Models that take over, in order; one alone needs no list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Failover(pub Vec<At<ModelRef>>);
+
+impl Field for Failover {
+    fn takes(kind: Kind) -> bool {
+        OneOrMany::<ModelRef>::takes(kind)
+    }
+    fn what() -> String {
+        OneOrMany::<ModelRef>::what()
+    }
+    fn read(node: &Node<'_>, reader: &mut Reader) -> Option<Failover> {
+        let models = OneOrMany::read(node, reader)?.0;
+        if models.len() > FAILOVER_MAX {
+            let entries = models.len();
+            let message =
+                format!("`failover` has {entries} models, it may have {FAILOVER_MAX} (failover_max)");
+            return reader.refuse(Code::WrongLength, node, message, None);
+        }
+        Some(Failover(models))
+    }
+    fn schema(definitions: &mut Definitions) -> Value {
+        let model = ModelRef::schema(definitions);
+        json!({ "anyOf": [model, { "type": "array", "items": model, "maxItems": FAILOVER_MAX }] })
+    }
+}

@@ -1,6 +1,6 @@
 //! The phases of a pipeline.
 
-use super::model::{MachineHost, ModelRef, ModelRefs};
+use super::model::{Failover, MachineHost, ModelRef};
 use super::run::{LimitsSpec, Tools};
 use super::session::{DurationMs, Filled, Session};
 use super::worker::{Agenda, Agent, Communication, Participant, Worker};
@@ -75,7 +75,7 @@ record! {
         /// The surroundings of its workers.
         session: Session,
         /// Models that take over when its own cannot be had, in order.
-        failover: ModelRefs,
+        failover: Failover,
         /// A CEL expression over outputs of earlier phases; the phase is skipped where it does not hold.
         condition: String,
         /// Commands run before the workers; a phase of steps alone needs no model.

@@ -1,6 +1,6 @@
 //! Who works: workers of a phase, participants of a conversation, agents of a mesh.
 
-use super::model::{ModelRef, ModelRefs};
+use super::model::{Failover, ModelRef};
 use super::phase::{MachineSpec, Rounds};
 use super::run::WatchSpec;
 use super::session::Session;
@@ -22,7 +22,7 @@ record! {
         /// Its surroundings.
         session: Session,
         /// Models that take over when its own cannot be had, in order.
-        failover: ModelRefs,
+        failover: Failover,
     }
 }
 
@@ -40,7 +40,7 @@ record! {
         /// Its surroundings.
         session: Session,
         /// Models that take over when its own cannot be had, in order.
-        failover: ModelRefs,
+        failover: Failover,
     }
 }
 
@@ -58,7 +58,7 @@ record! {
         /// Its surroundings.
         session: Session,
         /// Models that take over when its own cannot be had, in order.
-        failover: ModelRefs,
+        failover: Failover,
         /// Agents that speak before it begins.
         after: OneOrMany<Slug>,
         /// What wakes it when it is idle.

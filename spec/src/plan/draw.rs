@@ -18,10 +18,12 @@ pub use surroundings::{KnownMcp, KnownProfile, Repository, Surroundings};
 
 pub(crate) use topologies::speaker_names;
 
-use super::{Limits, PLAN_VERSION, PhasePlan, Plan};
+use std::collections::BTreeMap;
+
+use super::{Limits, MachinePlan, PLAN_VERSION, PhasePlan, Plan};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Document, Topology};
-use crate::name::Slug;
+use crate::name::{MachineName, Slug};
 use crate::read::finding::Findings;
 use models::Models;
 
@@ -48,6 +50,7 @@ struct Drawer<'d> {
     name: Slug,
     models: Models<'d>,
     limits: Limits,
+    machines: BTreeMap<MachineName, MachinePlan>,
     trees: trees::Trees,
     findings: Findings,
 }
@@ -62,6 +65,7 @@ impl<'d> Drawer<'d> {
             name: named.unwrap_or_else(|| Slug::nearest(stem)),
             models: Models::new(document, around),
             limits: limits::document(document),
+            machines: machines::machines(document),
             trees: trees::Trees::default(),
             findings: Findings::default(),
         }
@@ -82,7 +86,7 @@ impl<'d> Drawer<'d> {
                 .and_then(|agent| agent.flow.as_ref())
                 .map(|flow| flow.value.clone()),
             phases,
-            machines: machines::machines(document),
+            machines: self.machines.clone(),
             limits: self.limits.clone(),
             mcp: self.mcp(document.tools.as_ref()),
             trusted_domains: tools::trusted(document),

@@ -151,6 +151,11 @@ impl Reader {
         }
     }
 
+    /// "did you mean `…`?", while somebody will read it: looking for the nearest of many names takes time.
+    pub fn hint<'a>(&self, name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+        if self.findings.is_full() { None } else { did_you_mean(name, known) }
+    }
+
     /// Reports every field that stands twice in an object.
     pub fn duplicates(&mut self, object: &Object<'_>) {
         let mut names: Vec<(&str, usize)> =

@@ -71,6 +71,11 @@ impl Findings {
         &mut self.list[index]
     }
 
+    /// Whether there is no room for more: what would only make a finding kinder need not be worked out.
+    pub fn is_full(&self) -> bool {
+        self.list.len() >= FINDINGS_MAX
+    }
+
     pub fn has_errors(&self) -> bool {
         self.untold_errors || self.list.iter().any(|finding| finding.severity == Severity::Error)
     }

@@ -21,6 +21,13 @@ const RETRY_AFTER: Duration = Duration::from_millis(250);
 /// How often a terminal that nobody has open is looked at while its program lives.
 const HUNG_UP_LOOK_AFTER: Duration = Duration::from_millis(250);
 
+/// Output that comes in pieces smaller than this, one within this time of the other, is let pile up for a moment. A key
+/// and its echo never are: the first rounds are not waited for.
+const TRICKLE_BYTES: usize = 1024;
+const TRICKLE_WITHIN: Duration = Duration::from_micros(400);
+const TRICKLE_ROUNDS: u32 = 8;
+const TRICKLE_PAUSE: Duration = Duration::from_micros(60);
+
 pub(super) struct Pump {
     master: OwnedFd,
     writer: Writer,
@@ -36,6 +43,9 @@ pub(super) struct Pump {
     stall_news: bool,
     /// The exit is on disk: the recording is complete and nothing is read any more.
     closed: bool,
+    /// How often in a row there was little to read, and soon again.
+    trickle: u32,
+    pumped_at: Option<Instant>,
 }
 
 impl Pump {
@@ -50,6 +60,8 @@ impl Pump {
             look_at: None,
             stall_news: false,
             closed: false,
+            trickle: 0,
+            pumped_at: None,
         }
     }
 
@@ -102,6 +114,23 @@ impl Pump {
 
     /// Takes what there is from the terminal to the disk.
     pub fn pump(&mut self) {
+        self.await_more();
+        let taken = self.read();
+        self.write_held();
+        let now = Instant::now();
+        let is_soon = self.pumped_at.is_some_and(|before| now - before < TRICKLE_WITHIN);
+        self.trickle = if is_soon && taken < TRICKLE_BYTES { self.trickle + 1 } else { 0 };
+        self.pumped_at = Some(now);
+    }
+
+    /// A program that prints line by line is faster when it is not woken by the reader after each of them.
+    fn await_more(&self) {
+        if self.trickle >= TRICKLE_ROUNDS {
+            std::thread::sleep(TRICKLE_PAUSE);
+        }
+    }
+
+    fn read(&mut self) -> usize {
         let mut taken = 0;
         while self.stalled.is_none() && taken < ROUND_BYTES_MAX {
             let buffer = self.buffer.get_or_insert_with(|| vec![0; BUFFER_BYTES].into_boxed_slice());
@@ -123,7 +152,7 @@ impl Pump {
                 Err(_) => break,
             }
         }
-        self.write_held();
+        taken
     }
 
     fn write_held(&mut self) {

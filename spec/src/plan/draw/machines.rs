@@ -76,11 +76,7 @@ impl Drawer<'_> {
         let Some(MachineChoice::Named(name)) = choices.first() else {
             return !choices.is_empty();
         };
-        let alias = self.document.machines.as_ref().and_then(|machines| machines.get(name));
-        let host = alias.and_then(|def| match &def.value {
-            MachineDef::Host(host) => Some(host.0.as_str()),
-            MachineDef::Object(object) => object.host.as_ref().map(|host| host.0.as_str()),
-        });
-        !self.around.is_here(host.unwrap_or(name))
+        let alias = Slug::new(name).ok().and_then(|name| self.machines.get(&name));
+        !self.around.is_here(alias.map_or(name, |machine| &machine.host))
     }
 }

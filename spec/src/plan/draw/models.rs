@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Surroundings;
 use crate::diagnostic::{Code, did_you_mean, excerpt};
-use crate::document::{Cost, Document, ModelDef, ModelObject, ModelRef, ModelRefs};
+use crate::document::{Cost, Document, Failover, ModelDef, ModelObject, ModelRef};
 use crate::plan::{CostPlan, ModelPlan};
 use crate::read::At;
-use crate::read::finding::{Findings, Span};
+use crate::read::finding::{FINDINGS_MAX, Findings, Span};
 
 /// The profile that is any program in a terminal; its arguments are the program.
 pub const COMMAND_PROFILE: &str = "command";
@@ -48,7 +48,7 @@ impl<'d> Models<'d> {
     pub fn chosen(
         &mut self,
         asked: Option<&At<ModelRef>>,
-        failover: Option<&At<ModelRefs>>,
+        failover: Option<&At<Failover>>,
         whose: Span,
         here: bool,
     ) -> Vec<ModelPlan> {
@@ -156,6 +156,9 @@ impl<'d> Models<'d> {
     }
 
     fn unknown(&mut self, name: &str, at: Span) {
+        if self.complaints.len() > FINDINGS_MAX || self.complaints.contains_key(&(at, Code::UnknownModel)) {
+            return; // Nobody would read it, and looking for the nearest of many names takes time.
+        }
         let profiles = self.around.profiles.iter();
         let known = profiles.flat_map(|one| one.lists.iter().chain([&one.name])).map(String::as_str);
         let head = name.split('/').next().unwrap_or(name);

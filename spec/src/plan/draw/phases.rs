@@ -5,7 +5,7 @@ use super::trees::Place;
 use super::variables::Variables;
 use super::{Drawer, limits, machines};
 use crate::document::{
-    Intent, MachineSpec, ModelRef, ModelRefs, Phase, RequireSpec, RequireWord, Run, Session, Step, Topology,
+    Failover, Intent, MachineSpec, ModelRef, Phase, RequireSpec, RequireWord, Run, Session, Step, Topology,
     Workers,
 };
 use crate::name::{PhaseName, Slug, WorkerName};
@@ -24,7 +24,7 @@ pub(super) struct Draft<'d> {
     pub name: WorkerName,
     pub workers: usize,
     pub model: Option<&'d At<ModelRef>>,
-    pub failover: Option<&'d At<ModelRefs>>,
+    pub failover: Option<&'d At<Failover>>,
     pub prompt: Option<String>,
     pub machine: Option<&'d At<MachineSpec>>,
     pub session: Option<&'d Session>,
@@ -203,7 +203,7 @@ impl<'d> Drawer<'d> {
         WorkerPlan {
             prompt: draft.prompt.map(|prompt| variables.text(&prompt)),
             session: levels.plan(standing),
-            tree: self.tree(levels, draft.place, &variables),
+            tree: self.tree(levels, draft.place, elsewhere, &variables),
             name: draft.name.clone(),
             models,
             machine,

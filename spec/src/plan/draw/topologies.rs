@@ -1,6 +1,6 @@
 //! Dialogues, meetings, meshes and lone sessions, in a phase or at the top of a document.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Drawer;
 use super::phases::Draft;
@@ -249,17 +249,18 @@ pub(crate) fn speaker_names<'a>(
     otherwise: &str,
 ) -> Vec<WorkerName> {
     let mut taken: BTreeSet<Slug> = named.clone().filter_map(|(id, _)| id.cloned()).collect();
+    let mut numbers: BTreeMap<Slug, u32> = BTreeMap::new();
     named
         .map(|(id, model)| {
             if let Some(id) = id {
                 return id.clone();
             }
             let wanted = Slug::nearest(model.unwrap_or(otherwise));
+            let number = numbers.entry(wanted.clone()).or_insert(1);
             let mut name = wanted.clone();
-            let mut number = 2;
             while !taken.insert(name.clone()) {
+                *number += 1;
                 name = super::variables::short(&format!("{wanted}-{number}"));
-                number += 1;
             }
             name
         })

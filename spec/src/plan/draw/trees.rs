@@ -43,7 +43,13 @@ impl Trees {
 }
 
 impl Drawer<'_> {
-    pub(super) fn tree(&mut self, levels: Levels<'_>, place: Place, variables: &Variables<'_>) -> TreePlan {
+    pub(super) fn tree(
+        &mut self,
+        levels: Levels<'_>,
+        place: Place,
+        elsewhere: bool,
+        variables: &Variables<'_>,
+    ) -> TreePlan {
         let repository = self.around.repository.is_some();
         match levels.worktree() {
             Asked::Checkout => return if repository { TreePlan::Checkout } else { TreePlan::Folder },
@@ -75,9 +81,7 @@ impl Drawer<'_> {
                 TreePlan::Own { slug: self.trees.fresh(&format!("{}-{}", variables.phase, variables.worker)) }
             }
             Place::Participant => TreePlan::Shared { slug: short(variables.phase), line: false },
-            Place::Agent if variables.machine.is_empty() => {
-                TreePlan::Shared { slug: short(variables.phase), line: false }
-            }
+            Place::Agent if !elsewhere => TreePlan::Shared { slug: short(variables.phase), line: false },
             Place::Agent => {
                 let slug =
                     Slug::nearest(&format!("{}-{}", variables.phase, Slug::nearest(variables.machine)));
