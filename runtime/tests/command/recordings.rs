@@ -53,15 +53,19 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let ours = words
-                .split(|byte| *byte == 0)
-                .any(|word| word == self.run_folder.as_os_str().as_encoded_bytes());
-            if let Some(pid) = rustix::process::Pid::from_raw(pid).filter(|_| ours) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
+        end_keeper(&self.run_folder);
+    }
+}
+
+/// Ends the keeper of a folder, which names it among its own words.
+pub fn end_keeper(run_folder: &Path) {
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let ours =
+            words.split(|byte| *byte == 0).any(|word| word == run_folder.as_os_str().as_encoded_bytes());
+        if let Some(pid) = rustix::process::Pid::from_raw(pid).filter(|_| ours) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
     }
 }

@@ -233,3 +233,57 @@ fn a_person_is_asked_about_uncommitted_changes() {
         assert_eq!(dirty.recv().unwrap(), taken);
     }
 }
+
+/// Ends the real node of a place and everything it started.
+struct RealNode<'a>(&'a Place);
+
+impl Drop for RealNode<'_> {
+    fn drop(&mut self) {
+        let said = self.0.say(&["daemon", "stop", "--end-sessions"]);
+        super::recordings::end_keeper(&self.0.state().join("run"));
+        assert!(said.code == 0 || std::thread::panicking(), "{}", said.err);
+    }
+}
+
+#[test]
+fn a_session_is_watched_written_to_and_left_again() {
+    let place = Place::new();
+    let _node = RealNode(&place);
+    let script = "echo ready; while read line; do echo got:$line; done";
+    let said = place.say(&["serve", "--", "sh", "-c", script]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let mut terminal = Terminal::with(&place, &["attach", "session/1"], 120, 40);
+    terminal.until("ready");
+    terminal.press("hello\r");
+    terminal.until("got:hello");
+    terminal.press("\x1cd");
+    terminal.until("detached; serve-");
+    assert_eq!(terminal.end(), 0);
+    let mut second = Terminal::with(&place, &["attach", "session/1"], 80, 24);
+    second.until("got:hello");
+    assert_eq!(place.say(&["kill", "session/1"]).code, 0);
+    second.until("is over");
+    assert_eq!(second.end(), 0);
+    let refused = place.say(&["attach", "session/1"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("needs a terminal"), "{}", refused.err);
+}
+
+#[test]
+fn twenty_callers_at_once_start_one_node() {
+    let place = Place::new();
+    let _node = RealNode(&place);
+    let callers: Vec<Child> =
+        (0..20).map(|_| place.niia(&["daemon", "start", "--json"]).spawn().unwrap()).collect();
+    let pids: std::collections::BTreeSet<u64> = callers
+        .into_iter()
+        .map(|child| super::place::said(child.wait_with_output().unwrap()))
+        .map(|said| {
+            assert_eq!(said.code, 0, "{}", said.err);
+            serde_json::from_str::<serde_json::Value>(&said.out).unwrap()["pid"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(pids.len(), 1);
+    let log = std::fs::read_to_string(place.state().join("run/node.log")).unwrap();
+    assert_eq!(log.matches("the node is ready").count(), 1, "{log}");
+}
