@@ -76,8 +76,11 @@ pub(super) async fn status(node: &Node, caller: &Caller, name: &RunName) -> Resu
     view(node, &run_id(node, caller, name).await?).await
 }
 
-/// The newest runs, the newest last.
-pub(super) async fn list(node: &Node, limit: u32) -> Result<Vec<RunView>, Refusal> {
+/// The newest runs, the newest last; a program inside a session sees its own.
+pub(super) async fn list(node: &Node, caller: &Caller, limit: u32) -> Result<Vec<RunView>, Refusal> {
+    if let Caller::Agent(session) = caller {
+        return Ok(vec![view(node, &session.run).await?]);
+    }
     let summaries = node.journal.runs().map_err(|error| trouble(chain(&error)))?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let newest = summaries.len().saturating_sub(limit);
