@@ -287,3 +287,19 @@ fn twenty_callers_at_once_start_one_node() {
     let log = std::fs::read_to_string(place.state().join("run/node.log")).unwrap();
     assert_eq!(log.matches("the node is ready").count(), 1, "{log}");
 }
+
+#[test]
+fn a_recording_is_played_on_a_screen_of_its_own_and_can_do_nothing_to_this_one() {
+    let place = Place::new();
+    let kept = super::recordings::Kept::at(&place);
+    let folder = place.state().join("session");
+    kept.recorded(&folder, r"printf '\033]52;c;aGk=\007\033[cfirst'; sleep 0.3; printf ' then'");
+    let _node = super::recordings::node(&place, &folder);
+    let mut terminal = Terminal::with(&place, &["replay", "find/1", "--speed", "2"], 80, 24);
+    terminal.until("\u{1b}[?1049h");
+    terminal.until("first");
+    terminal.until("\u{1b}[?1049l");
+    terminal.until("first then\r\n");
+    assert_eq!(terminal.end(), 0);
+    assert!(!terminal.seen.contains("]52;") && !terminal.seen.contains("\u{1b}[c"), "{:?}", terminal.seen);
+}
