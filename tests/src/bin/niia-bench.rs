@@ -1,7 +1,0 @@
-//! Measures niia beside the bare limit of the machine and, where it is installed, tmux; see `niia_tests::bench`.
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    niia_tests::bench::main()
-}
