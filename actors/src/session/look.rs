@@ -38,7 +38,7 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
         state: word(&detected.state).to_owned(),
         rule: rule.clone(),
         excerpt: shortened(excerpt),
-        since_ms: super::wall_ms().saturating_sub(seen.now_ms.saturating_sub(*since_ms)),
+        since_ms: seen.now_ms.saturating_sub(*since_ms),
         profile: facts.profile.clone(),
         model: facts.model.clone(),
         pid: facts.program(),
