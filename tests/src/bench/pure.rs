@@ -58,8 +58,15 @@ fn timed(work: impl FnOnce()) -> f64 {
 pub fn plan(rounds: usize) -> Vec<Row> {
     let mut row = Row::new("read and plan a document of 1,000 phases", "ms", Bar::AtMost(20.0));
     let text = scene::chain(PHASES, &["true"]).to_string();
-    let command = KnownProfile { name: "command".to_owned(), lists: Vec::new(), program: None, installed: None, local: false };
-    let around = Surroundings { profiles: vec![command], file_stem: "bench".to_owned(), ..Surroundings::default() };
+    let command = KnownProfile {
+        name: "command".to_owned(),
+        lists: Vec::new(),
+        program: None,
+        installed: None,
+        local: false,
+    };
+    let around =
+        Surroundings { profiles: vec![command], file_stem: "bench".to_owned(), ..Surroundings::default() };
     for _ in 0..rounds {
         row.niia.push(timed(|| {
             let (document, findings) = niia_spec::read(text.as_bytes(), "bench.json");
