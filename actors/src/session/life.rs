@@ -98,11 +98,21 @@ impl Life {
             Begin::Terminal(reached) => {
                 let terminal = reached.terminal.clone();
                 let (over, drawn, prepared) = Follow::new(self, *reached).until_over().await;
-                terminal.acknowledge().await;
-                (over, Some((drawn, prepared)))
+                return self.end_with(terminal, over, (drawn, prepared)).await;
             }
         };
         self.end(over, rest).await
+    }
+
+    /// The exit is written down, so the minder leaves while the answer is read. What is not to be recorded it takes
+    /// along, and so it stays until then.
+    async fn end_with(&self, terminal: Terminal, over: Over, rest: (Drawn, Prepared)) -> Ending {
+        if self.assignment.worker.session.record {
+            return tokio::join!(terminal.acknowledge(), self.end(over, Some(rest))).1;
+        }
+        let ending = self.end(over, Some(rest)).await;
+        terminal.acknowledge().await;
+        ending
     }
 
     async fn begin(&mut self) -> Begin {
@@ -136,6 +146,7 @@ impl Life {
     async fn start(&mut self) -> Begin {
         self.facts.does("is prepared");
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let turn = self.turn().await;
         let prepared = blocking(move || {
             let drawn = prepare::draw(&assignment, &machine)?;
             let (program, prepared) = prepare::ready(&assignment, &drawn)?;
@@ -145,6 +156,7 @@ impl Life {
             Ok(ready) => ready,
             Err(ending) => return Begin::Never(*ending),
         };
+        drop(turn);
         crate::failpoint::hit("session.before_start");
         let folder = self.facts.folder.clone();
         self.facts.is_at(program.cwd.clone());
@@ -195,19 +207,34 @@ impl Life {
     }
 
     /// What remains to be done once the program is gone.
-    async fn end(&mut self, over: Over, rest: Option<(Drawn, Prepared)>) -> Ending {
+    async fn end(&self, over: Over, rest: Option<(Drawn, Prepared)>) -> Ending {
         self.facts.does("is brought to its end");
         if let Over::Lost(_) = over {
             self.sweep().await;
         }
-        if let Some((drawn, prepared)) = rest {
-            self.put_away(drawn, prepared).await;
-        }
-        crate::failpoint::hit("session.before_commit");
-        let (assignment, ordered) = (Arc::clone(&self.assignment), self.ordered);
-        let ending = blocking(move || Ok(finish::finish(&assignment, &over, ordered))).await;
-        crate::failpoint::hit("session.after_commit");
-        ending.unwrap_or_else(|ending| *ending)
+        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let ordered = self.ordered;
+        let _turn = self.turn().await;
+        let ending = blocking(move || {
+            if let Some((drawn, prepared)) = &rest {
+                prepare::put_away(&assignment, &machine, drawn, prepared);
+            }
+            crate::failpoint::hit("session.before_commit");
+            let ending = finish::finish(&assignment, &over, ordered);
+            crate::failpoint::hit("session.after_commit");
+            Ok(ending)
+        });
+        ending.await.unwrap_or_else(|ending| *ending)
+    }
+
+    /// Waits for a turn at the disk, where nothing but small files is at stake: a thousand threads are no faster at that
+    /// than a few. Work with git and commands of the user's own, which may take long, holds nobody up.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let session = &self.assignment.worker.session;
+        let commands = [&session.setup, &session.teardown, &session.plugins];
+        let long =
+            finish::tree_of(&self.assignment).is_some() || commands.iter().any(|list| !list.is_empty());
+        if long { None } else { self.machine.turn().await }
     }
 
     /// Ends what a killed minder may have left behind.

@@ -56,7 +56,8 @@ fn colour() -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mut printed = 0;
     for number in 0.. {
-        let line = format!("\x1b[3{}m{number:08} \x1b[1;4{}mall of it in colour\x1b[0m\n", number % 8, number % 7);
+        let line =
+            format!("\x1b[3{}m{number:08} \x1b[1;4{}mall of it in colour\x1b[0m\n", number % 8, number % 7);
         out.write_all(line.as_bytes())?;
         printed += line.len();
         if printed >= 1_000_000 {

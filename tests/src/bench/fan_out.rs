@@ -1,9 +1,9 @@
 //! A thousand workers that do nothing, at once.
 
+use super::bare;
 use super::scene::{self, Scene};
 use super::table::{Bar, Row};
 use super::tmux::Tmux;
-use super::bare;
 
 const WORKERS: usize = 1_000;
 /// tmux takes seven times as long: a tenth of the workers says as much.

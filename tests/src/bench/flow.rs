@@ -51,8 +51,11 @@ fn recorded(scene: &Scene, sessions: usize, megabytes: u64) -> f64 {
 }
 
 pub fn megabyte(rounds: usize) -> Vec<Row> {
-    let mut row =
-        Row::new("memory of a session after 1 MB of coloured output, minder and node (PSS)", "KiB", Bar::AtMost(400.0));
+    let mut row = Row::new(
+        "memory of a session after 1 MB of coloured output, minder and node (PSS)",
+        "KiB",
+        Bar::AtMost(400.0),
+    );
     let chore = scene::chore(&["--colour"]);
     for _ in 0..rounds {
         let scene = Scene::warm();
@@ -63,7 +66,8 @@ pub fn megabyte(rounds: usize) -> Vec<Row> {
         let run = scene.begin(&document, SESSIONS);
         crate::wait_until("all has been printed", scene::LIMIT, || {
             let sessions = scene.house.sessions(&run);
-            let printed = |session: &Value| session["printed_bytes"].as_u64().unwrap_or_default() >= 1_000_000;
+            let printed =
+                |session: &Value| session["printed_bytes"].as_u64().unwrap_or_default() >= 1_000_000;
             (sessions.len() == SESSIONS && sessions.iter().all(printed)).then_some(())
         });
         std::thread::sleep(SETTLE);

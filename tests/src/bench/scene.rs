@@ -43,7 +43,12 @@ impl Scene {
     }
 
     pub fn pids(&self, name: &str) -> Vec<u32> {
-        self.house.residents().iter().map(|resident: &Resident| resident.id).filter(|pid| usage::name(*pid) == name).collect()
+        self.house
+            .residents()
+            .iter()
+            .map(|resident: &Resident| resident.id)
+            .filter(|pid| usage::name(*pid) == name)
+            .collect()
     }
 
     /// The process of the node.
@@ -56,14 +61,17 @@ impl Scene {
 
     /// Runs a document to its end, as a person would.
     pub fn run(&self, document: &Path) -> Took {
-        let servants = |name: &str| self.pids(name).iter().map(|pid| usage::cpu_with_children(*pid)).sum::<Duration>();
+        let servants =
+            |name: &str| self.pids(name).iter().map(|pid| usage::cpu_with_children(*pid)).sum::<Duration>();
         let all = || servants("niia") + servants("niia-keeper");
         let (before, own, began) = (all(), usage::own_cpu(), Instant::now());
         let said = self.house.niia([Path::new("run"), document]).limit(LIMIT).run();
         let (wall, own) = (began.elapsed(), usage::own_cpu() - own);
         drop(said.exits(0));
         // The last minder is buried a moment after its session has ended.
-        crate::wait_until("the minders are gone", LIMIT, || self.pids("niia-minder").is_empty().then_some(()));
+        crate::wait_until("the minders are gone", LIMIT, || {
+            self.pids("niia-minder").is_empty().then_some(())
+        });
         Took { wall, cpu: own + all().saturating_sub(before) }
     }
 
@@ -80,7 +88,9 @@ impl Scene {
     pub fn cancel(&self, run: &str) {
         drop(self.house.niia(["cancel", run]).run());
         let _ = self.house.wait_over(run, LIMIT);
-        crate::wait_until("the minders are gone", LIMIT, || self.pids("niia-minder").is_empty().then_some(()));
+        crate::wait_until("the minders are gone", LIMIT, || {
+            self.pids("niia-minder").is_empty().then_some(())
+        });
     }
 }
 
@@ -104,7 +114,8 @@ pub fn fan(workers: usize, command: &[&str]) -> Value {
 
 /// So many phases of one worker each, one after the other.
 pub fn chain(phases: usize, command: &[&str]) -> Value {
-    let phases: Vec<Value> = (1..=phases).map(|number| json!({ "name": format!("step-{number}"), "model": "it" })).collect();
+    let phases: Vec<Value> =
+        (1..=phases).map(|number| json!({ "name": format!("step-{number}"), "model": "it" })).collect();
     json!({
         "connector": "2.0",
         "models": model(command),

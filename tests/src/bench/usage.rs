@@ -33,7 +33,8 @@ pub fn cpu_with_children(pid: u32) -> Duration {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let after = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     // Fields 14 to 17 of the line; the state, which comes first here, is the third.
-    let ticks: u64 = after.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
+    let ticks: u64 =
+        after.split_whitespace().skip(11).take(4).filter_map(|field| field.parse::<u64>().ok()).sum();
     Duration::from_millis(ticks * 1000 / rustix::param::clock_ticks_per_second().max(1))
 }
 
@@ -42,7 +43,9 @@ pub fn cpu_exact(pid: u32) -> Duration {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else {
         return Duration::ZERO;
     };
-    let of = |path: std::path::PathBuf| fs::read_to_string(path.join("schedstat")).ok().and_then(|text| number(&text));
+    let of = |path: std::path::PathBuf| {
+        fs::read_to_string(path.join("schedstat")).ok().and_then(|text| number(&text))
+    };
     Duration::from_nanos(tasks.flatten().filter_map(|task| of(task.path())).sum())
 }
 

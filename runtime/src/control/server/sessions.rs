@@ -80,7 +80,8 @@ async fn ended_look(node: &Node, caller: &Caller, name: &str) -> Result<SessionV
     let view = runs::view(node, &run).await?;
     let mut fits = runs::sessions_of(&view).into_iter().filter(|session| means(name, session));
     // Of several attempts the newest is meant.
-    let newest = fits.next_back().ok_or_else(|| not_found(format!("there is no session `{name}` in `{run}`")))?;
+    let newest =
+        fits.next_back().ok_or_else(|| not_found(format!("there is no session `{name}` in `{run}`")))?;
     ended_view(&node.run_folder(&run), &newest)
         .ok_or_else(|| not_found(format!("the session {newest} left no recording")))
 }
