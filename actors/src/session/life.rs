@@ -100,11 +100,21 @@ impl Life {
             Begin::Terminal(reached) => {
                 let terminal = reached.terminal.clone();
                 let (over, drawn, prepared) = Follow::new(self, *reached).until_over().await;
-                terminal.acknowledge().await;
-                (over, Some((drawn, prepared)))
+                return self.end_with(terminal, over, (drawn, prepared)).await;
             }
         };
         self.end(over, rest).await
+    }
+
+    /// The exit is written down, so the minder leaves while the answer is read. What is not to be recorded it takes
+    /// along, and so it stays until then.
+    async fn end_with(&mut self, terminal: Terminal, over: Over, rest: (Drawn, Prepared)) -> Ending {
+        if self.assignment.worker.session.record {
+            return tokio::join!(terminal.acknowledge(), self.end(over, Some(rest))).1;
+        }
+        let ending = self.end(over, Some(rest)).await;
+        terminal.acknowledge().await;
+        ending
     }
 
     async fn begin(&mut self) -> Begin {
@@ -138,6 +148,7 @@ impl Life {
     async fn start(&mut self) -> Begin {
         self.facts.does("is prepared");
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let turn = self.turn().await;
         let prepared = self.with_chores(move |chores| {
             let drawn = prepare::draw(&assignment, &machine)?;
             let (program, prepared) = prepare::ready(&assignment, &drawn, &chores)?;
@@ -153,6 +164,7 @@ impl Life {
             (Err(_), Some(reason)) => return Begin::Never(ended_by(reason)),
             (Err(ending), None) => return Begin::Never(*ending),
         };
+        drop(turn);
         crate::failpoint::hit("session.before_start");
         let folder = self.facts.folder.clone();
         self.facts.is_at(program.cwd.clone());
@@ -208,15 +220,35 @@ impl Life {
         if let Over::Lost(_) = over {
             self.sweep().await;
         }
-        match rest {
-            Some((drawn, prepared)) => self.put_away(drawn, prepared).await,
-            None => self.put_away_unseen().await,
-        }
-        crate::failpoint::hit("session.before_commit");
-        let (assignment, ordered) = (Arc::clone(&self.assignment), self.ordered);
-        let ending = blocking(move || Ok(finish::finish(&assignment, &over, ordered))).await;
-        crate::failpoint::hit("session.after_commit");
-        ending.unwrap_or_else(|ending| *ending)
+        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let ordered = self.ordered;
+        let _turn = self.turn().await;
+        let ending = self.with_chores(move |chores| {
+            // A session that ended while no node was there is put away by what is known of it.
+            let rest = match rest {
+                Some(rest) => Ok(rest),
+                None => prepare::draw(&assignment, &machine).map(|drawn| (drawn, Prepared::default())),
+            };
+            match &rest {
+                Ok(rest) => prepare::put_away(&assignment, &machine, rest, &chores),
+                Err(ending) => tracing::warn!(session = %assignment.session, ?ending, "nothing is put away"),
+            }
+            crate::failpoint::hit("session.before_commit");
+            let ending = finish::finish(&assignment, &over, ordered);
+            crate::failpoint::hit("session.after_commit");
+            ending
+        });
+        ending.await.unwrap_or_else(|error| *broke(&error))
+    }
+
+    /// Waits for a turn at the disk, where nothing but small files is at stake: a thousand threads are no faster at that
+    /// than a few. Work with git and commands of the user's own, which may take long, holds nobody up.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let session = &self.assignment.worker.session;
+        let commands = [&session.setup, &session.teardown, &session.plugins];
+        let long =
+            finish::tree_of(&self.assignment).is_some() || commands.iter().any(|list| !list.is_empty());
+        if long { None } else { self.machine.turn().await }
     }
 
     /// Ends what a killed minder may have left behind.
@@ -231,15 +263,6 @@ impl Life {
                 tracing::error!(session = %self.assignment.session, %error, "leftovers cannot be found")
             }
             Err(error) => tracing::error!(session = %self.assignment.session, %error, "the sweep broke"),
-        }
-    }
-
-    /// What is due after a session that ended while no node was there.
-    async fn put_away_unseen(&mut self) {
-        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
-        match blocking(move || prepare::draw(&assignment, &machine)).await {
-            Ok(drawn) => self.put_away(drawn, Prepared::default()).await,
-            Err(ending) => tracing::warn!(session = %self.assignment.session, ?ending, "nothing is put away"),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -90,19 +91,38 @@ pub fn fan_out(count: usize) -> (Duration, Duration) {
 
 /// A program that does nothing, and then a line that reaches the disk.
 pub fn steps(folder: &Path, count: usize) -> Duration {
-    let mut file = File::create(folder.join("steps")).unwrap_or_else(|error| panic!("no disk: {error}"));
+    let log = DurableLog::new(&folder.join("steps"));
     let began = Instant::now();
     for number in 0..count {
         start(Command::new("true")).finish(None);
-        durable(&mut file, &[number as u8; 256]);
+        log.write(number);
     }
     began.elapsed() / u32::try_from(count).unwrap_or(1)
 }
 
-/// # Panics
-/// When the disk is full: then nothing can be measured.
-pub fn durable(file: &mut File, bytes: &[u8]) {
-    file.write_all(bytes).and_then(|()| file.sync_data()).unwrap_or_else(|error| panic!("no disk: {error}"));
+/// A file whose place on the disk is there already, as that of a log that is written over again and again.
+pub struct DurableLog(File);
+
+impl DurableLog {
+    const PAGE_BYTES: usize = 4096;
+    const PAGES: usize = 256;
+
+    /// # Panics
+    /// When the disk is full: then nothing can be measured.
+    pub fn new(path: &Path) -> DurableLog {
+        let made = File::create(path).and_then(|mut file| {
+            file.write_all(&vec![1; Self::PAGE_BYTES * Self::PAGES])?;
+            file.sync_all()?;
+            Ok(file)
+        });
+        DurableLog(made.unwrap_or_else(|error| panic!("no disk: {error}")))
+    }
+
+    pub fn write(&self, number: usize) {
+        let at = (number % Self::PAGES * Self::PAGE_BYTES) as u64;
+        let written = self.0.write_all_at(&[number as u8; Self::PAGE_BYTES], at);
+        written.and_then(|()| self.0.sync_data()).unwrap_or_else(|error| panic!("no disk: {error}"));
+    }
 }
 
 /// Megabytes a second from so many terminals at once, each into a file of its own.

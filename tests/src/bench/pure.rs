@@ -1,6 +1,5 @@
 //! What needs no node: the journal alone, the language alone.
 
-use std::fs::File;
 use std::time::Instant;
 
 use niia_actors::journal::{Journal, Row as JournalRow};
@@ -21,8 +20,8 @@ pub fn transition(rounds: usize) -> Vec<Row> {
     let house = steps::empty();
     for round in 0..rounds {
         let folder = house.at("tmp");
-        let mut file = File::create(folder.join("bare")).unwrap_or_else(|error| panic!("no disk: {error}"));
-        let limit: Vec<f64> = (0..ALONE).map(|_| timed(|| bare::durable(&mut file, &[0; 4096]))).collect();
+        let log = bare::DurableLog::new(&folder.join("bare"));
+        let limit: Vec<f64> = (0..ALONE).map(|number| timed(|| log.write(number))).collect();
         alone.limit.push(quantile(&limit, 0.5));
         let (journal, _) = Journal::open(&folder.join(format!("journal-{round}")))
             .unwrap_or_else(|error| panic!("no journal: {error}"));
