@@ -1,5 +1,6 @@
 //! One file for each thing the product promises.
 
+mod attach;
 mod course;
 mod documents;
 mod kills;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use niia_tests::{House, numbered, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::SOON;
 
@@ -114,6 +114,34 @@ fn a_killed_keeper_costs_nothing() {
     let keeper = keeper(&house);
     house.kill(keeper);
     check(&house, &run, 2);
+}
+
+#[test]
+fn a_killed_minder_costs_its_own_session_and_that_is_said() {
+    let house = House::new();
+    let project = house.repository("project");
+    let tool =
+        house.install("waiter", &format!("say here\nwait-for {}\nsay done", house.at("home/go").display()));
+    let file = house.document("waiters", &json!({
+        "name": "waiters",
+        "models": { "tool": { "use": "command", "args": [tool] } },
+        "pipeline": { "phases": [{ "name": "wait", "model": "tool", "workers": 2, "require": "any", "prompt": "Wait." }] }
+    }));
+    let run = house.detach(project.path(), &file);
+    let programs = wait_until("both programs run", SOON, || {
+        let pids: Vec<u64> =
+            house.sessions(&run).iter().filter_map(|session| session["pid"].as_u64()).collect();
+        (pids.len() == 2).then_some(pids)
+    });
+    house.kill(parent(u32::try_from(programs[0]).unwrap()));
+    wait_until("the loss is said", SOON, || {
+        let sessions = house.sessions(&run);
+        let lost: Vec<&Value> =
+            sessions.iter().filter(|session| session["state"].to_string().contains("lost")).collect();
+        (lost.len() == 1).then_some(())
+    });
+    std::fs::write(house.at("home/go"), "").unwrap();
+    assert_eq!(house.wait_over(&run, SOON)["state"], "done");
 }
 
 fn keeper(house: &House) -> u32 {

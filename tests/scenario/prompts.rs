@@ -12,6 +12,11 @@ use super::SOON;
 /// A prompt of a megabyte must be taken in this time.
 const MEGABYTE_WITHIN: Duration = Duration::from_secs(5);
 
+/// How many prompts are sent one after the other; `NIIA_PROMPTS=1000` for the whole campaign.
+fn prompts() -> u32 {
+    std::env::var("NIIA_PROMPTS").ok().and_then(|text| text.parse().ok()).unwrap_or(40)
+}
+
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -83,5 +88,23 @@ fn a_megabyte_written_to_a_session_is_taken_in_time_and_its_digest_is_the_same()
         screen.contains("submission").then_some(screen)
     });
     assert!(screen.contains(&line), "{line}\n{screen}");
+    let _ = house.niia(["kill", &run]).run().exits(0);
+}
+
+#[test]
+fn of_many_prompts_none_is_lost_and_none_doubled() {
+    let house = House::new();
+    let heard = house.at("home/heard");
+    let tool = house.install("reader", &format!("chat swallow=30\nnote {} {{prompt}}", heard.display()));
+    let run = house.niia(["serve".as_ref(), "--".as_ref(), tool.as_os_str()]).run().exits(0).run_id();
+    for number in 0..prompts() {
+        let _ = house.niia(["write", "--session", &run, &format!("prompt {number}")]).run().exits(0);
+    }
+    let expected: Vec<String> = (0..prompts()).map(|number| format!("prompt {number}")).collect();
+    let heard = niia_tests::wait_until("all are heard", SOON, || {
+        let heard = std::fs::read_to_string(&heard).ok()?;
+        (heard.lines().count() >= expected.len()).then_some(heard)
+    });
+    assert_eq!(heard.lines().collect::<Vec<_>>(), expected);
     let _ = house.niia(["kill", &run]).run().exits(0);
 }

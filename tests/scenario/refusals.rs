@@ -56,6 +56,16 @@ fn a_mesh_is_refused_by_name() {
 }
 
 #[test]
+fn a_machine_that_is_not_this_one_is_refused_by_name() {
+    let document = json!({
+        "name": "far",
+        "machines": { "moon": "MOON-BASE.local" },
+        "pipeline": { "phases": [{ "name": "work", "machine": "moon", "model": "claude", "prompt": "x" }] }
+    });
+    refused(&document, &["moon"]);
+}
+
+#[test]
 fn more_agents_than_the_limit_allows_are_refused_with_the_number() {
     let document = json!({
         "name": "many",

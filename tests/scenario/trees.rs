@@ -46,6 +46,23 @@ fn rival_lines_of_work_are_never_merged_and_later_phases_see_them_all() {
 }
 
 #[test]
+fn a_tree_gets_the_ignored_files_and_preparations_it_needs_and_none_of_them_is_committed() {
+    let house = House::new();
+    let project = house.repository("project");
+    project.file(".gitignore", ".env\nbuilt\n").commit("Ignore");
+    project.file(".env", "KEY=1\n");
+    house.install("claude", "run cat .env built; echo port \"$NIIA_PORT\"\nwrite answer.txt done");
+    let session = json!({ "include": [".env"], "setup": ["echo ready >built"], "teardown": ["cp answer.txt \"$HOME/seen\""], "ports": 1 });
+    let id = run(&house, &project, &one_phase(session, json!(1)), 0);
+    let report = house.report(&id);
+    assert!(report.contains("KEY=1") && report.contains("ready") && report.contains("port "), "{report}");
+    let port = report.lines().find_map(|line| line.strip_prefix("port ")).unwrap().trim().parse::<u16>();
+    assert!(port.is_ok_and(|port| port > 1023), "{report}");
+    assert_eq!(made(&project, &id), [".gitignore", "README.md", "answer.txt"]);
+    assert_eq!(std::fs::read_to_string(house.at("home/seen")).unwrap(), "done\n");
+}
+
+#[test]
 fn what_looks_like_a_secret_is_not_committed_and_a_person_is_asked() {
     let house = House::new();
     let project = house.repository("project");
