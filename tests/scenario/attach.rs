@@ -4,8 +4,8 @@ use niia_tests::{House, wait_until};
 
 use super::SOON;
 
-/// Ctrl-\ leaves, as the help says.
-const DETACH: &[u8] = b"\x1c";
+/// Ctrl-\ and d leaves, as the help says.
+const DETACH: &[u8] = b"\x1cd";
 
 fn session(house: &House, play: &str) -> String {
     let tool = house.install("talker", play);
