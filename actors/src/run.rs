@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use niia_spec::course::{Command, Event, RunCourse, RunOutcome, Wake};
-use niia_spec::name::{PhaseName, RunId, WorkerId};
+use niia_spec::course::{Command, Event, Gathering, RunCourse, Wake, WorkerCourse};
+use niia_spec::name::{AttemptId, PhaseName, RunId, WorkerId};
 use niia_spec::notice::RunView;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 use serde_json::Value;
@@ -25,6 +26,7 @@ use crate::phase::{PhaseArguments, PhaseHandle};
 
 mod assign;
 mod context;
+mod ending;
 mod gather;
 mod report;
 mod store;
@@ -42,6 +44,9 @@ use store::Store;
 
 /// A reader that lets more letters than this pile up makes its senders wait: more than anybody reads in one turn.
 const LETTERS_MAX: usize = 256;
+
+/// What the counter of changes says once a run is over and that is durable.
+pub const OVER: u64 = u64::MAX;
 
 /// A way to reach one run.
 #[derive(Clone, Debug)]
@@ -89,6 +94,11 @@ impl RunHandle {
         ask(&self.0, |reply| RunMessage::Claim { key, by, reply }).await
     }
 
+    /// Goes on with a run that waits for a person; answers once that is durable, or that it does not wait.
+    pub async fn resume(&self, reason: String) -> Result<bool, AskError> {
+        ask(&self.0, |reply| RunMessage::Resume { reason, reply }).await
+    }
+
     pub async fn look(&self) -> Result<RunView, AskError> {
         ask(&self.0, RunMessage::Look).await
     }
@@ -103,7 +113,7 @@ impl RunHandle {
         ask(&self.0, RunMessage::Mailbox).await
     }
 
-    /// A counter that moves whenever the view may have changed.
+    /// A counter that moves whenever the view may have changed, and ends at [`OVER`].
     pub async fn watch(&self) -> Result<watch::Receiver<u64>, AskError> {
         ask(&self.0, RunMessage::Watch).await
     }
@@ -126,6 +136,10 @@ enum RunMessage {
         by: WorkerId,
         reply: RpcReplyPort<Claim>,
     },
+    Resume {
+        reason: String,
+        reply: RpcReplyPort<bool>,
+    },
     /// A row is durable: its commands may be carried out, its callers answered.
     Stored {
         commands: Vec<Command>,
@@ -140,6 +154,7 @@ enum RunMessage {
 /// Who waits for a row to be durable.
 enum Then {
     Recorded(RpcReplyPort<()>),
+    Resumed(RpcReplyPort<bool>),
     Claimed { key: String, by: WorkerId, reply: RpcReplyPort<Claim> },
 }
 
@@ -159,6 +174,8 @@ struct RunState {
     mailbox: Option<MailboxHandle>,
     changes: watch::Sender<u64>,
     over: mpsc::UnboundedSender<RunId>,
+    /// The newest hold that the report tells of.
+    hold_told: Arc<AtomicU32>,
 }
 
 impl Actor for Run {
@@ -196,6 +213,7 @@ impl Actor for Run {
             mailbox,
             changes,
             over,
+            hold_told: Arc::default(),
         };
         if fresh {
             state.happened(Event::Begun, None);
@@ -215,9 +233,10 @@ impl Actor for Run {
             RunMessage::Happened(event) => state.happened(*event, None),
             RunMessage::Record(event, reply) => state.happened(*event, Some(Then::Recorded(reply))),
             RunMessage::Claim { key, by, reply } => state.claim(key, by, reply),
+            RunMessage::Resume { reason, reply } => state.resume(reason, reply),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
             // Somebody who gave up waiting for a look is no fault of the run.
-            RunMessage::Look(reply) => drop(reply.send(view_of(&state.context, &state.course, &state.times))),
+            RunMessage::Look(reply) => drop(reply.send(state.look())),
             RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),
             RunMessage::Watch(reply) => drop(reply.send(state.changes.subscribe())),
             RunMessage::Mailbox(reply) => {
@@ -245,13 +264,40 @@ impl Actor for Run {
 
 impl RunState {
     fn happened(&mut self, event: Event, then: Option<Then>) {
-        let commands = self.course.on(&event);
+        let mut commands = self.course.on(&event);
         self.times.note(&event, &commands, crate::session::wall_ms());
-        match row(&event, &commands) {
-            Ok(row) => self.store.put(self.journal.append(&self.context.run, row), commands, then),
-            Err(error) => tracing::error!(run = %self.context.run, %error, "an event cannot be written down"),
+        let row = match row(&event, &commands) {
+            Ok(row) => row,
+            Err(error) => {
+                return tracing::error!(run = %self.context.run, %error, "an event cannot be written down");
+            }
+        };
+        // What nobody acts upon and nobody waits for may share the commit of what comes next.
+        let soon = commands.is_empty() && then.is_none();
+        let gathered = self.nothing_to_gather(&mut commands);
+        let durable = match soon {
+            true => self.journal.append_soon(&self.context.run, row),
+            false => self.journal.append(&self.context.run, row),
+        };
+        self.store.put(durable, commands, then);
+        changed(&self.changes);
+        for event in gathered {
+            self.happened(event, None);
         }
-        self.changes.send_modify(|version| *version += 1);
+    }
+
+    /// Without trees a gathering does nothing. Said at once, its row shares the commit of the one that asked for it.
+    fn nothing_to_gather(&self, commands: &mut Vec<Command>) -> Vec<Event> {
+        let mut gathered = Vec::new();
+        if self.context.trees.is_none() {
+            commands.retain(|command| {
+                let Command::Gather { phase, round } = command else { return true };
+                let gathering = Gathering::Merged { commit: None };
+                gathered.push(Event::Gathered { phase: phase.clone(), round: *round, gathering });
+                false
+            });
+        }
+        gathered
     }
 
     fn claim(&mut self, key: String, by: WorkerId, reply: RpcReplyPort<Claim>) {
@@ -262,6 +308,7 @@ impl RunState {
     async fn stored(&mut self, commands: Vec<Command>, then: Option<Then>) {
         match then {
             Some(Then::Recorded(reply)) => drop(reply.send(())),
+            Some(Then::Resumed(reply)) => drop(reply.send(true)),
             Some(Then::Claimed { key, by, reply }) => {
                 let holder = self.course.holder(&key).cloned();
                 drop(reply.send(Claim { first: holder.as_ref() == Some(&by), holder }));
@@ -271,7 +318,7 @@ impl RunState {
         for command in commands {
             self.perform(command).await;
         }
-        self.changes.send_modify(|version| *version += 1);
+        changed(&self.changes);
     }
 
     /// After a restart: opens what is open and does again what nobody answered. Each doer finds out by itself how far
@@ -283,12 +330,17 @@ impl RunState {
         for command in self.course.open_effects() {
             self.perform(command).await;
         }
+        if let Some(reason) = self.course.waits() {
+            // Shown as it stands from the first look on; a report that could not be written was complained of.
+            drop(self.hold(reason).await);
+        }
     }
 
     async fn perform(&mut self, command: Command) {
         match command {
             Command::Open { phase } => self.open(phase).await,
             Command::Start { attempt, model } => self.start(attempt, model).await,
+            Command::Settle { attempt } => self.settle(attempt).await,
             Command::End { attempt, reason } => {
                 if let Some(phase) = self.phases.get(&attempt.worker.phase) {
                     let _ = phase.end(attempt, reason);
@@ -298,6 +350,7 @@ impl RunState {
             Command::Wake { wake, after_ms } => self.wake(wake, after_ms),
             Command::Ask { phase } => tracing::info!(run = %self.context.run, %phase, "waits for approval"),
             Command::Close { phase, .. } => self.close(&phase),
+            Command::Hold { reason } => drop(self.hold(reason)),
             Command::Finish { outcome } => self.finish(outcome),
         }
     }
@@ -313,14 +366,24 @@ impl RunState {
         }
     }
 
-    async fn start(&mut self, attempt: niia_spec::name::AttemptId, model: u32) {
+    async fn start(&mut self, attempt: AttemptId, model: u32) {
         self.open(attempt.worker.phase.clone()).await;
         let Some(phase) = self.phases.get(&attempt.worker.phase) else {
             return;
         };
         match assign::assignment(&self.context, &self.course, &attempt, model) {
-            Ok(assignment) => { let _ = phase.start(assignment); }
+            Ok(assignment) => {
+                let _ = phase.start(assignment);
+            }
             Err(ending) => self.happened(Event::Ended { attempt, ending: *ending }, None),
+        }
+    }
+
+    /// Its terminal is known to be over, so nothing starts: its answer and its work are taken once more.
+    async fn settle(&mut self, attempt: AttemptId) {
+        let attempts = self.course.worker(&attempt.worker).map(WorkerCourse::attempts).unwrap_or_default();
+        if let Some(model) = attempts.last().map(|last| last.model) {
+            self.start(attempt, model).await;
         }
     }
 
@@ -374,24 +437,6 @@ impl RunState {
             !over
         });
     }
-
-    fn finish(&mut self, outcome: RunOutcome) {
-        for (_, clock) in self.clocks.drain() {
-            clock.abort();
-        }
-        for (_, phase) in self.phases.drain() {
-            phase.stop();
-        }
-        let end = report::End::of(&self.context, &self.course, outcome);
-        let (journal, context) = (self.journal.clone(), Arc::clone(&self.context));
-        let (over, changes) = (self.over.clone(), self.changes.clone());
-        tokio::task::spawn_blocking(move || {
-            end.write(&context, &journal);
-            changes.send_modify(|version| *version += 1);
-            // A node that is going down reads the run's end in the journal.
-            drop(over.send(context.run.clone()));
-        });
-    }
 }
 
 impl Drop for RunState {
@@ -400,6 +445,15 @@ impl Drop for RunState {
             clock.abort();
         }
     }
+}
+
+/// Moves the counter, unless it has come to its end.
+fn changed(changes: &watch::Sender<u64>) {
+    changes.send_if_modified(|version| {
+        let moves = *version != OVER;
+        *version += u64::from(moves);
+        moves
+    });
 }
 
 fn row(event: &Event, commands: &[Command]) -> Result<Row, serde_json::Error> {

@@ -55,7 +55,13 @@ impl RunState {
         }
     }
 
+    /// Nothing will ever happen in it again.
     pub fn is_over(self) -> bool {
+        !matches!(self, RunState::Running | RunState::NeedsAttention)
+    }
+
+    /// Nothing happens in it by itself: it is over, or it waits for a person.
+    pub fn rests(self) -> bool {
         self != RunState::Running
     }
 }
@@ -133,7 +139,7 @@ pub struct SessionView {
     /// Which rule says so, and what it saw.
     pub rule: String,
     pub excerpt: String,
-    /// Since when, by the wall clock, in milliseconds since 1970.
+    /// For how long, in milliseconds.
     pub since_ms: u64,
     pub profile: String,
     pub model: Option<String>,

@@ -9,8 +9,9 @@ use niia_spec::course::{Outcome, PhaseOutcome, RunCourse, RunOutcome};
 use niia_spec::name::{AttemptId, WorkerId};
 
 use super::context::{RunContext, forget_variables};
+use crate::git::TreeName;
 use crate::journal::Journal;
-use crate::session::finish::answer_path;
+use crate::session::finish::kept_answer;
 
 /// Where a run's report lies.
 pub fn report_path(folder: &Path) -> PathBuf {
@@ -41,9 +42,8 @@ impl End {
         End { outcome, text, outputs }
     }
 
-    /// Writes the report and the files that were asked for; the journal has the last word. May be called again after
-    /// a crash in its middle.
-    pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
+    /// Writes the report and the files that were asked for. May be called again after a crash in its middle.
+    pub(super) fn tell(&self, context: &RunContext) {
         if let Err(error) = replace(&report_path(&context.folder), &self.text) {
             tracing::error!(run = %context.run, %error, "the report could not be written");
         }
@@ -52,6 +52,11 @@ impl End {
                 tracing::error!(run = %context.run, path = %path.display(), %error, "an output could not be written");
             }
         }
+    }
+
+    /// As `tell`, and lets go of the run; the journal has the last word.
+    pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
+        self.tell(context);
         forget_variables(&context.folder);
         let outcome = serde_json::to_vec(&self.outcome).unwrap_or_default();
         if let Err(error) = journal.finish(&context.run, outcome).wait() {
@@ -64,7 +69,10 @@ impl End {
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".niia-new");
-    fs::write(&beside, text)?;
+    let mut file = fs::File::create(&beside)?;
+    io::Write::write_all(&mut file, text.as_bytes())?;
+    // The run's end is recorded next: it must not say of a report that a loss of power can take.
+    file.sync_all()?;
     fs::rename(&beside, path)
 }
 
@@ -80,6 +88,9 @@ fn report(context: &RunContext, course: &RunCourse, outcome: &RunOutcome) -> Str
     if let Some((word, reason)) = trouble {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# `{}` {word}\n\n{reason}\n", context.run);
+    }
+    if let RunOutcome::NeedsAttention { .. } = outcome {
+        text.push_str(&what_to_do(context));
     }
     let last = course.phases().filter(|(_, phase)| phase.outcome() == Some(&PhaseOutcome::Done)).last();
     let Some((plan, _)) = last else {
@@ -100,6 +111,29 @@ fn report(context: &RunContext, course: &RunCourse, outcome: &RunOutcome) -> Str
     text
 }
 
+/// What a person can do about a run that waits.
+fn what_to_do(context: &RunContext) -> String {
+    let run = &context.run;
+    let mut text = String::new();
+    if let Some(trees) = &context.trees {
+        let mending = trees.path_of(&TreeName::Mending);
+        if trees.is_mending().unwrap_or_default() && mending.is_dir() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "The conflict is laid out in `{}`: what is mended there is taken.",
+                mending.display()
+            );
+        }
+    }
+    let _ = writeln!(
+        text,
+        "`niia explain {run}` says more, `niia resume {run}` goes on, `niia cancel {run}` ends it. Nothing of it runs \
+         meanwhile, and all its work is kept.\n"
+    );
+    text
+}
+
 /// The answers of a phase's workers that are done, in worker order.
 fn answers(
     context: &RunContext,
@@ -110,16 +144,23 @@ fn answers(
     let ids = done.map(|worker| WorkerId { phase: phase.clone(), worker: worker.clone() });
     ids.filter_map(|worker| {
         let attempt = done_attempt(course, &worker)?;
-        let path = answer_path(&context.session_folder(&attempt));
-        match fs::read_to_string(&path) {
+        let folder = context.session_folder(&attempt);
+        match kept_answer(&folder, excerpt(course, &attempt)) {
             Ok(answer) => Some((worker, answer)),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "an answer cannot be read");
+                tracing::warn!(folder = %folder.display(), %error, "an answer cannot be read");
                 None
             }
         }
     })
     .collect()
+}
+
+/// As much of an attempt's answer as the journal has.
+pub(super) fn excerpt<'a>(course: &'a RunCourse, attempt: &AttemptId) -> &'a str {
+    let at = usize::try_from(attempt.attempt).unwrap_or_default().checked_sub(1);
+    let found = course.worker(&attempt.worker).zip(at).and_then(|(worker, at)| worker.attempts().get(at));
+    found.and_then(|attempt| attempt.ending.as_ref()).map_or("", |ending| &ending.excerpt)
 }
 
 /// The attempt in which a worker came to its end.

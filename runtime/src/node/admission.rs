@@ -1,6 +1,6 @@
 //! Whether a run may begin here: every bound is checked before anything of it exists.
 
-use niia_spec::plan::{NetworkPlan, PhaseWork, Plan};
+use niia_spec::plan::{MachineChoice, NetworkPlan, PhaseWork, Plan, WorkerPlan};
 
 use crate::control::words::{Refusal, RefusalCode};
 
@@ -75,6 +75,15 @@ pub fn can_do(plan: &Plan) -> Result<(), Refusal> {
             ));
         }
         for worker in phase.work.workers() {
+            if let Some(machine) = elsewhere(plan, worker) {
+                return Err(unsupported(
+                    format!(
+                        "machine `{machine}` of `{}/{}` is not this one, and this niia cannot reach others yet",
+                        phase.name, worker.name
+                    ),
+                    "take `machine` out to run the worker here",
+                ));
+            }
             if worker.session.sandbox.is_some() {
                 return Err(unsupported(
                     format!(
@@ -96,6 +105,29 @@ pub fn can_do(plan: &Plan) -> Result<(), Refusal> {
         }
     }
     Ok(())
+}
+
+/// The machine a worker is to work on, where that is another one. Names of this machine mean the node itself.
+fn elsewhere(plan: &Plan, worker: &WorkerPlan) -> Option<String> {
+    let uname = rustix::system::uname();
+    let here = host(&uname.nodename().to_string_lossy());
+    let named = worker.machine.iter().map(|choice| match choice {
+        MachineChoice::Named(name) => name.clone(),
+        MachineChoice::Labels(labels) => format!("labels {labels:?}"),
+    });
+    let is_here = |name: &String| {
+        let alias = plan.machines.iter().find(|(alias, _)| alias.as_str() == name);
+        host(alias.map_or(name, |(_, machine)| &machine.host)) == here || name == "localhost"
+    };
+    let mut named = named.peekable();
+    let first = named.peek()?.clone();
+    if named.any(|name| is_here(&name)) { None } else { Some(first) }
+}
+
+/// A host's name as it is compared: without its `.local` and whatever the case.
+fn host(name: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    name.strip_suffix(".local").unwrap_or(&name).to_owned()
 }
 
 fn unsupported(message: String, help: &str) -> Refusal {

@@ -325,8 +325,10 @@ impl Crew {
             return;
         }
         // Who comes after one that was resumed may have had its turn already.
-        let mut behind = (seat + 1..self.workers.len()).filter_map(|seat| Some((seat, self.standing(plan, seat)?)));
-        if let Some((next, standing)) = behind.find(|(_, standing)| !matches!(standing, Standing::Settled(_))) {
+        let mut behind =
+            (seat + 1..self.workers.len()).filter_map(|seat| Some((seat, self.standing(plan, seat)?)));
+        if let Some((next, standing)) = behind.find(|(_, standing)| !matches!(standing, Standing::Settled(_)))
+        {
             self.line_up(next, standing);
         }
     }
@@ -341,7 +343,7 @@ impl Crew {
             return format!("{needed} workers must be done and there are only {all}");
         };
         let told: Vec<String> =
-            self.workers[first].attempts().iter().map(|attempt| attempt.told(&seats[first])).collect();
+            self.workers[first].counted().iter().map(|attempt| attempt.told(&seats[first])).collect();
         let others = match troubled.count() {
             0 => String::new(),
             n => format!(", and {n} more"),

@@ -176,7 +176,8 @@ impl PhaseCourse {
 
     /// The mender's turn begins, if what was gathered does not go together.
     pub(super) fn begin_mending(&mut self) {
-        let PhaseState::Gathered { round, gathering: Gathering::Conflict { branch, files, reason } } = &self.state
+        let PhaseState::Gathered { round, gathering: Gathering::Conflict { branch, files, reason } } =
+            &self.state
         else {
             return;
         };
@@ -215,7 +216,7 @@ impl PhaseCourse {
                 match self.crew.standing(plan, mender) {
                     Some(Standing::Settled(Settled::Done)) => None,
                     Some(Standing::Settled(_)) => {
-                        let tried = self.crew.worker(mender).map_or(0, WorkerCourse::tries);
+                        let tried = self.crew.worker(mender).map_or(0, |mender| mender.counted().len());
                         Some(format!("{}; not mended in {tried} attempts", conflict(files, reason)))
                     }
                     _ => None,

@@ -79,7 +79,10 @@ pub(super) struct Rules {
 pub(super) enum Standing {
     Fresh,
     Live,
-    Again { model: u32, pause_ms: u64 },
+    Again {
+        model: u32,
+        pause_ms: u64,
+    },
     /// What its last attempt left is to be taken once more.
     Unsettled,
     Settled(Settled),
@@ -201,12 +204,8 @@ impl WorkerCourse {
     }
 
     /// Those that count for what comes next.
-    fn counted(&self) -> &[Attempt] {
+    pub(super) fn counted(&self) -> &[Attempt] {
         self.attempts.get(self.counted_from..).unwrap_or_default()
-    }
-
-    pub(super) fn tries(&self) -> usize {
-        self.counted().len()
     }
 
     /// The attempt of this number, if it is the one that lives.

@@ -23,8 +23,7 @@ const OF_WORKERS: [&str; 14] = [
     "published",
     "claimed",
 ];
-const OF_PHASES: [&str; 7] =
-    ["worker's", "merged", "conflict", "refused", "approved", "denied", "resumed"];
+const OF_PHASES: [&str; 7] = ["worker's", "merged", "conflict", "refused", "approved", "denied", "resumed"];
 const OF_RUNS: [&str; 7] = ["begun", "cancelled", "worker's", "gathered", "approved", "denied", "resumed"];
 const WORKERS: [&str; 9] =
     ["fresh", "live", "ending", "pausing", "ready", "is done", "has failed", "needs person", "dropped"];
@@ -80,7 +79,9 @@ impl Reached {
             Some(PhaseState::Gathered { .. } | PhaseState::Mending { .. }) => "mending",
             Some(PhaseState::Closed { .. }) => "closed",
             // These are passed through within one event.
-            Some(PhaseState::Approved | PhaseState::Denied { .. } | PhaseState::Ungathered { .. }) | None => return,
+            Some(PhaseState::Approved | PhaseState::Denied { .. } | PhaseState::Ungathered { .. }) | None => {
+                return;
+            }
         };
         self.count("phase", state, event);
     }

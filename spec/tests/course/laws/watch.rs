@@ -144,7 +144,8 @@ impl Watch {
         let tries = seen.tries(&attempt.worker);
         assert_eq!(attempt.attempt as usize, tries.len() + 1, "number of {attempt}");
         let turn = &seen.phases[&attempt.worker.phase];
-        let anew = attempt.worker.worker.as_str() == MENDER && turn.turn != turn.gathers.last().map(|(n, _)| *n);
+        let anew =
+            attempt.worker.worker.as_str() == MENDER && turn.turn != turn.gathers.last().map(|(n, _)| *n);
         let counted = &tries[if anew { tries.len() } else { seen.counted_from(&attempt.worker) }..];
         let expected = match counted.last() {
             None => 0,
