@@ -20,6 +20,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
+use super::descriptors;
 use super::program::{Program, StartError};
 use super::terminal::{Opened, Terminal};
 use super::wire::{
@@ -343,6 +344,7 @@ pub(super) fn connect(folder: &Path, name: &str) -> Result<OwnedFd, Errno> {
 async fn launch(run_folder: &Path, executable: &Path) -> io::Result<()> {
     let mut command = Command::new(executable);
     command.arg("keeper").arg("--run-folder").arg(run_folder).env_clear();
+    command.envs(descriptors::before().map(|limit| (descriptors::VARIABLE, limit)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let output = tokio::task::spawn_blocking(move || command.output()).await.map_err(io::Error::other)??;
     if output.status.success() {

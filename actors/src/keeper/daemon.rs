@@ -48,6 +48,7 @@ fn launch(run_folder: &Path) -> io::Result<()> {
     if !kernel::has_one_thread()? {
         return Err(io::Error::other("the keeper forks and so cannot have a second thread"));
     }
+    super::descriptors::restore();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(run_folder)?;
     std::env::set_current_dir(run_folder)?;
     let (mut ready, tell) = io::pipe()?;

@@ -29,6 +29,13 @@ pub struct Swept {
     pub minded: bool,
 }
 
+/// Whether the minder of the session in `folder` lives.
+pub fn is_minded(folder: &Path) -> bool {
+    let Ok(recording) = Recording::open(folder) else { return false };
+    let start = recording.start();
+    start.boot == tree::boot() && is_alive(start.minder, start.minder_began)
+}
+
 /// Ends everything that is left of the session in `folder`. May wait for some seconds: call it where that is no harm.
 pub fn sweep(folder: &Path) -> Result<Swept, RecordingError> {
     let start = match Recording::open(folder) {

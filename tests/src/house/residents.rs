@@ -109,8 +109,10 @@ pub(super) fn locks(folder: &Path) -> Vec<PathBuf> {
     let held = held_locks();
     let mut found = Vec::new();
     walk(folder, &mut |path, data| {
+        // The file of niia's own lock stays; it is a lock only while somebody holds it.
         let of_git = path.extension().is_some_and(|ending| ending == "lock")
-            && path.components().any(|part| part.as_os_str() == ".git");
+            && path.components().any(|part| part.as_os_str() == ".git")
+            && !path.ends_with(".git/niia.lock");
         if of_git || held.contains(&data.ino()) {
             found.push(path.to_owned());
         }

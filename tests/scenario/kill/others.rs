@@ -1,0 +1,1 @@
+//! Kills of others than the node.
