@@ -2,5 +2,6 @@
 
 mod kill;
 mod order;
+mod orphans;
 mod papers;
 mod stand_in;

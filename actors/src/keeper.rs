@@ -26,7 +26,7 @@ mod tree;
 mod wire;
 
 pub use client::Keeper;
-pub use daemon::main;
+pub use daemon::{main, tidy};
 pub use descriptors::raise as raise_descriptors;
 pub use program::{Program, StartError};
 pub use sweep::{Swept, is_minded, sweep};

@@ -319,7 +319,9 @@ impl RunState {
             return;
         };
         match assign::assignment(&self.context, &self.course, &attempt, model) {
-            Ok(assignment) => { let _ = phase.start(assignment); }
+            Ok(assignment) => {
+                let _ = phase.start(assignment);
+            }
             Err(ending) => self.happened(Event::Ended { attempt, ending: *ending }, None),
         }
     }

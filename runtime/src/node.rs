@@ -171,6 +171,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     failpoint::hit("node.loaded");
     let program = std::env::current_exe().map_err(NodeError::Program)?;
     let live = LiveSessions::default();
+    niia_actors::keeper::tidy(state.run_folder().as_ref());
     let keeper = Keeper::new(state.run_folder(), &program);
     let here = LocalMachine::new(keeper, live.clone(), options.sessions_max, &program, state.path());
     let machines = Arc::new(Machines::only(Arc::new(here)));

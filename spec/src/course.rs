@@ -47,38 +47,84 @@ pub const COURSE_VERSION: u32 = 1;
 pub enum Event {
     Begun,
     /// The attempt's program runs in its terminal.
-    Started { attempt: AttemptId },
+    Started {
+        attempt: AttemptId,
+    },
     /// The attempt is over: nothing of it runs any more and its work is committed.
-    Ended { attempt: AttemptId, ending: Ending },
+    Ended {
+        attempt: AttemptId,
+        ending: Ending,
+    },
     /// An attempt published an output before its end.
-    Published { worker: WorkerId, key: String, value: Value },
+    Published {
+        worker: WorkerId,
+        key: String,
+        value: Value,
+    },
     /// A worker took an item for itself; only the first one has it.
-    Claimed { key: String, by: WorkerId },
+    Claimed {
+        key: String,
+        by: WorkerId,
+    },
     /// What became of the phase's work when it was brought together.
-    Gathered { phase: PhaseName, round: u32, gathering: Gathering },
+    Gathered {
+        phase: PhaseName,
+        round: u32,
+        gathering: Gathering,
+    },
     /// A time that was asked for has passed.
-    Expired { wake: Wake },
-    Approved { phase: PhaseName },
-    Denied { phase: PhaseName, reason: String },
-    Cancelled { reason: String },
+    Expired {
+        wake: Wake,
+    },
+    Approved {
+        phase: PhaseName,
+    },
+    Denied {
+        phase: PhaseName,
+        reason: String,
+    },
+    Cancelled {
+        reason: String,
+    },
 }
 
 /// What must be done about it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Command {
-    Open { phase: PhaseName },
+    Open {
+        phase: PhaseName,
+    },
     /// Start an attempt of a worker on its n-th model (from 0).
-    Start { attempt: AttemptId, model: u32 },
+    Start {
+        attempt: AttemptId,
+        model: u32,
+    },
     /// End an attempt and everything that descends from it; its `Ended` is awaited.
-    End { attempt: AttemptId, reason: EndReason },
+    End {
+        attempt: AttemptId,
+        reason: EndReason,
+    },
     /// Commit shared trees and merge the phase's branches into `result`.
-    Gather { phase: PhaseName, round: u32 },
-    Wake { wake: Wake, after_ms: u64 },
+    Gather {
+        phase: PhaseName,
+        round: u32,
+    },
+    Wake {
+        wake: Wake,
+        after_ms: u64,
+    },
     /// Ask a person whether the phase may begin.
-    Ask { phase: PhaseName },
-    Close { phase: PhaseName, outcome: PhaseOutcome },
-    Finish { outcome: RunOutcome },
+    Ask {
+        phase: PhaseName,
+    },
+    Close {
+        phase: PhaseName,
+        outcome: PhaseOutcome,
+    },
+    Finish {
+        outcome: RunOutcome,
+    },
 }
 
 /// A time asked for, by what it is for.
@@ -125,14 +171,23 @@ impl Ending {
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Done,
-    Failed { reason: String },
+    Failed {
+        reason: String,
+    },
     /// The model could not be had: the next one is tried.
-    Unavailable { class: Unavailable, reason: String },
+    Unavailable {
+        class: Unavailable,
+        reason: String,
+    },
     TimedOut,
     Cancelled,
-    NeedsAttention { reason: String },
+    NeedsAttention {
+        reason: String,
+    },
     /// Its terminal or machine is gone and nobody can say how it ended.
-    Lost { reason: String },
+    Lost {
+        reason: String,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -153,10 +208,17 @@ pub enum Unavailable {
 #[serde(rename_all = "snake_case")]
 pub enum Gathering {
     /// Merged; `commit` is the new tip of `result`, nothing where there is no repository.
-    Merged { commit: Option<String> },
-    Conflict { files: Vec<String>, reason: String },
+    Merged {
+        commit: Option<String>,
+    },
+    Conflict {
+        files: Vec<String>,
+        reason: String,
+    },
     /// What may not be committed lies in a tree: a person must look.
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

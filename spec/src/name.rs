@@ -19,7 +19,9 @@ pub enum SlugError {
     Empty,
     #[error("a name has at most {SLUG_BYTES_MAX} bytes, this one has {bytes}")]
     TooLong { bytes: usize },
-    #[error("`{character}` may not stand in a name: letters, digits, `.`, `_` and `-` may, the first one a letter or digit")]
+    #[error(
+        "`{character}` may not stand in a name: letters, digits, `.`, `_` and `-` may, the first one a letter or digit"
+    )]
     Character { character: char },
     #[error("a name may not hold `..` nor end in `.` or `.lock`: git could not make a branch of it")]
     NotARef,

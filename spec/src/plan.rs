@@ -77,14 +77,36 @@ pub struct PhasePlan {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PhaseWork {
-    Workers { workers: Vec<WorkerPlan>, parallel: bool },
-    Dialogue { participants: Vec<WorkerPlan>, rounds: u32, until: Option<String> },
-    Meeting { participants: Vec<WorkerPlan>, agenda: Vec<AgendaPlan>, moderator: Option<WorkerName> },
-    Mesh { agents: Vec<AgentPlan>, star: bool, any_to_any: bool, broadcast: bool, quiet_ms: u64, persistent: bool },
+    Workers {
+        workers: Vec<WorkerPlan>,
+        parallel: bool,
+    },
+    Dialogue {
+        participants: Vec<WorkerPlan>,
+        rounds: u32,
+        until: Option<String>,
+    },
+    Meeting {
+        participants: Vec<WorkerPlan>,
+        agenda: Vec<AgendaPlan>,
+        moderator: Option<WorkerName>,
+    },
+    Mesh {
+        agents: Vec<AgentPlan>,
+        star: bool,
+        any_to_any: bool,
+        broadcast: bool,
+        quiet_ms: u64,
+        persistent: bool,
+    },
     /// One interactive session, for a person.
-    Session { worker: WorkerPlan },
+    Session {
+        worker: WorkerPlan,
+    },
     /// A connector of its own, by path.
-    Connector { path: String },
+    Connector {
+        path: String,
+    },
     /// Steps alone: no model is needed.
     Steps,
 }

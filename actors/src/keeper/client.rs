@@ -210,6 +210,7 @@ impl Courier {
     /// the folders are final.
     async fn settle(&mut self) {
         self.connection = None;
+        super::tidy(&self.run_folder);
         for (_, mut pending) in std::mem::take(&mut self.unanswered) {
             let answer = match Terminal::open(&pending.folder).await {
                 Ok(Opened::Live(terminal)) => Answer::Found(terminal),

@@ -229,7 +229,10 @@ impl Terminal {
     /// How many bytes that were typed the program has not read yet.
     pub fn unread(&self) -> io::Result<u64> {
         let master = self.shared.master()?;
-        let slave = rustix::pty::ioctl_tiocgptpeer(master.get_ref(), OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+        let slave = rustix::pty::ioctl_tiocgptpeer(
+            master.get_ref(),
+            OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
+        )?;
         Ok(rustix::io::ioctl_fionread(slave)?)
     }
 

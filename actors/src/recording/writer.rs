@@ -46,8 +46,9 @@ impl Writer {
             began,
             marked_us: None,
         };
-        let placed =
-            writer.write_header().and_then(|()| rustix::fs::linkat(CWD, &beside, CWD, INDEX_FILE, AtFlags::empty()));
+        let placed = writer
+            .write_header()
+            .and_then(|()| rustix::fs::linkat(CWD, &beside, CWD, INDEX_FILE, AtFlags::empty()));
         // One that stays holds a header and nothing else.
         let _ = rustix::fs::unlinkat(CWD, &beside, AtFlags::empty());
         placed.map(|()| writer)

@@ -103,7 +103,9 @@ impl Life {
             match self.begin().await {
                 Begin::Never(ending) => return ending,
                 Begin::Again if begins < BEGINS_MAX => tokio::time::sleep(BEGIN_PAUSE).await,
-                Begin::Again => return Ending::plain(Outcome::Lost { reason: UNSETTLED.to_owned() }, "its folder"),
+                Begin::Again => {
+                    return Ending::plain(Outcome::Lost { reason: UNSETTLED.to_owned() }, "its folder");
+                }
                 Begin::Over(over, rest) => break (over, rest, None),
                 Begin::Terminal(reached) => {
                     let terminal = reached.terminal.clone();

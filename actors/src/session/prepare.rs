@@ -242,9 +242,7 @@ fn resumed(
     let slug = |text: &str| Slug::new(text).map_err(|error| failed(format!("`resume`: `{wanted}`: {error}")));
     let repository = trees.repository();
     let found = match wanted.split_once('/') {
-        Some((run, line)) => {
-            repository.resolve(&format!("refs/heads/niia/{}/w/{}", slug(run)?, slug(line)?))
-        }
+        Some((run, line)) => repository.resolve(&format!("refs/heads/niia/{}/w/{}", slug(run)?, slug(line)?)),
         None => repository.unfinished(&slug(wanted)?).map(|lines| {
             let others = lines.into_iter().filter(|line| line.run != *trees.run());
             others.map(|line| line.commit).next()

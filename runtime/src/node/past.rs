@@ -23,7 +23,9 @@ pub(crate) async fn take_up(
     let failed = |reason| (record.run.clone(), reason);
     let (course, times, context) = revived(state, live, record).map_err(failed)?;
     // A node that ended between the acceptance and the first step has left a run that has not begun.
-    root.adopt(Arc::new(context), course, times, record.steps.is_empty()).await.map_err(|error| failed(error.to_string()))
+    root.adopt(Arc::new(context), course, times, record.steps.is_empty())
+        .await
+        .map_err(|error| failed(error.to_string()))
 }
 
 /// The course of a run, from its rows alone, and whether it has yet to begin.

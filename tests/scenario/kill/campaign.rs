@@ -168,7 +168,11 @@ impl Campaign {
         let word = match catch_unwind(AssertUnwindSafe(|| disturb(kill, megabytes, whole))) {
             Ok(tale) => {
                 self.count(kill, &tale);
-                format!("{} killed{}", tale.kills, if tale.untold { ", before its name was told" } else { "" })
+                format!(
+                    "{} killed{}",
+                    tale.kills,
+                    if tale.untold { ", before its name was told" } else { "" }
+                )
             }
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
@@ -200,7 +204,12 @@ impl Campaign {
             self.begun.elapsed()
         );
         println!("by place: {:?}\nnot reached: {:?}", self.by_name, self.unreached);
-        assert!(self.failed.is_empty(), "{} runs ended wrong:\n{}", self.failed.len(), self.failed.join("\n"));
+        assert!(
+            self.failed.is_empty(),
+            "{} runs ended wrong:\n{}",
+            self.failed.len(),
+            self.failed.join("\n")
+        );
     }
 }
 

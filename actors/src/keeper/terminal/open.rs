@@ -1,7 +1,7 @@
 //! Taking up the session of a folder, and letting its minder go.
 
 use std::io;
-use std::os::fd::{OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 
 use super::super::client::{BOTH_WAYS, connect, watch};
-use super::super::wire::{self, SOCKET_FILE, ToMinder, ToNode};
 use super::super::sweep;
+use super::super::wire::{self, SOCKET_FILE, ToMinder, ToNode};
 use super::{LEAVE_WAIT, Lost, News, OpenError, Opened, Terminal, receive};
 use crate::recording::{Recording, RecordingError};
 

@@ -81,7 +81,9 @@ impl Follow<'_> {
         }
         let session = &self.life.assignment.session;
         tracing::warn!(%session, "a part of its prompt may be typed: the node ended meanwhile");
-        self.life.facts.does("has a prompt that was cut short when the node ended; look at it with `niia attach`");
+        self.life
+            .facts
+            .does("has a prompt that was cut short when the node ended; look at it with `niia attach`");
     }
 
     fn enters(&mut self, (delivery, steps): (Delivery, Vec<DeliveryStep>)) {
@@ -93,6 +95,7 @@ impl Follow<'_> {
         });
         let Outgoing { text, mark, reply, .. } = self.prompt();
         let bytes = text.len() as u64;
-        self.now = Some(Typing { delivery, mark, marked: true, wake, refused: None, reply, bytes, entering: false });
+        self.now =
+            Some(Typing { delivery, mark, marked: true, wake, refused: None, reply, bytes, entering: false });
     }
 }

@@ -84,8 +84,16 @@ impl Follow<'_> {
             let bytes = next.text.len() as u64;
             let (delivery, steps) = Delivery::new(&next.text, next.first_line);
             let (mark, reply) = (next.mark, next.reply);
-            self.now =
-                Some(Typing { delivery, mark, marked: false, wake: None, refused: None, reply, bytes, entering: false });
+            self.now = Some(Typing {
+                delivery,
+                mark,
+                marked: false,
+                wake: None,
+                refused: None,
+                reply,
+                bytes,
+                entering: false,
+            });
             self.steps(steps).await;
         }
         if self.now.is_some() {
