@@ -3,8 +3,9 @@
 mod attach;
 mod course;
 mod documents;
-mod kills;
+mod kill;
 mod order;
+mod orphans;
 mod papers;
 mod pipeline;
 mod prompts;

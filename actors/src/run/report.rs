@@ -44,6 +44,7 @@ impl End {
     /// Writes the report and the files that were asked for; the journal has the last word. May be called again after
     /// a crash in its middle.
     pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
+        crate::failpoint::hit("run.before_report");
         if let Err(error) = replace(&report_path(&context.folder), &self.text) {
             tracing::error!(run = %context.run, %error, "the report could not be written");
         }
@@ -54,9 +55,11 @@ impl End {
         }
         forget_variables(&context.folder);
         let outcome = serde_json::to_vec(&self.outcome).unwrap_or_default();
+        crate::failpoint::hit("run.before_finish");
         if let Err(error) = journal.finish(&context.run, outcome).wait() {
             tracing::error!(run = %context.run, %error, "the end of a run could not be written down");
         }
+        crate::failpoint::hit("run.after_finish");
     }
 }
 

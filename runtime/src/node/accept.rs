@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use niia_actors::failpoint;
 use niia_actors::git::{ObjectId, Repository, RunTrees, Snapshot};
 use niia_actors::run::{RunContext, RunMeta, Times, keep_variables};
 use niia_spec::condition::{self, Condition};
@@ -50,10 +51,12 @@ pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId
             };
             let context = RunContext::open(&begun, folder.clone(), Arc::clone(&plan), meta, live)
                 .map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?;
+            failpoint::hit("accept.before_begin");
             journal
                 .begin(&begun, plan_bytes, meta_bytes)
                 .wait()
                 .map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?;
+            failpoint::hit("accept.after_begin");
             Ok(context)
         });
         if made.is_err() {
