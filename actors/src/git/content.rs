@@ -131,7 +131,10 @@ impl Content<'_> {
     pub(super) fn write(&self, on: &ObjectId, lock: &Lock) -> Result<ObjectId, GitError> {
         self.start_from(on, lock)?;
         let links = self.links(lock)?;
-        let call = self.on_tree("add").args(["-A", "--sparse", "--"]).args(self.everything_but(&links));
+        // git takes a path that is ignored and stands in an exclusion for one that was asked for, and refuses it.
+        let ignored = self.ignored()?;
+        let hidden = self.hidden.iter().filter(|path| !ignored.contains(path.as_os_str()));
+        let call = self.on_tree("add").args(["-A", "--sparse", "--"]).args(all_but(&links, hidden));
         call.holding(lock).long().done()?;
         self.write_tree(lock)
     }
@@ -176,17 +179,20 @@ impl Content<'_> {
         self.on_tree("read-tree").arg("--reset").arg(commit).holding(lock).long().done()
     }
 
-    /// Submodules are left out of every walk: git would go into them and believe their configuration.
-    fn everything_but(&self, links: &BTreeSet<OsString>) -> Vec<OsString> {
-        let mut pathspecs = vec![OsString::from(":/")];
-        let hidden = self.hidden.iter().map(|path| path.as_os_str());
-        for path in links.iter().map(OsString::as_os_str).chain(hidden) {
-            let path = path.as_bytes().strip_suffix(b"/").unwrap_or(path.as_bytes());
-            let mut pathspec = OsString::from(":(top,literal,exclude)");
-            pathspec.push(OsStr::from_bytes(path));
-            pathspecs.push(pathspec);
+    fn everything_but_hidden(&self) -> Vec<OsString> {
+        all_but(&BTreeSet::new(), self.hidden.iter())
+    }
+
+    /// Those of the hidden paths that git leaves out by itself.
+    fn ignored(&self) -> Result<BTreeSet<OsString>, GitError> {
+        if self.hidden.is_empty() {
+            return Ok(BTreeSet::new());
         }
-        pathspecs
+        let paths: Vec<&[u8]> = self.hidden.iter().map(|path| path.as_os_str().as_bytes()).collect();
+        let call = self.on_tree("check-ignore").args(["-z", "--stdin"]).input(paths.join(&0));
+        let ran = call.long().run()?;
+        // Otherwise none is ignored (1), or one lies behind a link (128), where git ignores nothing either.
+        Ok(if ran.status.success() { names(&ran.output).into_iter().collect() } else { BTreeSet::new() })
     }
 
     fn tracked(&self, lock: &Lock) -> Result<Vec<(bool, OsString)>, GitError> {
@@ -217,8 +223,8 @@ impl Content<'_> {
             let call = self.on_tree("ls-files").args(how).arg("-z").arg("--").args(pathspecs);
             Ok(names(&call.holding(lock).long().bytes()?))
         };
-        let new = list(&["-o", "--exclude-standard"], self.everything_but(&BTreeSet::new()))?;
-        let changed = list(&["-m"], self.everything_but(&BTreeSet::new()))?;
+        let new = list(&["-o", "--exclude-standard"], self.everything_but_hidden())?;
+        let changed = list(&["-m"], self.everything_but_hidden())?;
         Ok(Changes { new, changed, links, folders })
     }
 
@@ -252,6 +258,18 @@ impl Content<'_> {
         let known = |token: &[u8]| memchr::memmem::find(&before, token).is_some();
         Ok(secret_in(&now, path.to_string_lossy().into_owned(), known))
     }
+}
+
+/// Submodules are left out of every walk: git would go into them and believe their configuration.
+fn all_but<'a>(links: &BTreeSet<OsString>, hidden: impl Iterator<Item = &'a PathBuf>) -> Vec<OsString> {
+    let mut pathspecs = vec![OsString::from(":/")];
+    for path in links.iter().map(OsString::as_os_str).chain(hidden.map(|path| path.as_os_str())) {
+        let path = path.as_bytes().strip_suffix(b"/").unwrap_or(path.as_bytes());
+        let mut pathspec = OsString::from(":(top,literal,exclude)");
+        pathspec.push(OsStr::from_bytes(path));
+        pathspecs.push(pathspec);
+    }
+    pathspecs
 }
 
 fn names(bytes: &[u8]) -> Vec<OsString> {
