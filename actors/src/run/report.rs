@@ -10,6 +10,7 @@ use niia_spec::name::{AttemptId, WorkerId};
 
 use super::context::{RunContext, forget_variables};
 use crate::journal::Journal;
+use crate::launch;
 use crate::session::finish::answer_path;
 
 /// Where a run's report lies.
@@ -53,6 +54,8 @@ impl End {
             }
         }
         forget_variables(&context.folder);
+        // In a folder of the user's own nothing stays that niia put there; trees of niia's are looked after by `gc`.
+        launch::remove_links(&context.scratchpad_folder(), &context.origin.cwd);
         let outcome = serde_json::to_vec(&self.outcome).unwrap_or_default();
         if let Err(error) = journal.finish(&context.run, outcome).wait() {
             tracing::error!(run = %context.run, %error, "the end of a run could not be written down");
