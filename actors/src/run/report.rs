@@ -10,6 +10,7 @@ use niia_spec::name::{AttemptId, WorkerId};
 
 use super::context::{RunContext, forget_variables};
 use crate::journal::Journal;
+use crate::launch;
 use crate::session::finish::kept_answer;
 
 /// Where a run's report lies.
@@ -54,6 +55,8 @@ impl End {
             }
         }
         forget_variables(&context.folder);
+        // In a folder of the user's own nothing stays that niia put there; trees of niia's are looked after by `gc`.
+        launch::remove_links(&context.scratchpad_folder(), &context.origin.cwd);
         let outcome = serde_json::to_vec(&self.outcome).unwrap_or_default();
         crate::failpoint::hit("run.before_finish");
         if let Err(error) = journal.finish(&context.run, outcome).wait() {
