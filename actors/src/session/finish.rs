@@ -118,7 +118,7 @@ fn ended(exit: &Exit) -> profile::Exit {
     }
 }
 
-fn read_answer(folder: &Path, size: (u16, u16)) -> io::Result<String> {
+pub(super) fn read_answer(folder: &Path, size: (u16, u16)) -> io::Result<String> {
     let mut recording = Recording::open(folder).map_err(io::Error::other)?;
     let end = recording.len()?;
     let mut answer = Answer::new(Size::clamped(size.0, size.1));

@@ -14,7 +14,7 @@ use super::finish::{self, Over};
 use super::follow::Follow;
 use super::glass::Glass;
 use super::prepare::{self, Drawn};
-use super::{Order, SessionArguments, clock};
+use super::{Order, SessionArguments, clock, look};
 use crate::ask::chain;
 use crate::keeper::{self, OpenError, Opened, Terminal};
 use crate::launch::Prepared;
@@ -83,7 +83,9 @@ impl Life {
                 place = &mut place => return place,
                 order = self.orders.recv() => match order {
                     Some(Order::End(_)) | None => return None,
-                    // There is no terminal yet; whoever asked hears that by the lost reply.
+                    // Whoever asked may have gone; that is no trouble of the session's.
+                    Some(Order::Look(reply)) => drop(reply.send(look::waiting_view(&self.facts))),
+                    // There is no terminal yet; whoever asks for it hears that by the lost reply.
                     Some(_) => {}
                 }
             }
@@ -106,7 +108,7 @@ impl Life {
 
     /// The exit is written down, so the minder leaves while the answer is read. What is not to be recorded it takes
     /// along, and so it stays until then.
-    async fn end_with(&self, terminal: Terminal, over: Over, rest: (Drawn, Prepared)) -> Ending {
+    async fn end_with(&mut self, terminal: Terminal, over: Over, rest: (Drawn, Prepared)) -> Ending {
         if self.assignment.worker.session.record {
             return tokio::join!(terminal.acknowledge(), self.end(over, Some(rest))).1;
         }
@@ -147,14 +149,20 @@ impl Life {
         self.facts.does("is prepared");
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
         let turn = self.turn().await;
-        let prepared = blocking(move || {
+        let prepared = self.with_chores(move |chores| {
             let drawn = prepare::draw(&assignment, &machine)?;
-            let (program, prepared) = prepare::ready(&assignment, &drawn)?;
+            let (program, prepared) = prepare::ready(&assignment, &drawn, &chores)?;
             Ok((drawn, program, prepared))
         });
-        let (drawn, program, prepared) = match prepared.await {
-            Ok(ready) => ready,
-            Err(ending) => return Begin::Never(*ending),
+        let prepared = prepared.await.unwrap_or_else(|error| Err(broke(&error)));
+        let (drawn, program, prepared) = match (prepared, self.ordered) {
+            (Ok(ready), None) => ready,
+            (Ok((drawn, _, prepared)), Some(reason)) => {
+                self.put_away(drawn, prepared).await;
+                return Begin::Never(ended_by(reason));
+            }
+            (Err(_), Some(reason)) => return Begin::Never(ended_by(reason)),
+            (Err(ending), None) => return Begin::Never(*ending),
         };
         drop(turn);
         crate::failpoint::hit("session.before_start");
@@ -207,24 +215,36 @@ impl Life {
     }
 
     /// What remains to be done once the program is gone.
-    async fn end(&self, over: Over, rest: Option<(Drawn, Prepared)>) -> Ending {
+    async fn end(&mut self, over: Over, rest: Option<(Drawn, Prepared)>) -> Ending {
         self.facts.does("is brought to its end");
         if let Over::Lost(_) = over {
             self.sweep().await;
         }
-        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
-        let ordered = self.ordered;
-        let _turn = self.turn().await;
-        let ending = blocking(move || {
-            if let Some((drawn, prepared)) = &rest {
-                prepare::put_away(&assignment, &machine, drawn, prepared);
-            }
+        let (assignment, machine, ordered) =
+            (Arc::clone(&self.assignment), self.machine.clone(), self.ordered);
+        let whose = Arc::clone(&self.assignment);
+        let finish = move || {
             crate::failpoint::hit("session.before_commit");
-            let ending = finish::finish(&assignment, &over, ordered);
+            let ending = finish::finish(&whose, &over, ordered);
             crate::failpoint::hit("session.after_commit");
-            Ok(ending)
-        });
-        ending.await.unwrap_or_else(|ending| *ending)
+            ending
+        };
+        let turn = self.turn().await;
+        let ending = match rest {
+            Some(rest) => {
+                let done = self.with_chores(move |chores| {
+                    prepare::put_away(&assignment, &machine, &rest, &chores);
+                    finish()
+                });
+                done.await
+            }
+            None => {
+                self.put_away_unseen().await;
+                tokio::task::spawn_blocking(finish).await
+            }
+        };
+        drop(turn);
+        ending.unwrap_or_else(|error| *broke(&error))
     }
 
     /// Waits for a turn at the disk, where nothing but small files is at stake: a thousand threads are no faster at that
@@ -252,10 +272,19 @@ impl Life {
         }
     }
 
-    async fn put_away(&self, drawn: Drawn, prepared: Prepared) {
+    /// What is due after a session that ended while no node was there.
+    async fn put_away_unseen(&mut self) {
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
-        let done = tokio::task::spawn_blocking(move || {
-            prepare::put_away(&assignment, &machine, &drawn, &prepared);
+        match blocking(move || prepare::draw(&assignment, &machine)).await {
+            Ok(drawn) => self.put_away(drawn, Prepared::default()).await,
+            Err(ending) => tracing::warn!(session = %self.assignment.session, ?ending, "nothing is put away"),
+        }
+    }
+
+    async fn put_away(&mut self, drawn: Drawn, prepared: Prepared) {
+        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let done = self.with_chores(move |chores| {
+            prepare::put_away(&assignment, &machine, &(drawn, prepared), &chores);
         });
         if let Err(error) = done.await {
             tracing::error!(session = %self.assignment.session, %error, "putting away broke");
@@ -269,6 +298,19 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Box<Ending>> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => Err(prepare::failed(format!("niia itself broke: {error}"))),
+        Err(error) => Err(broke(&error)),
     }
+}
+
+fn broke(error: &tokio::task::JoinError) -> Box<Ending> {
+    prepare::failed(format!("niia itself broke: {error}"))
+}
+
+/// An attempt that was ended while it was being prepared.
+fn ended_by(reason: EndReason) -> Ending {
+    let outcome = match reason {
+        EndReason::TimedOut => Outcome::TimedOut,
+        EndReason::Cancelled | EndReason::NotNeeded => Outcome::Cancelled,
+    };
+    Ending::plain(outcome, "ended while it was prepared")
 }

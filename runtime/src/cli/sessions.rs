@@ -63,8 +63,8 @@ Examples:
   niia attach review-k3f9x/find/1
   niia attach find/1 --take
 
-Watches until the first key; that takes the right to write. The detach key is Ctrl-\\ unless the configuration names
-another one.")]
+Watches until the first key; that takes the right to write. Ctrl-\\ d detaches, Ctrl-\\ t takes over; the configuration
+may name another key (`detach_key`).")]
 pub struct Attach {
     #[command(flatten)]
     pub name: SessionName,

@@ -1,14 +1,23 @@
 //! `niia serve`: a headless session. It is a run of one session, so everything that holds for runs holds for it.
 
+use std::time::Duration;
+
+use niia_spec::notice::WorkerState;
 use serde_json::{Map, Value, json};
 
 use super::document::from_text;
-use super::run::begin;
 use super::run::person::Person;
+use super::run::{Begun, begin};
 use super::{Caller, say};
 use crate::cli::runs::Run;
 use crate::cli::sessions::Serve;
+use crate::control::client::Client;
+use crate::control::words::{Reply, Request};
 use crate::failure::{Exit, Failure};
+use crate::report::neutral;
+
+/// How long a session may take to start before its name is given anyway: its tree may have to be made first.
+const START_WITHIN: Duration = Duration::from_secs(30);
 
 pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
     let text = document_of(&words).to_string().into_bytes();
@@ -23,10 +32,30 @@ pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
         no_input: false,
     };
     let begun = begin(caller, sound, &run, Person::present(false)).await?;
+    let Begun { run, first_session, mut client } = begun;
+    let started = tokio::time::timeout(START_WITHIN, started(&mut client, &run));
+    // A session that takes longer is no failure: it is as good as one that is looked at later.
+    started.await.unwrap_or(Ok(()))?;
     if !caller.json {
-        say(&format!("session {}\n`niia attach {0}` shows it\n", begun.first_session))?;
+        say(&format!("session {}\n`niia attach {0}` shows it\n", first_session))?;
     }
     Ok(Exit::Done)
+}
+
+/// Returns when the program runs in its terminal, so that whoever attaches next finds it there.
+async fn started(client: &mut Client, run: &str) -> Result<(), Failure> {
+    client.tell(Request::Follow { run: Some(run.to_owned()) }).await?;
+    while let Some(Reply::Run(view)) = client.next().await? {
+        let mut workers = view.phases.iter().flat_map(|phase| &phase.workers);
+        if workers.any(|worker| !matches!(worker.state, WorkerState::Waiting | WorkerState::Starting)) {
+            break;
+        }
+        if view.state.is_over() {
+            let reason = view.reason.as_deref().map(neutral).unwrap_or_else(|| "nobody says why".to_owned());
+            return Err(Failure::new(Exit::Failed, format!("the session did not start: {reason}")));
+        }
+    }
+    Ok(())
 }
 
 /// The document that says the same.

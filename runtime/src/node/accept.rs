@@ -29,6 +29,11 @@ const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
 pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
     admission::can_do(&plan)?;
     admission::admit(&plan, node.room())?;
+    if let Some(trouble) = node.trouble() {
+        let message = format!("this node takes no run just now: {trouble}");
+        let help = "what runs goes on; runs are taken again once that is mended".to_owned();
+        return Err(Refusal { code: RefusalCode::Trouble, message, help: Some(help) });
+    }
     let run = name(&plan.name);
     niia_spec::plan::expand_run(&mut plan, &run);
     let plan = Arc::new(plan);

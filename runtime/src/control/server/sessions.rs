@@ -6,7 +6,7 @@ use niia_actors::ask::AskError;
 use niia_actors::session::look::ended_view;
 use niia_spec::course::EndReason;
 use niia_spec::name::SessionId;
-use niia_spec::notice::SessionView;
+use niia_spec::notice::{Receipt, SessionView};
 
 use super::find::{live_session, means, not_found, run_id, trouble};
 use super::runs;
@@ -16,6 +16,9 @@ use crate::node::Node;
 
 /// The longest a caller may wait for a quiet terminal.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A text for a program that is busy is waited for so long; then it is said to be queued, which it is.
+const RECEIPT_WAIT: Duration = Duration::from_secs(30);
 
 fn ended(session: &SessionId) -> impl FnOnce(AskError) -> Refusal {
     move |_| Refusal {
@@ -101,8 +104,11 @@ pub(super) async fn write(
     urgent: bool,
 ) -> Result<Reply, Refusal> {
     let (session, handle) = live_session(node, caller, name)?;
-    let receipt = handle.write(text, enter, urgent).await.map_err(ended(&session))?;
-    Ok(Reply::Receipt(receipt))
+    match tokio::time::timeout(RECEIPT_WAIT, handle.write(text, enter, urgent)).await {
+        Ok(receipt) => Ok(Reply::Receipt(receipt.map_err(ended(&session))?)),
+        // It is typed as soon as the program waits for it; nobody has to stand by for that.
+        Err(_) => Ok(Reply::Receipt(Receipt::Queued)),
+    }
 }
 
 pub(super) async fn wait_idle(
