@@ -1,7 +1,22 @@
 //! One file for each thing the product promises.
 
+mod attach;
+mod course;
+mod documents;
 mod kill;
 mod order;
 mod orphans;
 mod papers;
+mod pipeline;
+mod prompts;
+mod refusals;
 mod stand_in;
+mod stranger;
+mod tidy;
+mod trees;
+mod words;
+
+use std::time::Duration;
+
+/// Long enough for anything a test waits for, on a busy machine with two cores; nothing is expected to take it.
+const SOON: Duration = Duration::from_secs(60);

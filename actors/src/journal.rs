@@ -197,6 +197,12 @@ impl Journal {
         self.put(Work::Append { run: run.clone(), row })
     }
 
+    /// As `append`, for a row nobody waits for: it may lie in memory for some milliseconds, so that it shares the commit of
+    /// a row that is waited for.
+    pub fn append_soon(&self, run: &RunId, row: Row) -> Durable {
+        self.put(Work::AppendSoon { run: run.clone(), row })
+    }
+
     /// Ends a run's record; nothing is added to it afterwards.
     pub fn finish(&self, run: &RunId, outcome: Vec<u8>) -> Durable {
         self.put(Work::Finish { run: run.clone(), outcome })

@@ -27,7 +27,7 @@ pub mod worktree;
 pub use env::{EnvError, is_secret};
 pub use external::ExternalError;
 pub use ports::{PortsError, release_ports, reserve_ports};
-pub use prepare::{Finished, Kept, PrepareError, Prepared, finish, prepare};
+pub use prepare::{Finished, Kept, PrepareError, Prepared, Runner, finish, finish_by, prepare, prepare_by};
 
 /// Everything about how a session will be started.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use niia_spec::course::{Command, Event, RunCourse, RunOutcome, Wake};
+use niia_spec::course::{Command, Event, Gathering, RunCourse, RunOutcome, Wake};
 use niia_spec::name::{PhaseName, RunId, WorkerId};
 use niia_spec::notice::RunView;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
@@ -42,6 +42,9 @@ use store::Store;
 
 /// A reader that lets more letters than this pile up makes its senders wait: more than anybody reads in one turn.
 const LETTERS_MAX: usize = 256;
+
+/// What the counter of changes says once a run is over and that is durable.
+pub const OVER: u64 = u64::MAX;
 
 /// A way to reach one run.
 #[derive(Clone, Debug)]
@@ -103,7 +106,7 @@ impl RunHandle {
         ask(&self.0, RunMessage::Mailbox).await
     }
 
-    /// A counter that moves whenever the view may have changed.
+    /// A counter that moves whenever the view may have changed, and ends at [`OVER`].
     pub async fn watch(&self) -> Result<watch::Receiver<u64>, AskError> {
         ask(&self.0, RunMessage::Watch).await
     }
@@ -245,13 +248,40 @@ impl Actor for Run {
 
 impl RunState {
     fn happened(&mut self, event: Event, then: Option<Then>) {
-        let commands = self.course.on(&event);
+        let mut commands = self.course.on(&event);
         self.times.note(&event, &commands, crate::session::wall_ms());
-        match row(&event, &commands) {
-            Ok(row) => self.store.put(self.journal.append(&self.context.run, row), commands, then),
-            Err(error) => tracing::error!(run = %self.context.run, %error, "an event cannot be written down"),
+        let row = match row(&event, &commands) {
+            Ok(row) => row,
+            Err(error) => {
+                return tracing::error!(run = %self.context.run, %error, "an event cannot be written down");
+            }
+        };
+        // What nobody acts upon and nobody waits for may share the commit of what comes next.
+        let soon = commands.is_empty() && then.is_none();
+        let gathered = self.nothing_to_gather(&mut commands);
+        let durable = match soon {
+            true => self.journal.append_soon(&self.context.run, row),
+            false => self.journal.append(&self.context.run, row),
+        };
+        self.store.put(durable, commands, then);
+        changed(&self.changes);
+        for event in gathered {
+            self.happened(event, None);
         }
-        self.changes.send_modify(|version| *version += 1);
+    }
+
+    /// Without trees a gathering does nothing. Said at once, its row shares the commit of the one that asked for it.
+    fn nothing_to_gather(&self, commands: &mut Vec<Command>) -> Vec<Event> {
+        let mut gathered = Vec::new();
+        if self.context.trees.is_none() {
+            commands.retain(|command| {
+                let Command::Gather { phase, round } = command else { return true };
+                let gathering = Gathering::Merged { commit: None };
+                gathered.push(Event::Gathered { phase: phase.clone(), round: *round, gathering });
+                false
+            });
+        }
+        gathered
     }
 
     fn claim(&mut self, key: String, by: WorkerId, reply: RpcReplyPort<Claim>) {
@@ -271,7 +301,7 @@ impl RunState {
         for command in commands {
             self.perform(command).await;
         }
-        self.changes.send_modify(|version| *version += 1);
+        changed(&self.changes);
     }
 
     /// After a restart: opens what is open and does again what nobody answered. Each doer finds out by itself how far
@@ -391,7 +421,7 @@ impl RunState {
         let (over, changes) = (self.over.clone(), self.changes.clone());
         tokio::task::spawn_blocking(move || {
             end.write(&context, &journal);
-            changes.send_modify(|version| *version += 1);
+            changes.send_replace(OVER);
             // A node that is going down reads the run's end in the journal.
             drop(over.send(context.run.clone()));
         });
@@ -404,6 +434,15 @@ impl Drop for RunState {
             clock.abort();
         }
     }
+}
+
+/// Moves the counter, unless it has come to its end.
+fn changed(changes: &watch::Sender<u64>) {
+    changes.send_if_modified(|version| {
+        let moves = *version != OVER;
+        *version += u64::from(moves);
+        moves
+    });
 }
 
 fn row(event: &Event, commands: &[Command]) -> Result<Row, serde_json::Error> {

@@ -19,6 +19,7 @@ use crate::machine::local::LocalMachine;
 use crate::phase::PhaseHandle;
 
 pub mod answer;
+mod chore;
 mod clock;
 pub mod delivery;
 mod desk;

@@ -83,6 +83,23 @@ fn rows_keep_the_order_in_which_they_were_given_without_waiting() {
 }
 
 #[test]
+fn a_row_nobody_waits_for_is_durable_by_itself_and_else_shares_the_next_commit() {
+    let fixture = Fixture::new();
+    let (journal, _) = fixture.open();
+    let review = run("review-abcde");
+    journal.begin(&review, b"{}".to_vec(), b"{}".to_vec()).wait().unwrap();
+    assert_eq!(journal.append_soon(&review, row(1)).wait().unwrap(), 1);
+    for n in 1..=20 {
+        let soon = journal.append_soon(&review, row(2 * n));
+        let waited = journal.append(&review, row(2 * n + 1));
+        assert_eq!((soon.wait().unwrap(), waited.wait().unwrap()), (2 * n, 2 * n + 1));
+    }
+    let steps = journal.load(&review).unwrap().steps;
+    // All rows of a commit bear its time; a busy machine may part a pair, not each of them.
+    assert!(steps[1..].chunks(2).any(|pair| pair[0].at == pair[1].at), "{steps:?}");
+}
+
+#[test]
 fn a_finished_run_is_listed_and_takes_nothing_more() {
     let fixture = Fixture::new();
     let (journal, _) = fixture.open();

@@ -1,6 +1,7 @@
 //! The verbs of the command line, done.
 
 mod agents;
+mod attach;
 mod checkout;
 mod daemon;
 mod doctor;
@@ -112,6 +113,7 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Logs(words) => logs::logs(caller, words).await,
         Verb::Replay(words) => replay::replay(caller, words).await,
         Verb::Gc(words) => work::gc(caller, words).await,
+        Verb::Attach(words) => attach::attach(caller, words).await,
         Verb::Diff(words) => work::diff(caller, words).await,
         Verb::Merge(words) => work::merge(caller, words).await,
         Verb::Cancel(words) => runs::cancel(caller, words).await,
@@ -136,7 +138,6 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Kill(words) => sessions::kill(caller, words).await,
         Verb::Completions(words) => shell::completions(&words),
         Verb::Man(words) => shell::man(&words),
-        _ => Err(Failure::usage("not yet")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 mod folders;
 
-pub use folders::{Folders, FoldersError, machine_id};
+pub use folders::{Folders, FoldersError, machine_id, own_hosts};
 
 use std::fs;
 use std::io::{self, Read};
@@ -10,6 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+
+use crate::attach::keys::{Prefix, PrefixError};
 
 /// More than any settings need; past it the file is something else.
 pub const CONFIG_BYTES_MAX: u64 = 256 * 1024;
@@ -34,35 +36,20 @@ pub struct Config {
     pub notify: Vec<String>,
     /// Ring the terminal at the end of a run and when a person must answer.
     pub bell: Option<bool>,
-    /// The key that leaves `attach`: `ctrl-\` unless something else is said.
+    /// The key before `d` that leaves `attach`: `ctrl-\` unless something else is said.
     pub detach_key: Option<DetachKey>,
 }
 
-/// A key with Ctrl, as the byte a terminal sends for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+/// The key before `d` that leaves `attach`, such as `ctrl-]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct DetachKey(pub u8);
-
-impl Default for DetachKey {
-    fn default() -> DetachKey {
-        DetachKey(0x1c)
-    }
-}
+pub struct DetachKey(pub Prefix);
 
 impl TryFrom<String> for DetachKey {
-    type Error = String;
+    type Error = PrefixError;
 
-    fn try_from(text: String) -> Result<DetachKey, String> {
-        let wrong = || format!("`{text}` is no detach key: write `ctrl-` and one of a-z \\ ] ^ _");
-        let lower = text.to_ascii_lowercase();
-        let key = lower.strip_prefix("ctrl-").ok_or_else(wrong)?;
-        match key.as_bytes() {
-            // These are Tab, newline and Enter: a session could not be typed to any more.
-            [b'i' | b'j' | b'm'] => Err(format!("`{text}` cannot be told from a key every session needs")),
-            [letter @ b'a'..=b'z'] => Ok(DetachKey(letter - b'a' + 1)),
-            [sign @ (b'\\' | b']' | b'^' | b'_')] => Ok(DetachKey(sign - b'@')),
-            _ => Err(wrong()),
-        }
+    fn try_from(text: String) -> Result<DetachKey, PrefixError> {
+        text.parse().map(DetachKey)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use niia_actors::ask::chain;
 use niia_actors::failpoint::{self, FailPointError};
-use niia_actors::journal::{Journal, JournalError};
+use niia_actors::journal::{Health, Journal, JournalError};
 use niia_actors::keeper::Keeper;
 use niia_actors::machine::Machines;
 use niia_actors::machine::local::LocalMachine;
@@ -99,12 +99,16 @@ impl Node {
         self.state.run(run)
     }
 
-    pub async fn view(&self) -> NodeView {
-        use niia_actors::journal::Health;
-        let degraded = match &*self.journal.health().borrow() {
+    /// What is wrong with the journal, while something is.
+    pub fn trouble(&self) -> Option<String> {
+        match &*self.journal.health().borrow() {
             Health::Well => None,
-            Health::Degraded { reason } | Health::Stopped { reason } => Some(reason.clone()),
-        };
+            trouble => Some(trouble.to_string()),
+        }
+    }
+
+    pub async fn view(&self) -> NodeView {
+        let degraded = self.trouble();
         NodeView {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),

@@ -133,7 +133,7 @@ pub struct SessionView {
     /// Which rule says so, and what it saw.
     pub rule: String,
     pub excerpt: String,
-    /// Since when, by the wall clock, in milliseconds since 1970.
+    /// For how long, in milliseconds.
     pub since_ms: u64,
     pub profile: String,
     pub model: Option<String>,

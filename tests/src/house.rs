@@ -32,7 +32,7 @@ pub use residents::Resident;
 const LEAVING_WITHIN: Duration = Duration::from_secs(15);
 
 /// How often something is looked at that tells nobody when it changes.
-const LOOK_PERIOD: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_PERIOD: Duration = Duration::from_millis(20);
 
 /// One test's home.
 #[derive(Debug)]
@@ -234,7 +234,7 @@ pub fn wait_until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Opti
 }
 
 /// In a house what does not work fails the test, in words.
-fn must<T, E: Display>(what: &str, result: Result<T, E>) -> T {
+pub(crate) fn must<T, E: Display>(what: &str, result: Result<T, E>) -> T {
     match result {
         Ok(value) => value,
         Err(trouble) => panic!("could not {what}: {trouble}"),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::Engine;
 use super::error::GitError;
 use super::lock::Lock;
+use super::program::failed;
 use super::repository::{ObjectId, object_id};
 use super::secrets;
 
@@ -130,8 +131,9 @@ impl Content<'_> {
     /// Everything that is not ignored, as a tree object.
     pub(super) fn write(&self, on: &ObjectId, lock: &Lock) -> Result<ObjectId, GitError> {
         self.start_from(on, lock)?;
-        let links = self.links(lock)?;
-        let call = self.on_tree("add").args(["-A", "--sparse", "--"]).args(self.everything_but(&links));
+        let mut kept_out = self.links(lock)?;
+        kept_out.extend(self.hidden_and_not_ignored()?);
+        let call = self.on_tree("add").args(["-A", "--sparse", "--"]).args(everything_but(&kept_out));
         call.holding(lock).long().done()?;
         self.write_tree(lock)
     }
@@ -177,16 +179,27 @@ impl Content<'_> {
     }
 
     /// Submodules are left out of every walk: git would go into them and believe their configuration.
-    fn everything_but(&self, links: &BTreeSet<OsString>) -> Vec<OsString> {
-        let mut pathspecs = vec![OsString::from(":/")];
-        let hidden = self.hidden.iter().map(|path| path.as_os_str());
-        for path in links.iter().map(OsString::as_os_str).chain(hidden) {
-            let path = path.as_bytes().strip_suffix(b"/").unwrap_or(path.as_bytes());
-            let mut pathspec = OsString::from(":(top,literal,exclude)");
-            pathspec.push(OsStr::from_bytes(path));
-            pathspecs.push(pathspec);
+    /// What niia put into the tree itself.
+    fn hidden(&self) -> BTreeSet<OsString> {
+        self.hidden.iter().map(|path| path.as_os_str().to_owned()).collect()
+    }
+
+    /// What niia put there and git would take: `add` fails over an ignored path that it is told to leave out.
+    fn hidden_and_not_ignored(&self) -> Result<BTreeSet<OsString>, GitError> {
+        let mut hidden = self.hidden();
+        if hidden.is_empty() {
+            return Ok(hidden);
         }
-        pathspecs
+        let paths: Vec<&[u8]> = hidden.iter().map(|path| path.as_bytes()).collect();
+        let ran = self.on_tree("check-ignore").args(["-z", "--stdin"]).input(paths.join(&0)).long().run()?;
+        // 1 says that none is.
+        if !matches!(ran.status.code(), Some(0 | 1)) {
+            return Err(failed("check-ignore", &ran));
+        }
+        for ignored in ran.output.split(|b| *b == 0) {
+            hidden.remove(OsStr::from_bytes(ignored));
+        }
+        Ok(hidden)
     }
 
     fn tracked(&self, lock: &Lock) -> Result<Vec<(bool, OsString)>, GitError> {
@@ -217,8 +230,8 @@ impl Content<'_> {
             let call = self.on_tree("ls-files").args(how).arg("-z").arg("--").args(pathspecs);
             Ok(names(&call.holding(lock).long().bytes()?))
         };
-        let new = list(&["-o", "--exclude-standard"], self.everything_but(&BTreeSet::new()))?;
-        let changed = list(&["-m"], self.everything_but(&BTreeSet::new()))?;
+        let new = list(&["-o", "--exclude-standard"], everything_but(&self.hidden()))?;
+        let changed = list(&["-m"], everything_but(&self.hidden()))?;
         Ok(Changes { new, changed, links, folders })
     }
 
@@ -277,6 +290,17 @@ fn read(file: &Path) -> Result<Vec<u8>, GitError> {
 fn secret_in(text: &[u8], path: String, known: impl Fn(&[u8]) -> bool) -> Option<Refusal> {
     let secret = secrets::find_in(text, known)?;
     Some(Refusal::SecretContent { path, line: secret.line, rule: secret.rule.to_owned() })
+}
+
+fn everything_but(paths: &BTreeSet<OsString>) -> Vec<OsString> {
+    let mut pathspecs = vec![OsString::from(":/")];
+    for path in paths {
+        let path = path.as_bytes().strip_suffix(b"/").unwrap_or(path.as_bytes());
+        let mut pathspec = OsString::from(":(top,literal,exclude)");
+        pathspec.push(OsStr::from_bytes(path));
+        pathspecs.push(pathspec);
+    }
+    pathspecs
 }
 
 /// Repositories inside the tree: git shows a new one as a folder; one begun around tracked files is found by looking.

@@ -61,7 +61,7 @@ impl Commit<'_> {
             Work::Begin { run, plan, meta } => {
                 self.add(run, &Body { kind: Kind::Begin, at, version: 0, event: plan, commands: meta })
             }
-            Work::Append { run, row } => {
+            Work::Append { run, row } | Work::AppendSoon { run, row } => {
                 let Row { version, event, commands } = row;
                 self.add(run, &Body { kind: Kind::Step, at, version: *version, event, commands })
             }

@@ -22,6 +22,8 @@ use super::{Health, JournalError, Row, Seq};
 
 /// The most jobs one commit takes: more would not be faster, and the first of them would wait longer.
 const JOBS_PER_COMMIT_MAX: usize = 512;
+/// How long rows that nobody waits for wait for company.
+const COMPANY_WAIT: Duration = Duration::from_millis(20);
 /// How long to wait before the disk is tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// How often the file is opened anew for the same rows before the writer stops.
@@ -32,6 +34,7 @@ const REOPENINGS_MAX: u32 = 5;
 pub enum Work {
     Begin { run: RunId, plan: Vec<u8>, meta: Vec<u8> },
     Append { run: RunId, row: Row },
+    AppendSoon { run: RunId, row: Row },
     Finish { run: RunId, outcome: Vec<u8> },
     Post { run: RunId, letter: LetterRow },
     Mark { run: RunId, numbers: Vec<u64>, fate: Fate },
@@ -51,7 +54,7 @@ impl Work {
     pub fn bytes(&self) -> usize {
         match self {
             Work::Begin { plan, meta, .. } => plan.len() + meta.len(),
-            Work::Append { row, .. } => row.event.len() + row.commands.len(),
+            Work::Append { row, .. } | Work::AppendSoon { row, .. } => row.event.len() + row.commands.len(),
             Work::Finish { outcome, .. } => outcome.len(),
             Work::Post { letter, .. } => letter.bytes(),
             Work::Mark { numbers, .. } => numbers.len() * size_of::<u64>(),
@@ -105,12 +108,18 @@ impl Writer {
 
     /// The next jobs in order, waiting for the first of them; nothing when there will be none.
     fn gather(&mut self) -> Option<Vec<Job>> {
-        let mut jobs = Vec::new();
+        let mut jobs: Vec<Job> = Vec::new();
+        let mut until = None;
         while jobs.len() < JOBS_PER_COMMIT_MAX {
+            let alone = jobs.iter().all(|job| matches!(job.work, Work::AppendSoon { .. }));
             let next = match self.held.pop_front() {
                 Some(job) => Some(job),
                 None if self.closing => None,
                 None if jobs.is_empty() => self.queue.recv().ok(),
+                None if alone => {
+                    let until = *until.get_or_insert_with(|| Instant::now() + COMPANY_WAIT);
+                    self.queue.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+                }
                 None => self.queue.try_recv().ok(),
             };
             match next {

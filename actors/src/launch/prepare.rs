@@ -70,8 +70,20 @@ pub enum Kept {
 ///
 /// Done again after a crash it finds what is there.
 pub fn prepare(launch: &Launch, checkout: Option<&dyn Checkout>) -> Result<Prepared, PrepareError> {
+    prepare_by(launch, checkout, &mut |what, number, text| run(launch, what, number, text))
+}
+
+/// Runs one command of a session: what it is for, its number from 1, and its text.
+pub type Runner<'a> = dyn FnMut(&'static str, usize, &str) -> Result<(), PrepareError> + 'a;
+
+/// As `prepare`, with somebody else to run the commands.
+pub fn prepare_by(
+    launch: &Launch,
+    checkout: Option<&dyn Checkout>,
+    runner: &mut Runner<'_>,
+) -> Result<Prepared, PrepareError> {
     let mut prepared = Prepared::default();
-    let done = prepare_into(launch, checkout, &mut prepared);
+    let done = prepare_into(launch, checkout, &mut prepared, runner);
     if done.is_err()
         && let Some(link) = &prepared.link
     {
@@ -84,6 +96,7 @@ fn prepare_into(
     launch: &Launch,
     checkout: Option<&dyn Checkout>,
     prepared: &mut Prepared,
+    runner: &mut Runner<'_>,
 ) -> Result<(), PrepareError> {
     for preparation in &launch.preparations {
         match preparation {
@@ -108,7 +121,7 @@ fn prepare_into(
         }
     }
     check_folder(launch)?;
-    set_up(launch, checkout)
+    set_up(launch, checkout, runner)
 }
 
 fn make_tree(
@@ -189,18 +202,22 @@ fn check_folder(launch: &Launch) -> Result<(), PrepareError> {
     }
 }
 
-fn set_up(launch: &Launch, checkout: Option<&dyn Checkout>) -> Result<(), PrepareError> {
+fn set_up(
+    launch: &Launch,
+    checkout: Option<&dyn Checkout>,
+    runner: &mut Runner<'_>,
+) -> Result<(), PrepareError> {
     for preparation in &launch.preparations {
         let Preparation::Setup { commands } = preparation else { continue };
         let (name, checkout) = match (tree_of(launch), checkout) {
             (Some(name), Some(checkout)) => (name, checkout),
             _ => {
-                run_all(launch, "setup", commands)?;
+                run_all(runner, "setup", commands)?;
                 continue;
             }
         };
         let before = checkout.loose_paths(name)?;
-        run_all(launch, "setup", commands)?;
+        run_all(runner, "setup", commands)?;
         let after = checkout.loose_paths(name)?;
         let top = launch.tree.clone().unwrap_or_default();
         let made = after.into_iter().filter(|path| !before.contains(path));
@@ -216,9 +233,9 @@ fn tree_of(launch: &Launch) -> Option<&TreeName> {
     })
 }
 
-fn run_all(launch: &Launch, what: &'static str, commands: &[String]) -> Result<(), PrepareError> {
+fn run_all(runner: &mut Runner<'_>, what: &'static str, commands: &[String]) -> Result<(), PrepareError> {
     for (index, command) in commands.iter().enumerate() {
-        run(launch, what, index + 1, command)?;
+        runner(what, index + 1, command)?;
     }
     Ok(())
 }
@@ -261,11 +278,16 @@ fn shown(launch: &Launch, output: &[u8]) -> String {
 
 /// What is due when a session is over: its `teardown`, and its link.
 pub fn finish(launch: &Launch, prepared: &Prepared, kept: Kept) -> Finished {
+    finish_by(launch, prepared, kept, &mut |what, number, text| run(launch, what, number, text))
+}
+
+/// As `finish`, with somebody else to run the commands.
+pub fn finish_by(launch: &Launch, prepared: &Prepared, kept: Kept, runner: &mut Runner<'_>) -> Finished {
     let mut finished = Finished::default();
     for preparation in &launch.preparations {
         let Preparation::Teardown { commands } = preparation else { continue };
         for (index, command) in commands.iter().enumerate() {
-            finished.failures.extend(run(launch, "teardown", index + 1, command).err());
+            finished.failures.extend(runner("teardown", index + 1, command).err());
         }
     }
     if kept == Kept::ForNobody

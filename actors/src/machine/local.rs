@@ -19,7 +19,11 @@ pub struct LocalMachine {
     pub(crate) program: PathBuf,
     pub(crate) state_folder: PathBuf,
     places: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
 }
+
+/// Sessions whose small files are made or read at a time: enough to keep a disk busy.
+const TURNS: usize = 4;
 
 impl LocalMachine {
     pub fn new(
@@ -36,6 +40,7 @@ impl LocalMachine {
             program: program.to_owned(),
             state_folder: state_folder.to_owned(),
             places: Arc::new(Semaphore::new(places)),
+            turns: Arc::new(Semaphore::new(TURNS)),
         }
     }
 
@@ -43,6 +48,13 @@ impl LocalMachine {
     pub(crate) async fn place(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is never closed.
         Arc::clone(&self.places).acquire_owned().await.ok()
+    }
+}
+
+impl LocalMachine {
+    /// Waits for a turn at the disk.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 }
 

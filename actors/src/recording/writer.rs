@@ -139,14 +139,15 @@ impl Writer {
         self.push(&Record::mark(self.elapsed_us(), self.end, mark))
     }
 
-    /// Writes how the program ended, and returns only when that and all output would survive a loss of power.
+    /// Writes how the program ended, after all output has reached the disk: whoever finds an exit, even after a loss of
+    /// power, finds every byte. The record itself is not waited for. It survives whatever kills processes; after a loss
+    /// of power a session without one is lost as if it had still run, and that is what it was until its end was in the
+    /// journal.
     pub fn exited(&mut self, exit: &super::Exit) -> Result<(), Errno> {
         if let Some((_, file)) = &self.segment {
             rustix::fs::fdatasync(file)?;
         }
-        let before = self.index_end;
-        self.push(&exit.record(self.elapsed_us()))?;
-        rustix::fs::fdatasync(&self.index).inspect_err(|_| self.index_end = before)
+        self.push(&exit.record(self.elapsed_us()))
     }
 
     /// Takes away the bytes of a session that was not to be recorded.

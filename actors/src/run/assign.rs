@@ -8,10 +8,10 @@ use niia_spec::plan::{PhasePlan, PhaseWork, TreePlan, WorkerPlan};
 use niia_spec::wrap::{EarlierResult, LineOfWork, Place, Template, Wrapping};
 
 use super::context::RunContext;
-use super::report::done_attempt;
+use super::report::{done_attempt, excerpt};
 use crate::git::TreeName;
 use crate::machine::{Assignment, Mend};
-use crate::session::finish::answer_path;
+use crate::session::finish::kept_answer;
 
 /// The profile whose prompt is given as it is written: a plain program is no agent.
 const BARE_PROFILE: &str = "command";
@@ -164,8 +164,8 @@ impl Desk<'_> {
         });
         done.filter_map(|worker| {
             let attempt = done_attempt(self.course, &worker)?;
-            let kept = answer_path(&self.context.session_folder(&attempt));
-            let text = std::fs::read_to_string(&kept).unwrap_or_default();
+            let folder = self.context.session_folder(&attempt);
+            let text = kept_answer(&folder, excerpt(self.course, &attempt)).unwrap_or_default();
             let shared = self.context.scratchpad_folder().join(worker.phase.as_str());
             let path = shared.join(format!("{}.md", worker.worker)).display().to_string();
             Some(EarlierResult { from: worker.to_string(), text, path })

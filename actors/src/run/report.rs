@@ -10,7 +10,7 @@ use niia_spec::name::{AttemptId, WorkerId};
 
 use super::context::{RunContext, forget_variables};
 use crate::journal::Journal;
-use crate::session::finish::answer_path;
+use crate::session::finish::kept_answer;
 
 /// Where a run's report lies.
 pub fn report_path(folder: &Path) -> PathBuf {
@@ -67,7 +67,10 @@ impl End {
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".niia-new");
-    fs::write(&beside, text)?;
+    let mut file = fs::File::create(&beside)?;
+    io::Write::write_all(&mut file, text.as_bytes())?;
+    // The run's end is recorded next: it must not say of a report that a loss of power can take.
+    file.sync_all()?;
     fs::rename(&beside, path)
 }
 
@@ -113,16 +116,23 @@ fn answers(
     let ids = done.map(|worker| WorkerId { phase: phase.clone(), worker: worker.clone() });
     ids.filter_map(|worker| {
         let attempt = done_attempt(course, &worker)?;
-        let path = answer_path(&context.session_folder(&attempt));
-        match fs::read_to_string(&path) {
+        let folder = context.session_folder(&attempt);
+        match kept_answer(&folder, excerpt(course, &attempt)) {
             Ok(answer) => Some((worker, answer)),
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "an answer cannot be read");
+                tracing::warn!(folder = %folder.display(), %error, "an answer cannot be read");
                 None
             }
         }
     })
     .collect()
+}
+
+/// As much of an attempt's answer as the journal has.
+pub(super) fn excerpt<'a>(course: &'a RunCourse, attempt: &AttemptId) -> &'a str {
+    let at = usize::try_from(attempt.attempt).unwrap_or_default().checked_sub(1);
+    let found = course.worker(&attempt.worker).zip(at).and_then(|(worker, at)| worker.attempts().get(at));
+    found.and_then(|attempt| attempt.ending.as_ref()).map_or("", |ending| &ending.excerpt)
 }
 
 /// The attempt in which a worker came to its end.

@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use niia_spec::name::{PhaseName, WorkerId};
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -19,6 +21,10 @@ pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub const RUN_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// The most entries of one run: a list of them still fits into memory and a person's head.
 pub const ENTRIES_MAX: usize = 20_000;
+/// A count of what is there holds for so long: counting looks at every file, and a thousand workers that end together
+/// must not each look at the files of all others. Agents write into the folder by themselves, so a count that is older
+/// says nothing.
+const COUNT_KEPT: Duration = Duration::from_secs(1);
 /// What a file is called while it is written.
 const UNFINISHED: &str = ".niia-unfinished-";
 
@@ -72,6 +78,22 @@ pub struct Listing {
 pub struct ScratchpadFolder {
     path: PathBuf,
     root: OwnedFd,
+    counted: Mutex<Option<Counted>>,
+}
+
+/// What is there, as far as it was counted and written since.
+#[derive(Debug)]
+struct Counted {
+    at: Instant,
+    used: u64,
+    entries: usize,
+}
+
+/// Whether a file waits for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Disk {
+    Waited,
+    Soon,
 }
 
 /// Where a worker's answer lies.
@@ -98,7 +120,7 @@ impl ScratchpadFolder {
         std::fs::create_dir_all(path).map_err(failed)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
-        let pad = ScratchpadFolder { path: path.to_owned(), root };
+        let pad = ScratchpadFolder { path: path.to_owned(), root, counted: Mutex::new(None) };
         pad.clear_unfinished()?;
         Ok(pad)
     }
@@ -109,6 +131,15 @@ impl ScratchpadFolder {
 
     /// Writes a file whole: a reader sees the old one or the new one, and after a power loss one of them is there.
     pub fn put(&self, path: &str, bytes: &[u8]) -> Result<(), ScratchpadError> {
+        self.write(path, bytes, Disk::Waited)
+    }
+
+    /// As `put`, but does not wait for the disk: for a copy of what is durable elsewhere.
+    pub fn put_copy(&self, path: &str, bytes: &[u8]) -> Result<(), ScratchpadError> {
+        self.write(path, bytes, Disk::Soon)
+    }
+
+    fn write(&self, path: &str, bytes: &[u8], disk: Disk) -> Result<(), ScratchpadError> {
         name::check(path).map_err(|reason| ScratchpadError::Name { path: path.to_owned(), reason })?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(ScratchpadError::TooLarge { path: path.to_owned(), bytes: bytes.len() as u64 });
@@ -116,7 +147,7 @@ impl ScratchpadFolder {
         self.room_for(path, bytes.len() as u64)?;
         let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
         let folder = self.make_folders(folder).map_err(|errno| refused(path, errno))?;
-        write_whole(&folder, file, bytes).map_err(|error| refused_io(path, error))
+        write_whole(&folder, file, bytes, disk).map_err(|error| refused_io(path, error))
     }
 
     /// Reads a file.
@@ -171,8 +202,18 @@ impl ScratchpadFolder {
             .map_err(|errno| refused(path, errno))
     }
 
-    /// Agents write into the folder by themselves, so what is there is counted and not remembered.
+    /// Refused is only by a count made for this very file.
     fn room_for(&self, path: &str, bytes: u64) -> Result<(), ScratchpadError> {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counted.as_mut().filter(|count| count.at.elapsed() < COUNT_KEPT) {
+            // A file that is written over counts twice until the next count.
+            let (used, entries) = (count.used + bytes, count.entries + 1);
+            if used <= RUN_BYTES_MAX && entries <= ENTRIES_MAX {
+                (count.used, count.entries) = (used, entries);
+                return Ok(());
+            }
+        }
+        *counted = None;
         let (mut used, mut entries) = (0_u64, 0);
         self.walk("", &mut |entry| {
             if entry.path != path {
@@ -184,6 +225,7 @@ impl ScratchpadFolder {
         if used + bytes > RUN_BYTES_MAX || entries >= ENTRIES_MAX {
             return Err(ScratchpadError::Full { path: path.to_owned(), used, entries });
         }
+        *counted = Some(Counted { at: Instant::now(), used: used + bytes, entries: entries + 1 });
         Ok(())
     }
 
@@ -277,7 +319,7 @@ fn read_folder(folder: &OwnedFd, path: &str) -> Result<Vec<Entry>, Errno> {
     Ok(entries)
 }
 
-fn write_whole(folder: &OwnedFd, file: &str, bytes: &[u8]) -> io::Result<()> {
+fn write_whole(folder: &OwnedFd, file: &str, bytes: &[u8], disk: Disk) -> io::Result<()> {
     match rustix::fs::statat(folder, file, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(about) if !rustix::fs::FileType::from_raw_mode(about.st_mode).is_file() => {
             return Err(Errno::LOOP.into());
@@ -291,9 +333,9 @@ fn write_whole(folder: &OwnedFd, file: &str, bytes: &[u8]) -> io::Result<()> {
     let mut new = File::from(new);
     let written = new
         .write_all(bytes)
-        .and_then(|()| new.sync_all())
+        .and_then(|()| if disk == Disk::Waited { new.sync_all() } else { Ok(()) })
         .and_then(|()| Ok(rustix::fs::renameat(folder, &unfinished, folder, file)?))
-        .and_then(|()| Ok(rustix::fs::fsync(folder)?));
+        .and_then(|()| if disk == Disk::Waited { Ok(rustix::fs::fsync(folder)?) } else { Ok(()) });
     if written.is_err() {
         // A full disk must not keep half a file.
         let _ = rustix::fs::unlinkat(folder, &unfinished, AtFlags::empty());

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use niia_spec::course::{EndReason, Ending, Outcome};
@@ -30,6 +30,16 @@ pub fn answer_path(session_folder: &Path) -> PathBuf {
     session_folder.join("answer.md")
 }
 
+/// An attempt's answer. A short one stands in the journal whole, as the ending's excerpt, and that counts where a loss of
+/// power took the file.
+pub fn kept_answer(session_folder: &Path, excerpt: &str) -> io::Result<String> {
+    match fs::read_to_string(answer_path(session_folder)) {
+        Ok(text) if text.starts_with(excerpt) => Ok(text),
+        Err(error) if excerpt.is_empty() || error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(excerpt.to_owned()),
+    }
+}
+
 /// How a session's terminal ended.
 #[derive(Clone, Debug)]
 pub(super) enum Over {
@@ -52,7 +62,9 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndRe
     if ending.outcome == Outcome::Done {
         ending.outputs = outputs(assignment, &answer);
     }
-    if let Err(error) = keep_answer(assignment, &folder, &answer, ending.outcome == Outcome::Done) {
+    let in_journal = ending.excerpt.len() == answer.len();
+    if let Err(error) = keep_answer(assignment, &folder, &answer, in_journal, ending.outcome == Outcome::Done)
+    {
         ending.outcome = Outcome::NeedsAttention { reason: format!("its answer could not be kept: {error}") };
     }
     commit(assignment, &mut ending);
@@ -106,7 +118,7 @@ fn ended(exit: &Exit) -> profile::Exit {
     }
 }
 
-fn read_answer(folder: &Path, size: (u16, u16)) -> io::Result<String> {
+pub(super) fn read_answer(folder: &Path, size: (u16, u16)) -> io::Result<String> {
     let mut recording = Recording::open(folder).map_err(io::Error::other)?;
     if recording.is_forgotten()? {
         // An earlier node has come so far: its minder was let go of once the answer was kept.
@@ -151,8 +163,21 @@ fn outputs(assignment: &Assignment, answer: &str) -> BTreeMap<String, serde_json
 
 /// Keeps the answer beside the recording; a good one also lies where other workers find it. What a worker put there
 /// itself is not written over: the answer then gets a name of its own.
-fn keep_answer(assignment: &Assignment, folder: &Path, answer: &str, done: bool) -> Result<(), String> {
-    fs::write(answer_path(folder), answer).map_err(|error| error.to_string())?;
+///
+/// The attempt's end is recorded next, and nothing of it may be lost then: an answer that does not fit into that record
+/// is on disk when this returns.
+fn keep_answer(
+    assignment: &Assignment,
+    folder: &Path,
+    answer: &str,
+    in_journal: bool,
+    done: bool,
+) -> Result<(), String> {
+    let kept = fs::File::create(answer_path(folder)).and_then(|mut file| {
+        file.write_all(answer.as_bytes())?;
+        if in_journal { Ok(()) } else { file.sync_all() }
+    });
+    kept.map_err(|error| error.to_string())?;
     if !done || !assignment.worker.session.scratchpad {
         return Ok(());
     }
@@ -161,7 +186,7 @@ fn keep_answer(assignment: &Assignment, folder: &Path, answer: &str, done: bool)
     let plain = format!("{}/{}.md", worker.phase, worker.worker);
     let taken = scratchpad.cat(&plain).is_ok_and(|there| there != answer.as_bytes());
     let path = if taken { format!("{}/{}.answer.md", worker.phase, worker.worker) } else { plain };
-    scratchpad.put(&path, answer.as_bytes()).map_err(|error| chain(&error))
+    scratchpad.put_copy(&path, answer.as_bytes()).map_err(|error| chain(&error))
 }
 
 /// The tree a worker works in, where that is one of the run's.
@@ -227,5 +252,24 @@ fn commit(assignment: &Assignment, ending: &mut Ending) {
             Some(_) => Outcome::Failed { reason },
             None => Outcome::NeedsAttention { reason },
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_answer_outlives_its_file_and_a_long_one_is_what_the_file_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept = |excerpt| kept_answer(folder.path(), excerpt);
+        assert_eq!(kept("all is well").unwrap(), "all is well");
+        assert!(kept("").is_err(), "nothing is known of it");
+        for lost in ["", "\0\0\0\0"] {
+            fs::write(answer_path(folder.path()), lost).unwrap();
+            assert_eq!(kept("all is well").unwrap(), "all is well");
+        }
+        fs::write(answer_path(folder.path()), "all is well, and more").unwrap();
+        assert_eq!(kept("all is").unwrap(), "all is well, and more");
     }
 }

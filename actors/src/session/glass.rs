@@ -13,6 +13,8 @@ use niia_spec::detect::Statuses;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 64 * 1024;
+/// A key's echo is read without asking for memory each time.
+const BUFFER_BYTES_KEPT: usize = 1024;
 /// A screen is built from this much of a recording's end: thousands of screens full, and a few hundredths of a second.
 const REBUILD_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// After a restart questions are looked for in this much of the end: a program that waits for an answer prints little.
@@ -100,6 +102,10 @@ impl Glass {
         }
         if self.screen.as_ref().is_some_and(|shown| shown.looked_at_ms + SCREEN_KEPT_MS < now_ms) {
             self.screen = None;
+        }
+        // A thousand sessions that are quiet again must not each hold a buffer.
+        if self.buffer.capacity() > BUFFER_BYTES_KEPT {
+            self.buffer = Vec::new();
         }
         Ok(answers)
     }
@@ -195,8 +201,8 @@ impl Glass {
     /// Reads into the buffer; nothing when there is nothing more. What is gone from the recording is skipped.
     fn read(&mut self, from: u64, until: u64) -> io::Result<Option<usize>> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(READ_BYTES, 0);
         let want = usize::try_from(until.saturating_sub(from)).unwrap_or(READ_BYTES).min(READ_BYTES);
+        buffer.resize(want, 0);
         let read = match self.recording()? {
             Some(recording) => recording.read_at(from, &mut buffer[..want])?,
             None => Read::Bytes(0),

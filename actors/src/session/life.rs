@@ -14,7 +14,7 @@ use super::finish::{self, Over};
 use super::follow::Follow;
 use super::glass::Glass;
 use super::prepare::{self, Drawn};
-use super::{Order, SessionArguments, clock};
+use super::{Order, SessionArguments, clock, look};
 use crate::ask::chain;
 use crate::keeper::{self, OpenError, Opened, Terminal};
 use crate::launch::Prepared;
@@ -89,7 +89,9 @@ impl Life {
                 place = &mut place => return place,
                 order = self.orders.recv() => match order {
                     Some(Order::End(_)) | None => return None,
-                    // There is no terminal yet; whoever asked hears that by the lost reply.
+                    // Whoever asked may have gone; that is no trouble of the session's.
+                    Some(Order::Look(reply)) => drop(reply.send(look::waiting_view(&self.facts))),
+                    // There is no terminal yet; whoever asks for it hears that by the lost reply.
                     Some(_) => {}
                 }
             }
@@ -118,19 +120,30 @@ impl Life {
                 }
             }
         };
-        let ending = self.end(over, rest).await;
-        // Only now: what was not to be recorded goes with the minder.
-        crate::failpoint::hit("session.before_acknowledge");
-        match terminal {
-            Some(terminal) => terminal.acknowledge().await,
-            None => keeper::release(&self.facts.folder).await,
-        }
-        crate::failpoint::hit("session.after_acknowledge");
-        ending
+        self.end_with(terminal, over, rest).await
     }
 
     fn is_minded(&self) -> bool {
         keeper::is_minded(&self.facts.folder)
+    }
+
+    /// The exit is written down, so the minder leaves while the answer is read. What is not to be recorded it takes
+    /// along, and so it stays until then.
+    async fn end_with(
+        &mut self,
+        terminal: Option<Terminal>,
+        over: Over,
+        rest: Option<(Drawn, Prepared)>,
+    ) -> Ending {
+        if let Some(terminal) = terminal.as_ref().filter(|_| self.assignment.worker.session.record) {
+            return tokio::join!(acknowledge(terminal), self.end(over, rest)).1;
+        }
+        let ending = self.end(over, rest).await;
+        match &terminal {
+            Some(terminal) => acknowledge(terminal).await,
+            None => keeper::release(&self.facts.folder).await,
+        }
+        ending
     }
 
     async fn begin(&mut self) -> Begin {
@@ -171,15 +184,23 @@ impl Life {
     async fn start(&mut self) -> Begin {
         self.facts.does("is prepared");
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
-        let prepared = blocking(move || {
+        let turn = self.turn().await;
+        let prepared = self.with_chores(move |chores| {
             let drawn = prepare::draw(&assignment, &machine)?;
-            let (program, prepared) = prepare::ready(&assignment, &drawn)?;
+            let (program, prepared) = prepare::ready(&assignment, &drawn, &chores)?;
             Ok((drawn, program, prepared))
         });
-        let (drawn, program, prepared) = match prepared.await {
-            Ok(ready) => ready,
-            Err(ending) => return Begin::Never(*ending),
+        let prepared = prepared.await.unwrap_or_else(|error| Err(broke(&error)));
+        let (drawn, program, prepared) = match (prepared, self.ordered) {
+            (Ok(ready), None) => ready,
+            (Ok((drawn, _, prepared)), Some(reason)) => {
+                self.put_away(drawn, prepared).await;
+                return Begin::Never(ended_by(reason));
+            }
+            (Err(_), Some(reason)) => return Begin::Never(ended_by(reason)),
+            (Err(ending), None) => return Begin::Never(*ending),
         };
+        drop(turn);
         crate::failpoint::hit("session.before_start");
         let folder = self.facts.folder.clone();
         self.facts.is_at(program.cwd.clone());
@@ -236,14 +257,35 @@ impl Life {
         if let Over::Lost(_) = over {
             self.sweep().await;
         }
-        if let Some((drawn, prepared)) = rest {
-            self.put_away(drawn, prepared).await;
-        }
-        crate::failpoint::hit("session.before_commit");
-        let (assignment, ordered) = (Arc::clone(&self.assignment), self.ordered);
-        let ending = blocking(move || Ok(finish::finish(&assignment, &over, ordered))).await;
-        crate::failpoint::hit("session.after_commit");
-        ending.unwrap_or_else(|ending| *ending)
+        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let ordered = self.ordered;
+        let _turn = self.turn().await;
+        let ending = self.with_chores(move |chores| {
+            // A session that ended while no node was there is put away by what is known of it.
+            let rest = match rest {
+                Some(rest) => Ok(rest),
+                None => prepare::draw(&assignment, &machine).map(|drawn| (drawn, Prepared::default())),
+            };
+            match &rest {
+                Ok(rest) => prepare::put_away(&assignment, &machine, rest, &chores),
+                Err(ending) => tracing::warn!(session = %assignment.session, ?ending, "nothing is put away"),
+            }
+            crate::failpoint::hit("session.before_commit");
+            let ending = finish::finish(&assignment, &over, ordered);
+            crate::failpoint::hit("session.after_commit");
+            ending
+        });
+        ending.await.unwrap_or_else(|error| *broke(&error))
+    }
+
+    /// Waits for a turn at the disk, where nothing but small files is at stake: a thousand threads are no faster at that
+    /// than a few. Work with git and commands of the user's own, which may take long, holds nobody up.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        let session = &self.assignment.worker.session;
+        let commands = [&session.setup, &session.teardown, &session.plugins];
+        let long =
+            finish::tree_of(&self.assignment).is_some() || commands.iter().any(|list| !list.is_empty());
+        if long { None } else { self.machine.turn().await }
     }
 
     /// Ends what a killed minder may have left behind.
@@ -261,15 +303,21 @@ impl Life {
         }
     }
 
-    async fn put_away(&self, drawn: Drawn, prepared: Prepared) {
+    async fn put_away(&mut self, drawn: Drawn, prepared: Prepared) {
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
-        let done = tokio::task::spawn_blocking(move || {
-            prepare::put_away(&assignment, &machine, &drawn, &prepared);
+        let done = self.with_chores(move |chores| {
+            prepare::put_away(&assignment, &machine, &(drawn, prepared), &chores);
         });
         if let Err(error) = done.await {
             tracing::error!(session = %self.assignment.session, %error, "putting away broke");
         }
     }
+}
+
+async fn acknowledge(terminal: &Terminal) {
+    crate::failpoint::hit("session.before_acknowledge");
+    terminal.acknowledge().await;
+    crate::failpoint::hit("session.after_acknowledge");
 }
 
 /// Work with files and git, away from the threads that everybody shares.
@@ -278,6 +326,19 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Box<Ending>> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => Err(prepare::failed(format!("niia itself broke: {error}"))),
+        Err(error) => Err(broke(&error)),
     }
+}
+
+fn broke(error: &tokio::task::JoinError) -> Box<Ending> {
+    prepare::failed(format!("niia itself broke: {error}"))
+}
+
+/// An attempt that was ended while it was being prepared.
+fn ended_by(reason: EndReason) -> Ending {
+    let outcome = match reason {
+        EndReason::TimedOut => Outcome::TimedOut,
+        EndReason::Cancelled | EndReason::NotNeeded => Outcome::Cancelled,
+    };
+    Ending::plain(outcome, "ended while it was prepared")
 }

@@ -38,7 +38,7 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
         state: word(&detected.state).to_owned(),
         rule: rule.clone(),
         excerpt: shortened(excerpt),
-        since_ms: super::wall_ms().saturating_sub(seen.now_ms.saturating_sub(*since_ms)),
+        since_ms: seen.now_ms.saturating_sub(*since_ms),
         profile: facts.profile.clone(),
         model: facts.model.clone(),
         pid: facts.program(),
@@ -48,6 +48,26 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
         cols: seen.size.0,
         rows: seen.size.1,
         held_by: seen.held_by.clone(),
+    }
+}
+
+/// A session that has no terminal yet.
+pub(super) fn waiting_view(facts: &SessionFacts) -> SessionView {
+    SessionView {
+        session: facts.session.clone(),
+        state: "starting".to_owned(),
+        rule: facts.place().doing,
+        excerpt: String::new(),
+        since_ms: 0,
+        profile: facts.profile.clone(),
+        model: facts.model.clone(),
+        pid: None,
+        cwd: None,
+        printed_bytes: 0,
+        folder: facts.folder.display().to_string(),
+        cols: 0,
+        rows: 0,
+        held_by: None,
     }
 }
 

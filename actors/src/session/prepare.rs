@@ -13,6 +13,7 @@ use niia_spec::name::Slug;
 use niia_spec::plan::TreePlan;
 use niia_spec::profile::{Call, Invocation, PromptBy, neutralise};
 
+use super::chore::Chores;
 use super::finish::{profile_of, tree_of};
 use crate::ask::chain;
 use crate::git::{LinkedWorktree, Merged, ObjectId, RunTrees, TreeName};
@@ -174,6 +175,7 @@ fn own_niia_first(env: &mut BTreeMap<String, String>, program: &Path) {
 pub(super) fn ready(
     assignment: &Assignment,
     drawn: &Drawn,
+    chores: &Chores,
 ) -> Result<(keeper::Program, Prepared), Box<Ending>> {
     let folder = assignment.context.session_folder(assignment.attempt());
     let kept = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
@@ -185,7 +187,10 @@ pub(super) fn ready(
     bring_up(assignment)?;
     let checkout = assignment.context.trees.as_ref().map(|trees| LinkedWorktree::new(trees.clone()));
     let checkout = checkout.as_ref().map(|checkout| checkout as &dyn crate::git::Checkout);
-    let prepared = launch::prepare(&drawn.launch, checkout).map_err(|error| failed(chain(&error)))?;
+    let prepared = launch::prepare_by(&drawn.launch, checkout, &mut |what, number, text| {
+        chores.run(&drawn.launch, what, number, text)
+    })
+    .map_err(|error| failed(chain(&error)))?;
     let launch = &drawn.launch;
     let program = keeper::Program {
         session: assignment.session.to_string(),
@@ -274,10 +279,16 @@ fn keep_prompt(folder: &Path, prompt: &str) -> std::io::Result<()> {
 }
 
 /// What is due after a session: its teardown, its link, its ports.
-pub(super) fn put_away(assignment: &Assignment, machine: &LocalMachine, drawn: &Drawn, prepared: &Prepared) {
+pub(super) fn put_away(
+    assignment: &Assignment,
+    machine: &LocalMachine,
+    (drawn, prepared): &(Drawn, Prepared),
+    chores: &Chores,
+) {
     let alone = matches!(assignment.worker.tree, TreePlan::Own { .. } | TreePlan::ReadOnly);
     let kept = if alone { Kept::ForNobody } else { Kept::ForOthers };
-    for failure in launch::finish(&drawn.launch, prepared, kept).failures {
+    let mut runner = |what: &'static str, number, text: &str| chores.run(&drawn.launch, what, number, text);
+    for failure in launch::finish_by(&drawn.launch, prepared, kept, &mut runner).failures {
         tracing::warn!(session = %assignment.session, error = chain(&failure), "a teardown failed");
     }
     let ports = machine.state_folder.join("ports");

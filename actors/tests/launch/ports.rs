@@ -8,7 +8,7 @@ use niia_actors::launch::{release_ports, reserve_ports};
 use niia_spec::name::SessionId;
 
 fn session(n: usize) -> SessionId {
-    format!("demo-1/work/{n}/1").parse().unwrap()
+    format!("demo-1/build/{n}/1").parse().unwrap()
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Session {
         change(&mut plan);
         let caller = ["PATH", "HOME"].map(|name| (name.to_owned(), std::env::var(name).unwrap()));
         let facts = Facts {
-            session: "demo-1/work/1/1".parse().unwrap(),
+            session: "demo-1/build/1/1".parse().unwrap(),
             plan,
             program: Program { argv: vec!["true".to_owned()], ..Program::default() },
             caller_env: BTreeMap::from(caller),

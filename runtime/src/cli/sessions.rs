@@ -27,7 +27,7 @@ pub struct SessionOption {
 Examples:
   niia serve -- bash                       # any program in a terminal of its own
   niia serve --worktree my-feature         # the default model, in a tree of its own
-  niia attach serve-k3f9x")]
+  niia attach session/1                    # where only one has that name")]
 pub struct Serve {
     /// Work in a tree of this name
     #[arg(long, value_name = "SLUG")]
@@ -35,6 +35,9 @@ pub struct Serve {
     /// Keep it inside an OS-level sandbox
     #[arg(long)]
     pub sandbox: bool,
+    /// Take uncommitted changes along into its tree, as a snapshot
+    #[arg(long, requires = "worktree")]
+    pub include_dirty: bool,
     /// The model that is started when no program is given
     #[arg(long, conflicts_with = "command")]
     pub model: Option<String>,
@@ -60,8 +63,8 @@ Examples:
   niia attach review-k3f9x/find/1
   niia attach find/1 --take
 
-Watches until the first key; that takes the right to write. The detach key is Ctrl-\\ unless the configuration names
-another one.")]
+Watches until the first key; that takes the right to write. Ctrl-\\ d detaches, Ctrl-\\ t takes over; the configuration
+may name another key (`detach_key`).")]
 pub struct Attach {
     #[command(flatten)]
     pub name: SessionName,

@@ -58,7 +58,8 @@ pub fn check(caller: &Caller, words: &Check) -> Result<Exit, Failure> {
     let mut collected = Vec::new();
     for file in &words.files {
         let (name, text, _) = read_file(file)?;
-        let (_, findings) = niia_spec::read(&text, &name);
+        let (document, mut findings) = niia_spec::read(&text, &name);
+        findings.extend(document.iter().flat_map(|document| unknown_models(caller, document, &name)));
         wrong |= has_errors(&findings);
         if caller.json {
             let sound = !has_errors(&findings);
@@ -74,6 +75,13 @@ pub fn check(caller: &Caller, words: &Check) -> Result<Exit, Failure> {
         say_json(&collected)?;
     }
     Ok(if wrong { Exit::Document } else { Exit::Done })
+}
+
+/// Models that no profile knows: not the document's fault alone, since a user may add profiles.
+fn unknown_models(caller: &Caller, document: &Document, name: &str) -> Vec<Diagnostic> {
+    let Ok(around) = surroundings(caller, name) else { return Vec::new() };
+    let findings = niia_spec::draw(document, &around).err().unwrap_or_default();
+    findings.into_iter().filter(|finding| finding.code == Code::UnknownModel).collect()
 }
 
 pub fn plan(caller: &Caller, words: &PlanWords) -> Result<Exit, Failure> {

@@ -59,6 +59,8 @@ pub async fn run(caller: &Caller, words: Run) -> Result<Exit, Failure> {
 #[derive(Debug)]
 pub struct Begun {
     pub run: String,
+    /// The session its first worker will have.
+    pub first_session: String,
     pub client: Client,
 }
 
@@ -83,6 +85,9 @@ pub async fn begin(caller: &Caller, sound: Sound, words: &Run, person: Person) -
 /// Hands a plan to the node. Nothing is begun unless the node says so.
 async fn submit(caller: &Caller, plan: Plan, extra: Extra) -> Result<Begun, Failure> {
     let origin = origin(caller, &plan, extra)?;
+    let first =
+        plan.phases.first().and_then(|phase| Some((phase, phase.work.workers().first()?.name.clone())));
+    let first = first.map(|(phase, worker)| format!("{}/{worker}/1", phase.name)).unwrap_or_default();
     let mut client = caller.client().await?;
     let request = Request::Run { plan: Box::new(plan), origin: Box::new(origin) };
     let Reply::Accepted { run, folder } = client.ask(request).await? else {
@@ -93,7 +98,7 @@ async fn submit(caller: &Caller, plan: Plan, extra: Extra) -> Result<Begun, Fail
     } else {
         announce(caller, run.as_str())?;
     }
-    Ok(Begun { run: run.to_string(), client })
+    Ok(Begun { first_session: format!("{run}/{first}"), run: run.to_string(), client })
 }
 
 /// The first line of every run.

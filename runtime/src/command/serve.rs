@@ -1,14 +1,23 @@
 //! `niia serve`: a headless session. It is a run of one session, so everything that holds for runs holds for it.
 
+use std::time::Duration;
+
+use niia_spec::notice::WorkerState;
 use serde_json::{Map, Value, json};
 
 use super::document::from_text;
-use super::run::begin;
 use super::run::person::Person;
+use super::run::{Begun, begin};
 use super::{Caller, say};
 use crate::cli::runs::Run;
 use crate::cli::sessions::Serve;
+use crate::control::client::Client;
+use crate::control::words::{Reply, Request};
 use crate::failure::{Exit, Failure};
+use crate::report::neutral;
+
+/// How long a session may take to start before its name is given anyway: its tree may have to be made first.
+const START_WITHIN: Duration = Duration::from_secs(30);
 
 pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
     let text = document_of(&words).to_string().into_bytes();
@@ -18,23 +27,42 @@ pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
         words: None,
         task: None,
         detach: true,
-        include_dirty: false,
+        include_dirty: words.include_dirty,
         output: None,
-        no_input: true,
+        no_input: false,
     };
-    let begun = begin(caller, sound, &run, Person::absent()).await?;
+    let begun = begin(caller, sound, &run, Person::present(false)).await?;
+    let Begun { run, first_session, mut client } = begun;
+    let started = tokio::time::timeout(START_WITHIN, started(&mut client, &run));
+    // A session that takes longer is no failure: it is as good as one that is looked at later.
+    started.await.unwrap_or(Ok(()))?;
     if !caller.json {
-        say(&format!("niia attach {} shows it\n", begun.run))?;
+        say(&format!("session {}\n`niia attach {0}` shows it\n", first_session))?;
     }
     Ok(Exit::Done)
+}
+
+/// Returns when the program runs in its terminal, so that whoever attaches next finds it there.
+async fn started(client: &mut Client, run: &str) -> Result<(), Failure> {
+    client.tell(Request::Follow { run: Some(run.to_owned()) }).await?;
+    while let Some(Reply::Run(view)) = client.next().await? {
+        let mut workers = view.phases.iter().flat_map(|phase| &phase.workers);
+        if workers.any(|worker| !matches!(worker.state, WorkerState::Waiting | WorkerState::Starting)) {
+            break;
+        }
+        if view.state.is_over() {
+            let reason = view.reason.as_deref().map(neutral).unwrap_or_else(|| "nobody says why".to_owned());
+            return Err(Failure::new(Exit::Failed, format!("the session did not start: {reason}")));
+        }
+    }
+    Ok(())
 }
 
 /// The document that says the same.
 fn document_of(words: &Serve) -> Value {
     let mut session = Map::new();
-    if let Some(slug) = &words.worktree {
-        session.insert("worktree".to_owned(), json!(slug));
-    }
+    // Without a tree of its own it works where it was called, as any program that is started there.
+    session.insert("worktree".to_owned(), words.worktree.as_ref().map_or(json!(false), |slug| json!(slug)));
     if words.sandbox {
         session.insert("sandbox".to_owned(), json!(true));
     }
@@ -56,6 +84,7 @@ mod tests {
         let words = Serve {
             worktree: Some("my-feature".to_owned()),
             sandbox: true,
+            include_dirty: false,
             model: None,
             command: vec!["bash".to_owned(), "-l".to_owned()],
         };

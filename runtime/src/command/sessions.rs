@@ -87,6 +87,15 @@ fn milliseconds(seconds: f64) -> u64 {
 
 /// Asks, waits until the session has gone quiet, and prints what it printed since.
 pub async fn get_answer(caller: &Caller, words: GetAnswer) -> Result<Exit, Failure> {
+    let within = std::time::Duration::from_secs_f64(words.timeout);
+    match tokio::time::timeout(within, answer(caller, words)).await {
+        Ok(answered) => answered,
+        Err(_) => Err(Failure::new(Exit::Failed, format!("no answer within {within:?}"))
+            .help("`niia read` shows its screen; a question that waits for a turn to end is typed after it")),
+    }
+}
+
+async fn answer(caller: &Caller, words: GetAnswer) -> Result<Exit, Failure> {
     let question = text_or_stdin(words.question)?;
     let session = words.name.session;
     let mut client = caller.client().await?;

@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_descendant_of_a_minder_is_an_agent_and_anybody_else_a_person() {
-        let session: SessionId = "demo/work/1/1".parse().expect("a session");
+        let session: SessionId = "demo/build/1/1".parse().expect("a session");
         let me = std::process::id();
         assert_eq!(Caller::of(me, &HashMap::new()), Caller::Person);
         let parent = parent_of(me).expect("a parent");

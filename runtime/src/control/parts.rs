@@ -30,7 +30,7 @@ pub enum PartsError {
 pub trait InParts: Serialize + DeserializeOwned {
     fn part(bytes: Vec<u8>, last: bool) -> Self;
     /// The piece this message is, or the message itself, which is whole.
-    fn as_part(self) -> Result<(Vec<u8>, bool), Self>;
+    fn into_part(self) -> Result<(Vec<u8>, bool), Self>;
 }
 
 impl InParts for Request {
@@ -38,7 +38,7 @@ impl InParts for Request {
         Request::Part { bytes, last }
     }
 
-    fn as_part(self) -> Result<(Vec<u8>, bool), Request> {
+    fn into_part(self) -> Result<(Vec<u8>, bool), Request> {
         match self {
             Request::Part { bytes, last } => Ok((bytes, last)),
             whole => Err(whole),
@@ -51,7 +51,7 @@ impl InParts for Reply {
         Reply::Part { bytes, last }
     }
 
-    fn as_part(self) -> Result<(Vec<u8>, bool), Reply> {
+    fn into_part(self) -> Result<(Vec<u8>, bool), Reply> {
         match self {
             Reply::Part { bytes, last } => Ok((bytes, last)),
             whole => Err(whole),
@@ -82,7 +82,7 @@ pub struct Unpacker {
 impl Unpacker {
     /// Takes what came; gives the message, once it is whole.
     pub fn take<T: InParts>(&mut self, came: T) -> Result<Option<T>, PartsError> {
-        let (bytes, last) = match came.as_part() {
+        let (bytes, last) = match came.into_part() {
             Ok(part) => part,
             Err(whole) => return Ok(Some(whole)),
         };

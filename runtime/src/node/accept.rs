@@ -16,6 +16,7 @@ use niia_spec::origin::Origin;
 use niia_spec::plan::{Plan, TreePlan};
 
 use super::{Node, admission};
+use crate::config::own_hosts;
 use crate::control::words::{Refusal, RefusalCode};
 use niia_actors::ask::chain;
 
@@ -28,8 +29,13 @@ const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Takes the run in. When this returns its name, the run survives anything but its disk.
 pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
-    admission::can_do(&plan)?;
+    admission::can_do(&plan, &own_hosts())?;
     admission::admit(&plan, node.room())?;
+    if let Some(trouble) = node.trouble() {
+        let message = format!("this node takes no run just now: {trouble}");
+        let help = "what runs goes on; runs are taken again once that is mended".to_owned();
+        return Err(Refusal { code: RefusalCode::Trouble, message, help: Some(help) });
+    }
     let run = name(&plan.name);
     niia_spec::plan::expand_run(&mut plan, &run);
     let plan = Arc::new(plan);

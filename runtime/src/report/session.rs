@@ -18,12 +18,12 @@ fn tone(state: &str) -> Tone {
 
 /// A list of sessions.
 pub fn sessions_text(sessions: &[SessionView], look: Look) -> String {
-    let mut table = Table::new(&["SESSION", "STATE", "SINCE", "PROFILE", "PID", "PRINTED", "SAW"]);
+    let mut table = Table::new(&["SESSION", "STATE", "FOR", "PROFILE", "PID", "PRINTED", "SAW"]);
     for view in sessions {
         table.row(vec![
             cell(view.session.to_string()),
             toned_cell(&view.state, tone(&view.state)),
-            cell(duration(super::now_ms().saturating_sub(view.since_ms))),
+            cell(if view.pid.is_some() { duration(view.since_ms) } else { String::new() }),
             cell(&view.profile),
             cell(view.pid.map(|pid| pid.to_string()).unwrap_or_default()),
             cell(bytes(view.printed_bytes)),
@@ -41,7 +41,7 @@ pub fn session_text(view: &SessionView, look: Look) -> String {
     fact("state", view.state.clone());
     fact("rule", view.rule.clone());
     fact("saw", view.excerpt.clone());
-    fact("since", moment(view.since_ms));
+    fact("for", duration(view.since_ms));
     fact("profile", view.profile.clone());
     fact("model", view.model.clone().unwrap_or_else(|| "the profile's own".to_owned()));
     fact("program", view.pid.map_or_else(|| "does not run".to_owned(), |pid| format!("pid {pid}")));

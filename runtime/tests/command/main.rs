@@ -1,5 +1,7 @@
 //! The command line as people and programs use it: the real program, beside a node that plays a part.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 mod agents;
 mod documents;
 mod following;

@@ -199,7 +199,9 @@ impl Drop for PlayedNode {
     fn drop(&mut self) {
         self.over.store(true, Ordering::SeqCst);
         rustix::net::shutdown(&self.listener, rustix::net::Shutdown::Both).unwrap();
-        self.listening.take().map(|thread| thread.join().unwrap());
+        if let Some(thread) = self.listening.take() {
+            thread.join().unwrap();
+        }
         for caller in self.callers.lock().unwrap().drain(..) {
             drop(caller.shutdown(std::net::Shutdown::Both));
         }

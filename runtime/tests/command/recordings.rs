@@ -13,14 +13,14 @@ use serde_json::json;
 use super::place::{Place, PlayedNode, a_run};
 
 /// A keeper with sessions of its own; whatever it started ends with this.
-struct Kept {
+pub struct Kept {
     run_folder: PathBuf,
     runtime: tokio::runtime::Runtime,
     keeper: Keeper,
 }
 
 impl Kept {
-    fn at(place: &Place) -> Kept {
+    pub fn at(place: &Place) -> Kept {
         let run_folder = place.state().join("run");
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -42,7 +42,7 @@ impl Kept {
     }
 
     /// Runs a program in a terminal to its end.
-    fn recorded(&self, folder: &Path, script: &str) {
+    pub fn recorded(&self, folder: &Path, script: &str) {
         self.runtime.block_on(async {
             let terminal = self.keeper.start(folder, &Kept::program(script)).await.unwrap();
             while !matches!(terminal.next().await, Notice::Exited(_)) {}
@@ -53,15 +53,19 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-            let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-            let ours = words
-                .split(|byte| *byte == 0)
-                .any(|word| word == self.run_folder.as_os_str().as_encoded_bytes());
-            if let Some(pid) = rustix::process::Pid::from_raw(pid).filter(|_| ours) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
+        end_keeper(&self.run_folder);
+    }
+}
+
+/// Ends the keeper of a folder, which names it among its own words.
+pub fn end_keeper(run_folder: &Path) {
+    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let words = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let ours =
+            words.split(|byte| *byte == 0).any(|word| word == run_folder.as_os_str().as_encoded_bytes());
+        if let Some(pid) = rustix::process::Pid::from_raw(pid).filter(|_| ours) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         }
     }
 }
@@ -75,7 +79,7 @@ fn session(folder: &Path, printed: u64) -> SessionView {
     .unwrap()
 }
 
-fn node(place: &Place, folder: &Path) -> PlayedNode {
+pub fn node(place: &Place, folder: &Path) -> PlayedNode {
     let view = session(folder, 0);
     let run = a_run(place, "done", "done", "");
     PlayedNode::at(place, move |caller| {

@@ -233,3 +233,73 @@ fn a_person_is_asked_about_uncommitted_changes() {
         assert_eq!(dirty.recv().unwrap(), taken);
     }
 }
+
+/// Ends the real node of a place and everything it started.
+struct RealNode<'a>(&'a Place);
+
+impl Drop for RealNode<'_> {
+    fn drop(&mut self) {
+        let said = self.0.say(&["daemon", "stop", "--end-sessions"]);
+        super::recordings::end_keeper(&self.0.state().join("run"));
+        assert!(said.code == 0 || std::thread::panicking(), "{}", said.err);
+    }
+}
+
+#[test]
+fn a_session_is_watched_written_to_and_left_again() {
+    let place = Place::new();
+    let _node = RealNode(&place);
+    let script = "echo ready; while read line; do echo got:$line; done";
+    let said = place.say(&["serve", "--", "sh", "-c", script]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let mut terminal = Terminal::with(&place, &["attach", "session/1"], 120, 40);
+    terminal.until("ready");
+    terminal.press("hello\r");
+    terminal.until("got:hello");
+    terminal.press("\x1cd");
+    terminal.until("detached; serve-");
+    assert_eq!(terminal.end(), 0);
+    let mut second = Terminal::with(&place, &["attach", "session/1"], 80, 24);
+    second.until("got:hello");
+    assert_eq!(place.say(&["kill", "session/1"]).code, 0);
+    second.until("is over");
+    assert_eq!(second.end(), 0);
+    let refused = place.say(&["attach", "session/1"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("needs a terminal"), "{}", refused.err);
+}
+
+#[test]
+fn twenty_callers_at_once_start_one_node() {
+    let place = Place::new();
+    let _node = RealNode(&place);
+    let callers: Vec<Child> =
+        (0..20).map(|_| place.niia(&["daemon", "start", "--json"]).spawn().unwrap()).collect();
+    let pids: std::collections::BTreeSet<u64> = callers
+        .into_iter()
+        .map(|child| super::place::said(child.wait_with_output().unwrap()))
+        .map(|said| {
+            assert_eq!(said.code, 0, "{}", said.err);
+            serde_json::from_str::<serde_json::Value>(&said.out).unwrap()["pid"].as_u64().unwrap()
+        })
+        .collect();
+    assert_eq!(pids.len(), 1);
+    let log = std::fs::read_to_string(place.state().join("run/node.log")).unwrap();
+    assert_eq!(log.matches("the node is ready").count(), 1, "{log}");
+}
+
+#[test]
+fn a_recording_is_played_on_a_screen_of_its_own_and_can_do_nothing_to_this_one() {
+    let place = Place::new();
+    let kept = super::recordings::Kept::at(&place);
+    let folder = place.state().join("session");
+    kept.recorded(&folder, r"printf '\033]52;c;aGk=\007\033[cfirst'; sleep 0.3; printf ' then'");
+    let _node = super::recordings::node(&place, &folder);
+    let mut terminal = Terminal::with(&place, &["replay", "find/1", "--speed", "2"], 80, 24);
+    terminal.until("\u{1b}[?1049h");
+    terminal.until("first");
+    terminal.until("\u{1b}[?1049l");
+    terminal.until("first then\r\n");
+    assert_eq!(terminal.end(), 0);
+    assert!(!terminal.seen.contains("]52;") && !terminal.seen.contains("\u{1b}[c"), "{:?}", terminal.seen);
+}

@@ -1,4 +1,9 @@
 //! The course of a run: transcripts, laws over random runs, what they reach, and how long it takes.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "tests take seeds from outside and time themselves"
+)]
 
 mod document;
 mod laws;

@@ -81,6 +81,22 @@ impl Terminal {
         }
     }
 
+    /// Drops what was read and not asked for.
+    pub fn forget(&mut self) {
+        self.seen.clear();
+    }
+
+    /// Reads until nothing has come for a moment.
+    pub fn settle(&mut self) {
+        loop {
+            let before = self.seen.len();
+            self.look(PollFlags::IN);
+            if self.seen.len() == before {
+                return;
+            }
+        }
+    }
+
     /// Reads on until the program is gone.
     ///
     /// # Panics

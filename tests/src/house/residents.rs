@@ -7,7 +7,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// The kernel takes a killed process apart in this time, unless a disk or a driver holds it.
+const GONE_WITHIN: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
 
 /// A process of a house, known by id and start, so that a later one with the same id is never mistaken for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -18,7 +22,7 @@ pub struct Resident {
 }
 
 impl Resident {
-    /// Ends this very process and no other.
+    /// Ends this very process and no other, and comes back when the last of its threads is gone.
     pub fn kill(&self) {
         let Some(pid) = i32::try_from(self.id).ok().and_then(Pid::from_raw) else {
             return;
@@ -29,7 +33,10 @@ impl Resident {
         // From here on the id is pinned: the start tells whether it is the one that was seen.
         if start(self.id) == Some(self.start) {
             // Gone in between is as good.
-            let _ = pidfd_send_signal(descriptor, Signal::KILL);
+            let _ = pidfd_send_signal(&descriptor, Signal::KILL);
+            // A process whose first thread is gone may still hold sockets by another one.
+            let mut ended = [PollFd::new(&descriptor, PollFlags::IN)];
+            let _ = poll(&mut ended, Some(&GONE_WITHIN));
         }
     }
 

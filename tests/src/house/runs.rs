@@ -93,10 +93,7 @@ impl House {
     pub fn kill(&self, id: u32) {
         let resident = self.residents().into_iter().find(|resident| resident.id == id);
         match resident {
-            Some(resident) => {
-                resident.kill();
-                wait_until("it is gone", NODE_WITHIN, || (!resident.is_here()).then_some(()));
-            }
+            Some(resident) => resident.kill(),
             None => panic!("nobody with the id {id} lives here"),
         }
     }

@@ -65,8 +65,13 @@ fn raw(pid: Pid) -> u32 {
 
 /// Makes the session's folder the current one, for good.
 fn enter_folder(path: &OsStr) -> io::Result<OwnedFd> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    let folder = open_folder(path)?;
+    let folder = match open_folder(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+            open_folder(path)?
+        }
+        opened => opened?,
+    };
     rustix::process::fchdir(&folder)?;
     Ok(folder)
 }

@@ -73,33 +73,35 @@ impl Follow<'_> {
         }
     }
 
-    /// Begins the next text when none is on its way, and tells the one on its way how the program stands.
+    /// Tells the text on its way how the program stands, and begins the next one when none is on its way.
     pub(super) async fn move_texts(&mut self) {
-        if self.now.as_ref().is_some_and(|typing| typing.delivery.is_over()) {
-            self.now = None;
-        }
-        if self.now.is_none()
-            && let Some(next) = self.texts.pop_front()
-        {
-            let bytes = next.text.len() as u64;
-            let (delivery, steps) = Delivery::new(&next.text, next.first_line);
-            let (mark, reply) = (next.mark, next.reply);
-            self.now = Some(Typing {
-                delivery,
-                mark,
-                marked: false,
-                wake: None,
-                refused: None,
-                reply,
-                bytes,
-                entering: false,
-            });
-            self.steps(steps).await;
-        }
         if self.now.is_some() {
             self.tell_readiness().await;
         }
+        while self.now.as_ref().is_none_or(|typing| typing.delivery.is_over()) {
+            self.now = None;
+            let Some(next) = self.texts.pop_front() else { break };
+            self.begin(next).await;
+            self.tell_readiness().await;
+        }
         self.tell_idle();
+    }
+
+    async fn begin(&mut self, next: Outgoing) {
+        let bytes = next.text.len() as u64;
+        let (delivery, steps) = Delivery::new(&next.text, next.first_line);
+        let (mark, reply) = (next.mark, next.reply);
+        self.now = Some(Typing {
+            delivery,
+            mark,
+            marked: false,
+            wake: None,
+            refused: None,
+            reply,
+            bytes,
+            entering: false,
+        });
+        self.steps(steps).await;
     }
 
     async fn tell_readiness(&mut self) {
@@ -110,6 +112,10 @@ impl Follow<'_> {
         self.deliver(DeliveryEvent::Terminal(terminal)).await;
         let readiness = self.readiness();
         self.deliver(DeliveryEvent::Readiness(readiness)).await;
+        if readiness == Readiness::Accepts {
+            // What waits for a text again is done with the last one.
+            self.deliver(DeliveryEvent::Idle).await;
+        }
     }
 
     pub(super) fn readiness(&mut self) -> Readiness {

@@ -133,6 +133,8 @@ fn version(profile: &Profile, program: &str) -> String {
         return "found".to_owned();
     }
     let mut command = Command::new(program);
+    // A tool that takes the question for an order finds nothing to work on.
+    command.current_dir("/");
     command.args(&profile.version).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else { return "found, but it cannot be run".to_owned() };
     let until = Instant::now() + VERSION_WITHIN;

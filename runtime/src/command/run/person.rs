@@ -19,11 +19,6 @@ impl Person {
         Person { present: !no_input && io::stdin().is_terminal() && io::stderr().is_terminal() }
     }
 
-    /// Nobody is to be asked.
-    pub fn absent() -> Person {
-        Person { present: false }
-    }
-
     /// Asks for a line; nothing where nobody is there or nothing is said.
     pub fn ask(self, question: &str) -> Result<Option<String>, Failure> {
         if !self.present {

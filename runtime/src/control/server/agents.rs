@@ -173,7 +173,7 @@ pub(super) async fn send(
     let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
     let sent = mailbox.send(draft).await.map_err(|error| trouble(chain(&error)))?;
     match sent {
-        Ok(number) => Ok(Reply::Value(serde_json::json!({ "letter": number }))),
+        Ok(_) => Ok(Reply::Done),
         Err(refusal) => Err(Refusal { code: RefusalCode::Limit, message: chain(&refusal), help: None }),
     }
 }

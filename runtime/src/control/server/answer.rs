@@ -15,7 +15,7 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
             let folder = node.run_folder(&run);
             Ok(Reply::Accepted { run, folder })
         }
-        Request::Runs { limit } => Ok(Reply::Runs(runs::list(node, limit).await?)),
+        Request::Runs { limit } => Ok(Reply::Runs(runs::list(node, caller, limit).await?)),
         Request::Status { run } => Ok(Reply::Run(Box::new(runs::status(node, caller, &run).await?))),
         Request::Cancel { run, reason } => runs::cancel(node, caller, &run, reason).await,
         Request::Approve { run, phase } => runs::approve(node, caller, &run, phase).await,

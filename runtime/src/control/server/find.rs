@@ -85,14 +85,20 @@ pub(super) fn live_session(
     }
 }
 
-/// Whether a name fits a session: parts in the session's order, with any of them left out.
+/// Whether a name fits a session: the whole of it, or a part that begins with its run, phase or worker. An attempt is
+/// named only behind its worker, so that `review/1` is worker 1 of `review` and nothing else.
 pub(super) fn means(name: &str, session: &SessionId) -> bool {
-    let whole = session.to_string();
-    if name.is_empty() || whole == name {
-        return true;
+    let attempt = session.attempt.attempt.to_string();
+    let (run, phase) = (session.run.as_str(), session.attempt.worker.phase.as_str());
+    let worker = session.attempt.worker.worker.as_str();
+    match name.split('/').collect::<Vec<_>>()[..] {
+        [""] => true,
+        [only] => [run, phase, worker].contains(&only),
+        [a, b] => [(run, phase), (phase, worker), (run, worker)].contains(&(a, b)),
+        [a, b, c] => (a, b, c) == (run, phase, worker) || (a, b, c) == (phase, worker, &attempt),
+        [a, b, c, d] => (a, b, c, d) == (run, phase, worker, &attempt),
+        _ => false,
     }
-    let mut parts = whole.split('/');
-    name.split('/').all(|wanted| parts.any(|part| part == wanted))
 }
 
 fn slug(run: &str) -> Result<RunId, Refusal> {
@@ -123,10 +129,12 @@ mod tests {
     #[test]
     fn a_session_is_found_by_any_part_of_its_name_that_tells_it_apart() {
         let session: SessionId = "dual-review-4k2m7/review/1/2".parse().expect("a session");
-        for name in ["", "dual-review-4k2m7/review/1/2", "review/1", "dual-review-4k2m7", "1/2", "review/2"] {
+        for name in
+            ["", "dual-review-4k2m7/review/1/2", "review/1", "dual-review-4k2m7", "review", "1", "review/1/2"]
+        {
             assert!(means(name, &session), "{name}");
         }
-        for name in ["rev", "1/review", "review/3", "review/1/2/2"] {
+        for name in ["rev", "1/review", "review/3", "review/2", "1/2", "2", "review/1/2/2"] {
             assert!(!means(name, &session), "{name}");
         }
     }

@@ -1,6 +1,6 @@
 //! Requests about runs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use niia_spec::course::Event;
 use niia_spec::name::{PhaseName, RunId, SessionId, Slug};
@@ -12,9 +12,12 @@ use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, RunName};
 use crate::node::{Node, past};
 use niia_actors::ask::chain;
+use niia_actors::run::OVER;
 
 /// A follower is told at most so often; what happens in between comes with the next view.
 const VIEW_PAUSE: Duration = Duration::from_millis(50);
+/// A view of a thousand workers takes a while to make: a follower costs a tenth of one core at most.
+const VIEW_PAUSE_TIMES: u32 = 9;
 
 impl Connection {
     /// Sends the run's view after each change until it is over or the caller leaves.
@@ -28,6 +31,7 @@ impl Connection {
                 Some(handle) => handle.watch().await.ok(),
                 None => None,
             };
+            let began = Instant::now();
             let view = match view(&self.node, &run).await {
                 Ok(view) => view,
                 Err(refusal) => return self.reply(Reply::Refused(refusal)).await,
@@ -37,6 +41,7 @@ impl Connection {
             let Some(mut changes) = changes.filter(|_| !over) else {
                 return self.reply(Reply::End { outcome: None }).await;
             };
+            let pause = VIEW_PAUSE.max(began.elapsed() * VIEW_PAUSE_TIMES);
             tokio::select! {
                 // A run that ended meanwhile is looked at once more.
                 _ = changes.changed() => {}
@@ -44,7 +49,8 @@ impl Connection {
                 () = tokio::time::sleep(Duration::from_secs(1)) => {}
                 gone = self.next() => if gone?.is_none() { return Ok(()) },
             }
-            tokio::time::sleep(VIEW_PAUSE).await;
+            // The end is never kept waiting; a counter that is gone tells of it too.
+            let _ = tokio::time::timeout(pause, changes.wait_for(|version| *version == OVER)).await;
         }
     }
 }
@@ -76,8 +82,11 @@ pub(super) async fn status(node: &Node, caller: &Caller, name: &RunName) -> Resu
     view(node, &run_id(node, caller, name).await?).await
 }
 
-/// The newest runs, the newest last.
-pub(super) async fn list(node: &Node, limit: u32) -> Result<Vec<RunView>, Refusal> {
+/// The newest runs, the newest last; a program inside a session sees its own.
+pub(super) async fn list(node: &Node, caller: &Caller, limit: u32) -> Result<Vec<RunView>, Refusal> {
+    if let Caller::Agent(session) = caller {
+        return Ok(vec![view(node, &session.run).await?]);
+    }
     let summaries = node.journal.runs().map_err(|error| trouble(chain(&error)))?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let newest = summaries.len().saturating_sub(limit);

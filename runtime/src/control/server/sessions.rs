@@ -6,7 +6,7 @@ use niia_actors::ask::AskError;
 use niia_actors::session::look::ended_view;
 use niia_spec::course::EndReason;
 use niia_spec::name::SessionId;
-use niia_spec::notice::SessionView;
+use niia_spec::notice::{Receipt, SessionView};
 
 use super::find::{live_session, means, not_found, run_id, trouble};
 use super::runs;
@@ -16,6 +16,9 @@ use crate::node::Node;
 
 /// The longest a caller may wait for a quiet terminal.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A text for a program that is busy is waited for so long; then it is said to be queued, which it is.
+const RECEIPT_WAIT: Duration = Duration::from_secs(30);
 
 fn ended(session: &SessionId) -> impl FnOnce(AskError) -> Refusal {
     move |_| Refusal {
@@ -78,9 +81,10 @@ async fn ended_look(node: &Node, caller: &Caller, name: &str) -> Result<SessionV
         Err(_) => run_id(node, caller, &None).await?,
     };
     let view = runs::view(node, &run).await?;
-    let fits = runs::sessions_of(&view).into_iter().filter(|session| means(name, session));
+    let mut fits = runs::sessions_of(&view).into_iter().filter(|session| means(name, session));
     // Of several attempts the newest is meant.
-    let newest = fits.last().ok_or_else(|| not_found(format!("there is no session `{name}` in `{run}`")))?;
+    let newest =
+        fits.next_back().ok_or_else(|| not_found(format!("there is no session `{name}` in `{run}`")))?;
     ended_view(&node.run_folder(&run), &newest)
         .ok_or_else(|| not_found(format!("the session {newest} left no recording")))
 }
@@ -100,8 +104,11 @@ pub(super) async fn write(
     urgent: bool,
 ) -> Result<Reply, Refusal> {
     let (session, handle) = live_session(node, caller, name)?;
-    let receipt = handle.write(text, enter, urgent).await.map_err(ended(&session))?;
-    Ok(Reply::Receipt(receipt))
+    match tokio::time::timeout(RECEIPT_WAIT, handle.write(text, enter, urgent)).await {
+        Ok(receipt) => Ok(Reply::Receipt(receipt.map_err(ended(&session))?)),
+        // It is typed as soon as the program waits for it; nobody has to stand by for that.
+        Err(_) => Ok(Reply::Receipt(Receipt::Queued)),
+    }
 }
 
 pub(super) async fn wait_idle(
