@@ -40,5 +40,5 @@ fn a_machine_that_is_this_one_by_any_of_its_names_does_the_work() {
             ] },
         }),
     );
-    house.run(repository.path(), &document).exits(0);
+    let _ = house.run(repository.path(), &document).exits(0);
 }

@@ -168,6 +168,11 @@ impl Campaign {
         }
     }
 
+    /// What each worker prints, and how long a run takes.
+    fn size(&self) -> (u64, Duration) {
+        (self.megabytes, self.whole)
+    }
+
     /// The next kill, where there are not enough yet.
     fn next(&mut self) -> Option<Kill> {
         // A campaign in which everything fails comes to an end, too.
@@ -183,7 +188,11 @@ impl Campaign {
         let word = match done {
             Ok(tale) => {
                 self.count(kill, &tale);
-                format!("{} killed{}", tale.kills, if tale.untold { ", before its name was told" } else { "" })
+                format!(
+                    "{} killed{}",
+                    tale.kills,
+                    if tale.untold { ", before its name was told" } else { "" }
+                )
             }
             Err(panic) => {
                 let text = panic.downcast_ref::<String>().cloned();
@@ -230,7 +239,7 @@ impl Campaign {
 fn carry_out(campaign: &Mutex<Campaign>, at_once: u64) {
     let lock = || campaign.lock().unwrap_or_else(PoisonError::into_inner);
     let work = || {
-        let (megabytes, whole) = (lock().megabytes, lock().whole);
+        let (megabytes, whole) = lock().size();
         while let Some(kill) = { lock().next() } {
             let begun = Instant::now();
             let done = catch_unwind(AssertUnwindSafe(|| disturb(&kill, megabytes, whole)));
