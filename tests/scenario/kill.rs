@@ -7,7 +7,8 @@
 //! ```
 //!
 //! `NIIA_KILLS` is how often the node is killed, half of it at named points and half at random moments;
-//! `NIIA_KILL_MB` how much each of a run's eight workers prints; `NIIA_KILL_SEED` makes the same moments again.
+//! `NIIA_KILL_MB` how much each of a run's eight workers prints; `NIIA_KILL_SEED` makes the same moments again;
+//! `NIIA_KILLS_AT_ONCE` runs are disturbed side by side.
 
 mod campaign;
 mod others;
