@@ -105,7 +105,7 @@ impl Orphanage {
 
     /// Nobody of the session is left, and the bystander lives. What is left of sockets, locks and of niia itself the
     /// house finds when it is left.
-    fn is_empty(mut self) {
+    fn ends_empty(mut self) {
         wait_until("all descendants are gone", SOON, || {
             (!self.descendants.iter().any(|id| is_alive(*id))).then_some(())
         });
@@ -141,7 +141,7 @@ fn parent(id: u32) -> u32 {
 fn after_its_own_end_nothing_of_a_session_is_left() {
     let orphanage = Orphanage::open("exit 0");
     assert_eq!(orphanage.state(), "done");
-    orphanage.is_empty();
+    orphanage.ends_empty();
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_cancelled_run_takes_everything_along() {
     let orphanage = Orphanage::open("wait");
     orphanage.niia(&["cancel", &orphanage.run]);
     assert_eq!(orphanage.state(), "cancelled");
-    orphanage.is_empty();
+    orphanage.ends_empty();
 }
 
 #[test]
@@ -157,14 +157,14 @@ fn a_worker_that_is_deaf_itself_is_ended_after_its_grace() {
     let orphanage = Orphanage::open("trap '' TERM HUP INT; while :; do sleep 1; done");
     orphanage.niia(&["cancel", &orphanage.run]);
     assert_eq!(orphanage.state(), "cancelled");
-    orphanage.is_empty();
+    orphanage.ends_empty();
 }
 
 #[test]
 fn a_session_past_its_time_takes_everything_along() {
     let orphanage = Orphanage::with("wait", 3_000);
     assert_eq!(orphanage.state(), "failed");
-    orphanage.is_empty();
+    orphanage.ends_empty();
 }
 
 #[test]
@@ -173,14 +173,14 @@ fn a_killed_session_takes_everything_along() {
     let session = format!("{}/work/1/1", orphanage.run);
     orphanage.niia(&["kill", &session]);
     assert_ne!(orphanage.state(), "running");
-    orphanage.is_empty();
+    orphanage.ends_empty();
 }
 
 #[test]
 fn a_node_that_stops_with_its_sessions_takes_everything_along() {
     let orphanage = Orphanage::open("wait");
     orphanage.niia(&["daemon", "stop", "--end-sessions"]);
-    orphanage.is_empty();
+    orphanage.ends_empty();
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn a_run_ended_after_the_node_was_killed_takes_everything_along() {
     orphanage.house.kill(orphanage.house.node());
     orphanage.niia(&["cancel", &orphanage.run]);
     assert_eq!(orphanage.state(), "cancelled");
-    orphanage.is_empty();
+    orphanage.ends_empty();
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn a_run_ended_after_the_keeper_was_killed_takes_everything_along() {
     orphanage.house.kill(orphanage.keeper());
     orphanage.niia(&["cancel", &orphanage.run]);
     assert_eq!(orphanage.state(), "cancelled");
-    orphanage.is_empty();
+    orphanage.ends_empty();
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn a_killed_minder_is_said_and_its_keeper_ends_what_it_left() {
     assert_eq!(orphanage.state(), "failed");
     let said = orphanage.house.status(&orphanage.run).to_string();
     assert!(said.contains("minder"), "{said}");
-    orphanage.is_empty();
+    orphanage.ends_empty();
 }
 
 #[test]
@@ -220,5 +220,5 @@ fn a_minder_killed_while_no_node_runs_is_found_out_by_the_next_node() {
     assert_eq!(orphanage.state(), "failed");
     let said = orphanage.house.status(&orphanage.run).to_string();
     assert!(said.contains("minder"), "{said}");
-    orphanage.is_empty();
+    orphanage.ends_empty();
 }
