@@ -126,12 +126,18 @@ fn is_here(plan: &Plan, phase: &PhasePlan, worker: &WorkerPlan, own: &[String]) 
     if wanted.is_empty() || wanted.iter().any(|host| is_one_of(host, own)) {
         return Ok(());
     }
+    // As the document writes it, with the host an alias stands for.
+    let told = worker.machine.iter().zip(wanted).map(|(choice, host)| match choice {
+        MachineChoice::Named(name) if *name != host => format!("{name} ({host})"),
+        _ => host,
+    });
+    let told: Vec<String> = told.collect();
     Err(unsupported(
         format!(
             "machine: `{}/{}` is to work on {}, and this niia cannot reach other machines yet",
             phase.name,
             worker.name,
-            wanted.join(", else ")
+            told.join(", else ")
         ),
         "leave `machine` out, or name this one: an alias for \"localhost\" does",
     ))
