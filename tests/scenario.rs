@@ -3,14 +3,16 @@
 mod attach;
 mod course;
 mod documents;
-mod kills;
+mod kill;
 mod order;
+mod orphans;
 mod papers;
 mod pipeline;
 mod prompts;
 mod refusals;
 mod resume;
 mod stand_in;
+mod stranger;
 mod tidy;
 mod trees;
 mod words;

@@ -16,6 +16,7 @@
 
 mod client;
 mod daemon;
+mod descriptors;
 mod kernel;
 mod minder;
 mod program;
@@ -25,10 +26,11 @@ mod tree;
 mod wire;
 
 pub use client::Keeper;
-pub use daemon::main;
+pub use daemon::{main, tidy};
+pub use descriptors::raise as raise_descriptors;
 pub use program::{Program, StartError};
-pub use sweep::{Swept, sweep};
-pub use terminal::{Lost, Notice, OpenError, Opened, OrderError, Terminal};
+pub use sweep::{Swept, is_minded, sweep};
+pub use terminal::{Lost, Notice, OpenError, Opened, OrderError, Terminal, release};
 
 pub use crate::recording::{Exit, ExitStatus, Mark, MarkKind, Why};
 

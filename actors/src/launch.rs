@@ -27,7 +27,9 @@ pub mod worktree;
 pub use env::{EnvError, is_secret};
 pub use external::ExternalError;
 pub use ports::{PortsError, release_ports, reserve_ports};
-pub use prepare::{Finished, Kept, PrepareError, Prepared, Runner, finish, finish_by, prepare, prepare_by};
+pub use prepare::{
+    Finished, Kept, PrepareError, Prepared, Runner, finish, finish_by, prepare, prepare_by, remove_links,
+};
 
 /// Everything about how a session will be started.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]

@@ -407,7 +407,9 @@ impl RunState {
         let work = gather::work(&self.context, &self.course, &phase, round);
         let me = self.me.clone();
         tokio::task::spawn_blocking(move || {
+            crate::failpoint::hit("run.before_gather");
             let gathering = gather::gather(&work);
+            crate::failpoint::hit("run.after_gather");
             me.happened(Event::Gathered { phase, round, gathering });
         });
     }

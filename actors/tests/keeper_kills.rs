@@ -203,6 +203,7 @@ async fn sessions_are_started_once_each_whenever_the_keeper_is_killed() {
                 assert!(
                     matches!(Terminal::open(&folder).await.unwrap(), Opened::Ended(exit) if exit.success())
                 );
+                niia_actors::keeper::release(&folder).await;
             }
             (_, Err(error)) => panic!("{error}"),
         }
@@ -210,6 +211,7 @@ async fn sessions_are_started_once_each_whenever_the_keeper_is_killed() {
     assert_eq!(std::fs::read(&count).unwrap().len(), 2 * 100);
     let first = Terminal::open(&house.session("first")).await.unwrap();
     assert!(matches!(first, Opened::Ended(_)));
+    niia_actors::keeper::release(&house.session("first")).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 mod folders;
 
-pub use folders::{Folders, FoldersError, machine_id};
+pub use folders::{Folders, FoldersError, machine_id, own_hosts};
 
 use std::fs;
 use std::io::{self, Read};

@@ -163,15 +163,19 @@ struct Begun {
 
 async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     failpoint::check()?;
+    niia_actors::keeper::raise_descriptors();
     let state = StateFolder::open(&options.state_folder)?;
     let lock = Lock::take(&state)?;
+    failpoint::hit("node.locked");
     let listener = niia_actors::state::bind(&lock, SOCKET)?;
     listener.set_nonblocking(true).map_err(NodeError::Listen)?;
     let listener = tokio::net::UnixListener::from_std(listener).map_err(NodeError::Listen)?;
     let signals = Signals::new()?;
     let (journal, loaded) = Journal::open(&state.journal())?;
+    failpoint::hit("node.loaded");
     let program = std::env::current_exe().map_err(NodeError::Program)?;
     let live = LiveSessions::default();
+    niia_actors::keeper::tidy(state.run_folder().as_ref());
     let keeper = Keeper::new(state.run_folder(), &program);
     let here = LocalMachine::new(keeper, live.clone(), options.sessions_max, &program, state.path());
     let machines = Arc::new(Machines::only(Arc::new(here)));
@@ -185,6 +189,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
             quarantined.push((run.to_string(), reason));
         }
     }
+    failpoint::hit("node.taken_up");
     let node = Arc::new(Node {
         state,
         journal,

@@ -16,8 +16,9 @@ use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fmt::Display;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -92,8 +93,15 @@ impl House {
     /// Installs any executable text under this name.
     pub fn executable(&self, name: &str, text: &str) -> PathBuf {
         let path = self.at("bin").join(name);
-        must("install a program", fs::write(&path, text));
-        must("install a program", fs::set_permissions(&path, fs::Permissions::from_mode(0o755)));
+        // Written by another process: a file that this one has open for writing is inherited by whatever another test
+        // starts at that moment, and cannot be executed until that has closed it.
+        let mut writer = Command::new("/bin/sh");
+        writer.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]).arg(&path).stdin(Stdio::piped());
+        let mut writer = must("install a program", writer.spawn());
+        if let Some(mut pipe) = writer.stdin.take() {
+            must("install a program", pipe.write_all(text.as_bytes()));
+        }
+        assert!(must("install a program", writer.wait()).success(), "{} was not written", path.display());
         path
     }
 

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::engine::Engine;
 use super::error::GitError;
 use super::lock::Lock;
-use super::program::failed;
 use super::repository::{ObjectId, object_id};
 use super::secrets;
 
@@ -131,9 +130,11 @@ impl Content<'_> {
     /// Everything that is not ignored, as a tree object.
     pub(super) fn write(&self, on: &ObjectId, lock: &Lock) -> Result<ObjectId, GitError> {
         self.start_from(on, lock)?;
-        let mut kept_out = self.links(lock)?;
-        kept_out.extend(self.hidden_and_not_ignored()?);
-        let call = self.on_tree("add").args(["-A", "--sparse", "--"]).args(everything_but(&kept_out));
+        let links = self.links(lock)?;
+        // git takes a path that is ignored and stands in an exclusion for one that was asked for, and refuses it.
+        let ignored = self.ignored()?;
+        let hidden = self.hidden.iter().filter(|path| !ignored.contains(path.as_os_str()));
+        let call = self.on_tree("add").args(["-A", "--sparse", "--"]).args(all_but(&links, hidden));
         call.holding(lock).long().done()?;
         self.write_tree(lock)
     }
@@ -178,28 +179,20 @@ impl Content<'_> {
         self.on_tree("read-tree").arg("--reset").arg(commit).holding(lock).long().done()
     }
 
-    /// Submodules are left out of every walk: git would go into them and believe their configuration.
-    /// What niia put into the tree itself.
-    fn hidden(&self) -> BTreeSet<OsString> {
-        self.hidden.iter().map(|path| path.as_os_str().to_owned()).collect()
+    fn everything_but_hidden(&self) -> Vec<OsString> {
+        all_but(&BTreeSet::new(), self.hidden.iter())
     }
 
-    /// What niia put there and git would take: `add` fails over an ignored path that it is told to leave out.
-    fn hidden_and_not_ignored(&self) -> Result<BTreeSet<OsString>, GitError> {
-        let mut hidden = self.hidden();
-        if hidden.is_empty() {
-            return Ok(hidden);
+    /// Those of the hidden paths that git leaves out by itself.
+    fn ignored(&self) -> Result<BTreeSet<OsString>, GitError> {
+        if self.hidden.is_empty() {
+            return Ok(BTreeSet::new());
         }
-        let paths: Vec<&[u8]> = hidden.iter().map(|path| path.as_bytes()).collect();
-        let ran = self.on_tree("check-ignore").args(["-z", "--stdin"]).input(paths.join(&0)).long().run()?;
-        // 1 says that none is.
-        if !matches!(ran.status.code(), Some(0 | 1)) {
-            return Err(failed("check-ignore", &ran));
-        }
-        for ignored in ran.output.split(|b| *b == 0) {
-            hidden.remove(OsStr::from_bytes(ignored));
-        }
-        Ok(hidden)
+        let paths: Vec<&[u8]> = self.hidden.iter().map(|path| path.as_os_str().as_bytes()).collect();
+        let call = self.on_tree("check-ignore").args(["-z", "--stdin"]).input(paths.join(&0));
+        let ran = call.long().run()?;
+        // Otherwise none is ignored (1), or one lies behind a link (128), where git ignores nothing either.
+        Ok(if ran.status.success() { names(&ran.output).into_iter().collect() } else { BTreeSet::new() })
     }
 
     fn tracked(&self, lock: &Lock) -> Result<Vec<(bool, OsString)>, GitError> {
@@ -230,8 +223,8 @@ impl Content<'_> {
             let call = self.on_tree("ls-files").args(how).arg("-z").arg("--").args(pathspecs);
             Ok(names(&call.holding(lock).long().bytes()?))
         };
-        let new = list(&["-o", "--exclude-standard"], everything_but(&self.hidden()))?;
-        let changed = list(&["-m"], everything_but(&self.hidden()))?;
+        let new = list(&["-o", "--exclude-standard"], self.everything_but_hidden())?;
+        let changed = list(&["-m"], self.everything_but_hidden())?;
         Ok(Changes { new, changed, links, folders })
     }
 
@@ -267,6 +260,18 @@ impl Content<'_> {
     }
 }
 
+/// Submodules are left out of every walk: git would go into them and believe their configuration.
+fn all_but<'a>(links: &BTreeSet<OsString>, hidden: impl Iterator<Item = &'a PathBuf>) -> Vec<OsString> {
+    let mut pathspecs = vec![OsString::from(":/")];
+    for path in links.iter().map(OsString::as_os_str).chain(hidden.map(|path| path.as_os_str())) {
+        let path = path.as_bytes().strip_suffix(b"/").unwrap_or(path.as_bytes());
+        let mut pathspec = OsString::from(":(top,literal,exclude)");
+        pathspec.push(OsStr::from_bytes(path));
+        pathspecs.push(pathspec);
+    }
+    pathspecs
+}
+
 fn names(bytes: &[u8]) -> Vec<OsString> {
     let entries = bytes.split(|b| *b == 0).filter(|entry| !entry.is_empty());
     let distinct: BTreeSet<&[u8]> = entries.collect();
@@ -290,17 +295,6 @@ fn read(file: &Path) -> Result<Vec<u8>, GitError> {
 fn secret_in(text: &[u8], path: String, known: impl Fn(&[u8]) -> bool) -> Option<Refusal> {
     let secret = secrets::find_in(text, known)?;
     Some(Refusal::SecretContent { path, line: secret.line, rule: secret.rule.to_owned() })
-}
-
-fn everything_but(paths: &BTreeSet<OsString>) -> Vec<OsString> {
-    let mut pathspecs = vec![OsString::from(":/")];
-    for path in paths {
-        let path = path.as_bytes().strip_suffix(b"/").unwrap_or(path.as_bytes());
-        let mut pathspec = OsString::from(":(top,literal,exclude)");
-        pathspec.push(OsStr::from_bytes(path));
-        pathspecs.push(pathspec);
-    }
-    pathspecs
 }
 
 /// Repositories inside the tree: git shows a new one as a folder; one begun around tracked files is found by looking.

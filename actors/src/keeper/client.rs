@@ -20,6 +20,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{mpsc, oneshot};
 
+use super::descriptors;
 use super::program::{Program, StartError};
 use super::terminal::{Opened, Terminal};
 use super::wire::{
@@ -209,6 +210,7 @@ impl Courier {
     /// the folders are final.
     async fn settle(&mut self) {
         self.connection = None;
+        super::tidy(&self.run_folder);
         for (_, mut pending) in std::mem::take(&mut self.unanswered) {
             let answer = match Terminal::open(&pending.folder).await {
                 Ok(Opened::Live(terminal)) => Answer::Found(terminal),
@@ -343,6 +345,7 @@ pub(super) fn connect(folder: &Path, name: &str) -> Result<OwnedFd, Errno> {
 async fn launch(run_folder: &Path, executable: &Path) -> io::Result<()> {
     let mut command = Command::new(executable);
     command.arg("keeper").arg("--run-folder").arg(run_folder).env_clear();
+    command.envs(descriptors::before().map(|limit| (descriptors::VARIABLE, limit)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let output = tokio::task::spawn_blocking(move || command.output()).await.map_err(io::Error::other)??;
     if output.status.success() {

@@ -48,6 +48,7 @@ fn launch(run_folder: &Path) -> io::Result<()> {
     if !kernel::has_one_thread()? {
         return Err(io::Error::other("the keeper forks and so cannot have a second thread"));
     }
+    super::descriptors::restore();
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(run_folder)?;
     std::env::set_current_dir(run_folder)?;
     let (mut ready, tell) = io::pipe()?;
@@ -80,10 +81,24 @@ fn be_keeper(mut tell: io::PipeWriter) -> i32 {
     }
 }
 
+/// Takes away the socket of a keeper that was killed; a keeper that lives keeps its own.
+pub fn tidy(run_folder: &Path) {
+    let socket = run_folder.join(wire::keeper_socket_file());
+    // Who holds the lock, and be it for this moment, is the only one who may touch the socket.
+    if !socket.exists() {
+        return;
+    }
+    if let Ok(Some(held)) = lock(run_folder) {
+        // One that stays is replaced by the next keeper.
+        let _ = std::fs::remove_file(socket);
+        drop(held);
+    }
+}
+
 /// The lock that makes this the only keeper of its version in this folder; nothing if there is one already.
-fn lock() -> io::Result<Option<OwnedFd>> {
+fn lock(run_folder: &Path) -> io::Result<Option<OwnedFd>> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let lock = rustix::fs::open(wire::keeper_lock_file(), flags, Mode::RUSR | Mode::WUSR)?;
+    let lock = rustix::fs::open(run_folder.join(wire::keeper_lock_file()), flags, Mode::RUSR | Mode::WUSR)?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(Some(lock)),
         Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
@@ -132,7 +147,7 @@ impl Keeper {
     /// Nothing if this folder has a keeper already.
     fn prepare() -> io::Result<Option<Keeper>> {
         rustix::process::setsid()?;
-        let Some(lock) = lock()? else { return Ok(None) };
+        let Some(lock) = lock(Path::new("."))? else { return Ok(None) };
         kernel::default_signals();
         kernel::hold_signals_back()?;
         kernel::name_process(c"niia-keeper");

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use super::wire::SOCKET_FILE;
 use super::{SESSION_MARK_VARIABLE, tree};
 use crate::recording::{Recording, RecordingError, Start};
 
@@ -29,6 +30,13 @@ pub struct Swept {
     pub minded: bool,
 }
 
+/// Whether the minder of the session in `folder` lives.
+pub fn is_minded(folder: &Path) -> bool {
+    let Ok(recording) = Recording::open(folder) else { return false };
+    let start = recording.start();
+    start.boot == tree::boot() && is_alive(start.minder, start.minder_began)
+}
+
 /// Ends everything that is left of the session in `folder`. May wait for some seconds: call it where that is no harm.
 pub fn sweep(folder: &Path) -> Result<Swept, RecordingError> {
     let start = match Recording::open(folder) {
@@ -37,12 +45,20 @@ pub fn sweep(folder: &Path) -> Result<Swept, RecordingError> {
         Err(error) => return Err(error),
     };
     if start.boot != tree::boot() {
+        remove_socket(folder);
         return Ok(Swept::default());
     }
     if is_alive(start.minder, start.minder_began) {
         return Ok(Swept { minded: true, ..Swept::default() });
     }
+    remove_socket(folder);
     sweep_start(&start).map_err(|source| RecordingError::Unreadable { folder: folder.to_path_buf(), source })
+}
+
+/// Nobody listens at it any more.
+fn remove_socket(folder: &Path) {
+    // One that cannot be removed harms nobody who knocks.
+    let _ = std::fs::remove_file(folder.join(SOCKET_FILE));
 }
 
 fn sweep_start(start: &Start) -> io::Result<Swept> {

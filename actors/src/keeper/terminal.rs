@@ -11,22 +11,25 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::pty::OpenptFlags;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
 use tokio::task::AbortHandle;
 
-use super::client::{BOTH_WAYS, connect, watch};
-use super::wire::{self, Message, SOCKET_FILE, ToMinder, ToNode};
+use super::client::{BOTH_WAYS, watch};
+use super::wire::{self, Message, ToMinder, ToNode};
 use crate::recording::{Exit, Mark, Recording, RecordingError};
 use crate::session::delivery::{LineMode, line_mode};
 
-/// A minder answers at once; one that does not is stopped or starved.
-const HELLO_WAIT: Duration = Duration::from_secs(5);
 /// A minder that has been told that its end is known leaves at once.
 const LEAVE_WAIT: Duration = Duration::from_secs(5);
 /// A terminal that takes nothing is asked again after this, since the kernel does not always say when it does again.
 const WRITE_AGAIN_AFTER: Duration = Duration::from_millis(20);
+
+mod open;
+
+pub use open::release;
 
 /// What a session's folder says.
 #[derive(Debug)]
@@ -187,26 +190,6 @@ impl Terminal {
         Ok(Terminal { shared: Arc::new(shared) })
     }
 
-    /// Takes up the session of a folder.
-    pub async fn open(folder: &Path) -> Result<Opened, OpenError> {
-        let unreachable = |source| OpenError::Unreachable { folder: folder.to_path_buf(), source };
-        match connect(folder, SOCKET_FILE) {
-            Ok(socket) => {
-                let socket = watch(socket, BOTH_WAYS).map_err(unreachable)?;
-                match tokio::time::timeout(HELLO_WAIT, greet(folder, socket)).await {
-                    Ok(Ok(Some(opened))) => Ok(opened),
-                    // The minder ended at this very moment: the folder is final.
-                    Ok(Ok(None)) => read_folder(folder),
-                    Ok(Err(error)) => Err(unreachable(error)),
-                    Err(_) => Err(OpenError::Silent { folder: folder.to_path_buf() }),
-                }
-            }
-            Err(Errno::NOENT | Errno::CONNREFUSED) => read_folder(folder),
-            Err(Errno::AGAIN) => Err(OpenError::Silent { folder: folder.to_path_buf() }),
-            Err(errno) => Err(unreachable(errno.into())),
-        }
-    }
-
     /// The program's process, which is also its session.
     pub fn pid(&self) -> u32 {
         self.shared.pid
@@ -241,6 +224,16 @@ impl Terminal {
     /// How the terminal treats what is typed, just now.
     pub fn line_mode(&self) -> io::Result<LineMode> {
         self.shared.line_mode()
+    }
+
+    /// How many bytes that were typed the program has not read yet.
+    pub fn unread(&self) -> io::Result<u64> {
+        let master = self.shared.master()?;
+        let slave = rustix::pty::ioctl_tiocgptpeer(
+            master.get_ref(),
+            OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC,
+        )?;
+        Ok(rustix::io::ioctl_fionread(slave)?)
     }
 
     /// Types some of these bytes and says how many. Waits until the terminal takes at least one; when the call is
@@ -446,35 +439,6 @@ impl News {
         }
         self.over = Some(over);
     }
-}
-
-/// What a minder says first. Nothing if it left before it said anything.
-async fn greet(folder: &Path, socket: AsyncFd<OwnedFd>) -> io::Result<Option<Opened>> {
-    let mut descriptors = Vec::new();
-    let hello = receive(&socket, &mut descriptors).await?;
-    let Some(ToNode::Hello { pid, log_end, exit, .. }) = hello else { return Ok(None) };
-    if let Some(exit) = exit {
-        // It is on disk, so the minder has nothing to wait for.
-        let _ = wire::send(socket.get_ref(), &ToMinder::Acknowledge, &[]);
-        return Ok(Some(Opened::Ended(exit)));
-    }
-    let master = descriptors.pop().ok_or(io::ErrorKind::InvalidData)?;
-    let news = News { end: log_end, ..News::default() };
-    let terminal = Terminal::new(folder.to_path_buf(), pid, socket, master, news, false, Arc::new(()))?;
-    Ok(Some(Opened::Live(terminal)))
-}
-
-/// What a folder says in which no minder is at work.
-fn read_folder(folder: &Path) -> Result<Opened, OpenError> {
-    let recording = match Recording::open(folder) {
-        Ok(recording) => recording,
-        Err(RecordingError::Absent { .. }) => return Ok(Opened::Never),
-        Err(error) => return Err(error.into()),
-    };
-    let exit = recording
-        .exit()
-        .map_err(|source| RecordingError::Unreadable { folder: folder.to_path_buf(), source })?;
-    Ok(exit.map_or(Opened::Lost(Lost { pid: recording.start().pid }), Opened::Ended))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -159,10 +159,22 @@ fn link(launch: &Launch, within: &Path) -> Result<Option<PathBuf>, PrepareError>
 }
 
 fn remove_link(link: &Path, launch: &Launch) {
-    let ours =
-        launch.scratchpad.as_ref().is_some_and(|to| fs::read_link(link).is_ok_and(|target| target == *to));
+    if let Some(scratchpad) = &launch.scratchpad {
+        remove_link_to(scratchpad, link);
+    }
+}
+
+fn remove_link_to(scratchpad: &Path, link: &Path) {
+    let ours = fs::read_link(link).is_ok_and(|target| target == *scratchpad);
     if ours && let Err(error) = fs::remove_file(link) {
         tracing::warn!(path = %link.display(), %error, "the link to the scratchpad stays");
+    }
+}
+
+/// Takes the links to a run's scratchpad out of a folder in which nobody of the run works any more.
+pub fn remove_links(scratchpad: &Path, within: &Path) {
+    for name in LINK_NAMES {
+        remove_link_to(scratchpad, &within.join(name));
     }
 }
 

@@ -99,6 +99,11 @@ impl Recording {
         }
     }
 
+    /// Whether the bytes were taken away because they were not to be recorded.
+    pub fn is_forgotten(&self) -> io::Result<bool> {
+        Ok(self.segments()?.is_empty() && self.len()? > 0)
+    }
+
     pub fn is_empty(&self) -> io::Result<bool> {
         Ok(self.len()? == 0)
     }

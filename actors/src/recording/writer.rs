@@ -32,8 +32,10 @@ pub(crate) struct Writer {
 impl Writer {
     /// Begins a recording in the current folder. A folder that has one already is refused.
     pub fn create(header: Header) -> Result<Writer, Errno> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let index = rustix::fs::open(INDEX_FILE, flags, Mode::RUSR | Mode::WUSR)?;
+        // Made beside and put in its place with its header: whoever finds it can tell whose it is.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let beside = format!("{INDEX_FILE}.{}", header.start.minder);
+        let index = rustix::fs::open(&beside, flags, Mode::RUSR | Mode::WUSR)?;
         let began = now();
         let mut writer = Writer {
             index,
@@ -44,8 +46,12 @@ impl Writer {
             began,
             marked_us: None,
         };
-        writer.write_header()?;
-        Ok(writer)
+        let placed = writer
+            .write_header()
+            .and_then(|()| rustix::fs::linkat(CWD, &beside, CWD, INDEX_FILE, AtFlags::empty()));
+        // One that stays holds a header and nothing else.
+        let _ = rustix::fs::unlinkat(CWD, &beside, AtFlags::empty());
+        placed.map(|()| writer)
     }
 
     /// Writes down which process the program is.

@@ -11,6 +11,7 @@ use niia_spec::name::{AttemptId, WorkerId};
 use super::context::{RunContext, forget_variables};
 use crate::git::TreeName;
 use crate::journal::Journal;
+use crate::launch;
 use crate::session::finish::kept_answer;
 
 /// Where a run's report lies.
@@ -44,6 +45,7 @@ impl End {
 
     /// Writes the report and the files that were asked for. May be called again after a crash in its middle.
     pub(super) fn tell(&self, context: &RunContext) {
+        crate::failpoint::hit("run.before_report");
         if let Err(error) = replace(&report_path(&context.folder), &self.text) {
             tracing::error!(run = %context.run, %error, "the report could not be written");
         }
@@ -58,10 +60,14 @@ impl End {
     pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
         self.tell(context);
         forget_variables(&context.folder);
+        // In a folder of the user's own nothing stays that niia put there; trees of niia's are looked after by `gc`.
+        launch::remove_links(&context.scratchpad_folder(), &context.origin.cwd);
         let outcome = serde_json::to_vec(&self.outcome).unwrap_or_default();
+        crate::failpoint::hit("run.before_finish");
         if let Err(error) = journal.finish(&context.run, outcome).wait() {
             tracing::error!(run = %context.run, %error, "the end of a run could not be written down");
         }
+        crate::failpoint::hit("run.after_finish");
     }
 }
 

@@ -117,7 +117,10 @@ impl Life {
                 .await
                 .map_err(|error| Failed::silent(chain(&error)))?,
             Opened::Live(terminal) => terminal,
-            Opened::Ended(exit) => return judged(&folder, &exit),
+            Opened::Ended(exit) => {
+                keeper::release(&folder).await;
+                return judged(&folder, &exit);
+            }
             Opened::Lost(_) => return Err(lost()),
         };
         loop {

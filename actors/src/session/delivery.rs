@@ -216,6 +216,28 @@ impl Delivery {
         matches!(self.stage, Stage::Typing | Stage::Settling | Stage::Entering)
     }
 
+    /// Whether what is written now is Enter.
+    pub fn is_entering(&self) -> bool {
+        self.stage == Stage::Entering
+    }
+
+    /// A text that an earlier node has typed: Enter is due once the program is quiet.
+    pub fn typed() -> (Delivery, Vec<DeliveryStep>) {
+        let (mut delivery, _) = Delivery::new("", None);
+        delivery.stage = Stage::Settling;
+        let wake = delivery.wake(SETTLE_MS);
+        (delivery, vec![wake])
+    }
+
+    /// A text for which an earlier node pressed Enter, or was about to.
+    pub fn entered_once() -> (Delivery, Vec<DeliveryStep>) {
+        let (mut delivery, _) = Delivery::new("", None);
+        delivery.stage = Stage::Confirming;
+        delivery.enters = 1;
+        let wake = delivery.wake(CONFIRM_MS);
+        (delivery, vec![wake])
+    }
+
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }

@@ -4,6 +4,7 @@
 //! decided elsewhere: by the glass (questions to the terminal), the desk (who may write) and a delivery (a text's way
 //! into the program).
 
+mod interrupted;
 mod texts;
 
 use std::collections::VecDeque;
@@ -25,6 +26,7 @@ use super::{Order, clock, look};
 use crate::keeper::Notice;
 use crate::launch::Prepared;
 use crate::recording::{Mark, MarkKind};
+use interrupted::Doubt;
 use texts::{FIRST_LINE, Outgoing, Typing};
 
 /// Between the order to end and the kill of what has not ended by itself.
@@ -51,6 +53,8 @@ pub(super) struct Follow<'a> {
     waiting: Vec<(u64, oneshot::Sender<SessionView>)>,
     /// The prompt, where it is typed only once the program asks for pastes.
     when_asked: Option<Outgoing>,
+    /// An earlier node was about to type the prompt, and whether it did is not decided yet.
+    doubt: Option<Doubt>,
     detected: Option<Detected>,
 }
 
@@ -68,6 +72,7 @@ impl<'a> Follow<'a> {
             next_mark: PROMPT_MARK + 1,
             waiting: Vec::new(),
             when_asked: None,
+            doubt: None,
             detected: None,
         };
         follow.plan_prompt();
@@ -82,21 +87,24 @@ impl<'a> Follow<'a> {
         }
         if self.reached.taken_up {
             let marks = self.reached.glass.marks();
-            let typed = marks.iter().any(|mark| mark.kind == MarkKind::Typing && mark.id == PROMPT_MARK);
             self.next_mark = marks.iter().map(|mark| mark.id).max().unwrap_or(PROMPT_MARK) + 1;
-            if typed {
+            if self.goes_on_with_prompt() {
                 return;
             }
         }
-        let prompt = Outgoing {
+        let prompt = self.prompt();
+        match by {
+            PromptBy::WhenAsked => self.when_asked = Some(prompt),
+            _ => self.texts.push_back(prompt),
+        }
+    }
+
+    fn prompt(&self) -> Outgoing {
+        Outgoing {
             text: self.life.assignment.prompt.to_string(),
             first_line: self.reached.drawn.prefix_line.then_some(FIRST_LINE),
             mark: PROMPT_MARK,
             reply: None,
-        };
-        match by {
-            PromptBy::WhenAsked => self.when_asked = Some(prompt),
-            _ => self.texts.push_back(prompt),
         }
     }
 
@@ -140,7 +148,8 @@ impl<'a> Follow<'a> {
             self.now.as_ref().filter(|typing| !typing.delivery.is_typing()).map(|_| quiet_for(QUIET_MS));
         let ready = ready.filter(|_| clock::now_ms() < self.grew_ms + QUIET_MS);
         let idle = self.waiting.iter().map(|(ms, _)| quiet_for(*ms)).min();
-        [wake, ready, idle].into_iter().flatten().min()
+        let doubt = self.doubt.as_ref().map(|doubt| doubt.until);
+        [wake, ready, idle, doubt].into_iter().flatten().min()
     }
 
     async fn grew(&mut self, end: u64) {
@@ -317,6 +326,7 @@ impl<'a> Follow<'a> {
     }
 
     async fn tick(&mut self) {
+        self.decide();
         let refused = self.now.as_mut().and_then(|typing| typing.refused.take());
         if let Some(bytes) = refused {
             return self.steps(vec![DeliveryStep::Write(bytes)]).await;

@@ -227,6 +227,16 @@ impl Glass {
         recording.and_then(|recording| recording.marks().ok()).unwrap_or_default()
     }
 
+    /// The same, each with how far the recording reached then.
+    pub(super) fn marks_at(&mut self) -> Vec<(u64, Mark)> {
+        let Ok(Some(recording)) = self.recording() else { return Vec::new() };
+        let marks = recording.entries().flatten().filter_map(|entry| match entry {
+            Entry::Mark { offset, mark, .. } => Some((offset, mark)),
+            _ => None,
+        });
+        marks.collect()
+    }
+
     pub(super) fn resized(&mut self, size: (u16, u16)) {
         self.size = Size::clamped(size.0, size.1);
     }

@@ -25,7 +25,11 @@ use crate::recording::Recording;
 
 /// A minder that does not answer is asked again so often before its session counts as lost.
 const OPEN_TRIES_MAX: u32 = 5;
-const OPEN_PAUSE: Duration = Duration::from_secs(1);
+const OPEN_PAUSE: Duration = Duration::from_millis(200);
+/// A session's folder is looked at so often before nobody knows what became of it.
+const BEGINS_MAX: u32 = 5;
+const BEGIN_PAUSE: Duration = Duration::from_millis(50);
+const UNSETTLED: &str = "its terminal was neither opened nor refused";
 
 pub(super) struct Life {
     pub assignment: Arc<Assignment>,
@@ -52,6 +56,8 @@ enum Begin {
     /// It was over already.
     Over(Over, Option<(Drawn, Prepared)>),
     Never(Ending),
+    /// Somebody else is at work in its folder, or was a moment ago.
+    Again,
 }
 
 /// Lives one session from wherever it stands to its end, and tells its phase.
@@ -93,27 +99,50 @@ impl Life {
     }
 
     async fn with_place(&mut self, _place: OwnedSemaphorePermit) -> Ending {
-        let begin = self.begin().await;
-        let (over, rest) = match begin {
-            Begin::Never(ending) => return ending,
-            Begin::Over(over, rest) => (over, rest),
-            Begin::Terminal(reached) => {
-                let terminal = reached.terminal.clone();
-                let (over, drawn, prepared) = Follow::new(self, *reached).until_over().await;
-                return self.end_with(terminal, over, (drawn, prepared)).await;
+        let mut begins = 0;
+        let (over, rest, terminal) = loop {
+            begins += 1;
+            match self.begin().await {
+                Begin::Never(ending) => return ending,
+                Begin::Again if begins < BEGINS_MAX => tokio::time::sleep(BEGIN_PAUSE).await,
+                Begin::Again => {
+                    return Ending::plain(Outcome::Lost { reason: UNSETTLED.to_owned() }, "its folder");
+                }
+                Begin::Over(over, rest) => break (over, rest, None),
+                Begin::Terminal(reached) => {
+                    let terminal = reached.terminal.clone();
+                    let (over, drawn, prepared) = Follow::new(self, *reached).until_over().await;
+                    // A minder lets a node go that does not listen for long; that ends no session.
+                    if matches!(over, Over::Lost(_)) && begins < BEGINS_MAX && self.is_minded() {
+                        continue;
+                    }
+                    break (over, Some((drawn, prepared)), Some(terminal));
+                }
             }
         };
-        self.end(over, rest).await
+        self.end_with(terminal, over, rest).await
+    }
+
+    fn is_minded(&self) -> bool {
+        keeper::is_minded(&self.facts.folder)
     }
 
     /// The exit is written down, so the minder leaves while the answer is read. What is not to be recorded it takes
     /// along, and so it stays until then.
-    async fn end_with(&mut self, terminal: Terminal, over: Over, rest: (Drawn, Prepared)) -> Ending {
-        if self.assignment.worker.session.record {
-            return tokio::join!(terminal.acknowledge(), self.end(over, Some(rest))).1;
+    async fn end_with(
+        &mut self,
+        terminal: Option<Terminal>,
+        over: Over,
+        rest: Option<(Drawn, Prepared)>,
+    ) -> Ending {
+        if let Some(terminal) = terminal.as_ref().filter(|_| self.assignment.worker.session.record) {
+            return tokio::join!(acknowledge(terminal), self.end(over, rest)).1;
         }
-        let ending = self.end(over, Some(rest)).await;
-        terminal.acknowledge().await;
+        let ending = self.end(over, rest).await;
+        match &terminal {
+            Some(terminal) => acknowledge(terminal).await,
+            None => keeper::release(&self.facts.folder).await,
+        }
         ending
     }
 
@@ -122,8 +151,8 @@ impl Life {
         match self.open(&folder).await {
             Ok(Opened::Never) => self.start().await,
             Ok(Opened::Live(terminal)) => self.take_up(terminal).await,
-            Ok(Opened::Ended(exit)) => Begin::Over(Over::Exited(exit), None),
-            Ok(Opened::Lost(lost)) => Begin::Over(Over::Lost(lost), None),
+            Ok(Opened::Ended(exit)) => Begin::Over(Over::Exited(exit), self.redrawn().await),
+            Ok(Opened::Lost(lost)) => Begin::Over(Over::Lost(lost), self.redrawn().await),
             Err(error) => {
                 let reason = chain(&error);
                 Begin::Never(Ending::plain(Outcome::Lost { reason }, "the session's folder"))
@@ -131,13 +160,20 @@ impl Life {
         }
     }
 
+    /// What an earlier node has drawn up and made ready, so that it is put away as well.
+    async fn redrawn(&self) -> Option<(Drawn, Prepared)> {
+        let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
+        let drawn = blocking(move || prepare::draw(&assignment, &machine)).await;
+        drawn.ok().map(|drawn| (drawn, Prepared::default()))
+    }
+
     async fn open(&self, folder: &std::path::Path) -> Result<Opened, OpenError> {
         let mut tries = 1;
         loop {
             match Terminal::open(folder).await {
                 Err(OpenError::Silent { .. }) if tries < OPEN_TRIES_MAX => {
+                    tokio::time::sleep(OPEN_PAUSE * tries).await;
                     tries += 1;
-                    tokio::time::sleep(OPEN_PAUSE).await;
                 }
                 opened => return opened,
             }
@@ -175,8 +211,9 @@ impl Life {
                 let glass = Glass::new(&folder, (program.cols, program.rows), clock::now_ms());
                 Begin::Terminal(Box::new(Reached { terminal, drawn, prepared, glass, taken_up: false }))
             }
-            // An earlier node's order was carried out while this one was on its way.
-            Err(keeper::StartError::Taken { .. }) => Box::pin(self.begin()).await,
+            // An earlier node's order was carried out while this one was on its way, or the answer to this one did
+            // not come: the folder knows.
+            Err(keeper::StartError::Taken { .. } | keeper::StartError::Lost) => Begin::Again,
             Err(error) => {
                 self.put_away(drawn, prepared).await;
                 Begin::Never(*prepare::not_started(&error))
@@ -275,6 +312,12 @@ impl Life {
             tracing::error!(session = %self.assignment.session, %error, "putting away broke");
         }
     }
+}
+
+async fn acknowledge(terminal: &Terminal) {
+    crate::failpoint::hit("session.before_acknowledge");
+    terminal.acknowledge().await;
+    crate::failpoint::hit("session.after_acknowledge");
 }
 
 /// Work with files and git, away from the threads that everybody shares.

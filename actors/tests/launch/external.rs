@@ -61,7 +61,7 @@ fn a_plugin_may_widen_nothing_and_is_named_with_the_field() {
         ("scratchpad", r#"s|"scratchpad":"[^"]*pad"|"scratchpad":"/etc"|"#),
         ("preparations", r#"s/"preparations":\[.*\]/"preparations":[]/"#),
         ("git_settings", r#"s/"git_settings":\[\[.*\]\]/"git_settings":[]/"#),
-        ("session", r#"s/"phase":"work"/"phase":"other"/"#),
+        ("session", r#"s/"phase":"build"/"phase":"other"/"#),
         ("ports", r#"s/"ports":\[\]/"ports":[22]/"#),
     ] {
         let error = asked(&format!("sed '{script}'")).unwrap_err();

@@ -214,7 +214,7 @@ pub fn tell_result(caller: &Caller, view: &RunView) -> Result<(), Failure> {
         text.push_str(&format!("changes: niia diff {0} · niia merge {0}\n", view.run));
     }
     if view.state == RunState::NeedsAttention {
-        text.push_str(&format!("go on:   niia explain {0} · niia resume {0}\n", view.run));
+        text.push_str(&format!("why:     niia explain {0}\n", view.run));
     }
     say(&text)
 }

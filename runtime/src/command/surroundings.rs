@@ -13,7 +13,7 @@ use niia_spec::profile::{Profile, Profiles};
 
 use super::Caller;
 use super::checkout::Checkout;
-use crate::config::user_profiles;
+use crate::config::{own_hosts, user_profiles};
 use crate::failure::{Exit, Failure};
 
 /// The profiles whose models run on the machine itself.
@@ -30,7 +30,7 @@ pub fn surroundings(caller: &Caller, document: &str) -> Result<Surroundings, Fai
         default_model: caller.config()?.default_model,
         mcp,
         file_stem: stem(document),
-        hosts: vec![rustix::system::uname().nodename().to_string_lossy().into_owned()],
+        hosts: own_hosts(),
         repository: repository.map(|found| Repository { root: found.root }),
     })
 }

@@ -77,8 +77,17 @@ pub fn machine_id() -> String {
     let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
     match Slug::new(id.trim()) {
         Ok(id) => id.to_string(),
-        Err(_) => Slug::nearest(&rustix::system::uname().nodename().to_string_lossy()).to_string(),
+        Err(_) => Slug::nearest(&host()).to_string(),
     }
+}
+
+/// The names under which a document may mean this machine.
+pub fn own_hosts() -> Vec<String> {
+    vec![host()]
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

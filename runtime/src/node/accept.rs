@@ -6,6 +6,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use niia_actors::failpoint;
 use niia_actors::git::{ObjectId, Repository, RunTrees, Snapshot};
 use niia_actors::run::{RunContext, RunMeta, Times, keep_variables};
 use niia_spec::condition::{self, Condition};
@@ -15,6 +16,7 @@ use niia_spec::origin::Origin;
 use niia_spec::plan::{Plan, TreePlan};
 
 use super::{Node, admission};
+use crate::config::own_hosts;
 use crate::control::words::{Refusal, RefusalCode};
 use niia_actors::ask::chain;
 
@@ -27,7 +29,7 @@ const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Takes the run in. When this returns its name, the run survives anything but its disk.
 pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
-    admission::can_do(&plan)?;
+    admission::can_do(&plan, &own_hosts())?;
     admission::admit(&plan, node.room())?;
     if let Some(trouble) = node.trouble() {
         let message = format!("this node takes no run just now: {trouble}");
@@ -50,10 +52,12 @@ pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId
             };
             let context = RunContext::open(&begun, folder.clone(), Arc::clone(&plan), meta, live)
                 .map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?;
+            failpoint::hit("accept.before_begin");
             journal
                 .begin(&begun, plan_bytes, meta_bytes)
                 .wait()
                 .map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?;
+            failpoint::hit("accept.after_begin");
             Ok(context)
         });
         if made.is_err() {

@@ -1,6 +1,8 @@
 //! Whether a run may begin here: every bound is checked before anything of it exists.
 
-use niia_spec::plan::{MachineChoice, NetworkPlan, PhaseWork, Plan, WorkerPlan};
+use niia_spec::name::Slug;
+use niia_spec::plan::draw::is_one_of;
+use niia_spec::plan::{MachineChoice, NetworkPlan, PhasePlan, PhaseWork, Plan, WorkerPlan};
 
 use crate::control::words::{Refusal, RefusalCode};
 
@@ -55,79 +57,90 @@ pub fn admit(plan: &Plan, room: Room) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses what this version cannot do, by name, before anything starts.
-pub fn can_do(plan: &Plan) -> Result<(), Refusal> {
+/// Refuses what this version cannot do, by name, before anything starts. `own` are the names of this machine.
+pub fn can_do(plan: &Plan, own: &[String]) -> Result<(), Refusal> {
     for phase in &plan.phases {
-        let kind = match &phase.work {
-            PhaseWork::Workers { .. } | PhaseWork::Session { .. } => None,
-            work => Some(work.word()),
-        };
-        if let Some(kind) = kind {
-            return Err(unsupported(
-                format!("phase `{}` is a {kind}, which this niia cannot run yet", phase.name),
-                "pipelines and sessions run; take the phase out, or wait for the version that has it",
-            ));
-        }
-        if !phase.steps.is_empty() {
-            return Err(unsupported(
-                format!("phase `{}` has `steps`, which this niia cannot run yet", phase.name),
-                "a worker with the profile `command` runs a program as well",
-            ));
-        }
+        can_do_phase(phase)?;
         for worker in phase.work.workers() {
-            if let Some(machine) = elsewhere(plan, worker) {
-                return Err(unsupported(
-                    format!(
-                        "machine `{machine}` of `{}/{}` is not this one, and this niia cannot reach others yet",
-                        phase.name, worker.name
-                    ),
-                    "take `machine` out to run the worker here",
-                ));
-            }
-            if worker.session.sandbox.is_some() {
-                return Err(unsupported(
-                    format!(
-                        "REFUSED: sandbox: `{}/{}` asks for `sandbox: true`, and this niia cannot enforce one yet",
-                        phase.name, worker.name
-                    ),
-                    "nothing runs unprotected that asked for protection: set `sandbox` to false to run it without",
-                ));
-            }
-            if worker.session.network != NetworkPlan::Open {
-                return Err(unsupported(
-                    format!(
-                        "REFUSED: network: `{}/{}` asks for a narrower network, and this niia cannot enforce one yet",
-                        phase.name, worker.name
-                    ),
-                    "leave `network` out, or set it to \"open\"",
-                ));
-            }
+            can_do_worker(phase, worker)?;
+            is_here(plan, phase, worker, own)?;
         }
     }
     Ok(())
 }
 
-/// The machine a worker is to work on, where that is another one. Names of this machine mean the node itself.
-fn elsewhere(plan: &Plan, worker: &WorkerPlan) -> Option<String> {
-    let uname = rustix::system::uname();
-    let here = host(&uname.nodename().to_string_lossy());
-    let named = worker.machine.iter().map(|choice| match choice {
-        MachineChoice::Named(name) => name.clone(),
-        MachineChoice::Labels(labels) => format!("labels {labels:?}"),
-    });
-    let is_here = |name: &String| {
-        let alias = plan.machines.iter().find(|(alias, _)| alias.as_str() == name);
-        host(alias.map_or(name, |(_, machine)| &machine.host)) == here || name == "localhost"
+fn can_do_phase(phase: &PhasePlan) -> Result<(), Refusal> {
+    let kind = match &phase.work {
+        PhaseWork::Workers { .. } | PhaseWork::Session { .. } => None,
+        work => Some(work.word()),
     };
-    let mut named = named.peekable();
-    let first = named.peek()?.clone();
-    if named.any(|name| is_here(&name)) { None } else { Some(first) }
+    if let Some(kind) = kind {
+        return Err(unsupported(
+            format!("phase `{}` is a {kind}, which this niia cannot run yet", phase.name),
+            "pipelines and sessions run; take the phase out, or wait for the version that has it",
+        ));
+    }
+    if !phase.steps.is_empty() {
+        return Err(unsupported(
+            format!("phase `{}` has `steps`, which this niia cannot run yet", phase.name),
+            "a worker with the profile `command` runs a program as well",
+        ));
+    }
+    Ok(())
 }
 
-/// A host's name as it is compared: without its `.local` and whatever the case.
-fn host(name: &str) -> String {
-    let name = name.to_ascii_lowercase();
-    name.strip_suffix(".local").unwrap_or(&name).to_owned()
+fn can_do_worker(phase: &PhasePlan, worker: &WorkerPlan) -> Result<(), Refusal> {
+    if worker.session.sandbox.is_some() {
+        return Err(unsupported(
+            format!(
+                "REFUSED: sandbox: `{}/{}` asks for `sandbox: true`, and this niia cannot enforce one yet",
+                phase.name, worker.name
+            ),
+            "nothing runs unprotected that asked for protection: set `sandbox` to false to run it without",
+        ));
+    }
+    if worker.session.network != NetworkPlan::Open {
+        return Err(unsupported(
+            format!(
+                "REFUSED: network: `{}/{}` asks for a narrower network, and this niia cannot enforce one yet",
+                phase.name, worker.name
+            ),
+            "leave `network` out, or set it to \"open\"",
+        ));
+    }
+    Ok(())
+}
+
+/// Work meant for another machine is never done on this one instead: what lies there may not be here, and the other
+/// way round. Where several machines are named in order, this one among them does.
+fn is_here(plan: &Plan, phase: &PhasePlan, worker: &WorkerPlan, own: &[String]) -> Result<(), Refusal> {
+    let host_of = |name: &String| {
+        let alias = Slug::new(name).ok().and_then(|name| plan.machines.get(&name));
+        alias.map_or_else(|| name.clone(), |machine| machine.host.clone())
+    };
+    let wanted = worker.machine.iter().map(|choice| match choice {
+        MachineChoice::Named(name) => host_of(name),
+        MachineChoice::Labels(_) => "a machine chosen by its labels".to_owned(),
+    });
+    let wanted: Vec<String> = wanted.collect();
+    if wanted.is_empty() || wanted.iter().any(|host| is_one_of(host, own)) {
+        return Ok(());
+    }
+    // As the document writes it, with the host an alias stands for.
+    let told = worker.machine.iter().zip(wanted).map(|(choice, host)| match choice {
+        MachineChoice::Named(name) if *name != host => format!("{name} ({host})"),
+        _ => host,
+    });
+    let told: Vec<String> = told.collect();
+    Err(unsupported(
+        format!(
+            "machine: `{}/{}` is to work on {}, and this niia cannot reach other machines yet",
+            phase.name,
+            worker.name,
+            told.join(", else ")
+        ),
+        "leave `machine` out, or name this one: an alias for \"localhost\" does",
+    ))
 }
 
 fn unsupported(message: String, help: &str) -> Refusal {

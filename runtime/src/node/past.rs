@@ -22,13 +22,16 @@ pub(crate) async fn take_up(
 ) -> Result<(), (RunId, String)> {
     let failed = |reason| (record.run.clone(), reason);
     let (course, times, context) = revived(state, live, record).map_err(failed)?;
-    root.adopt(Arc::new(context), course, times, false).await.map_err(|error| failed(error.to_string()))
+    // A node that ended between the acceptance and the first step has left a run that has not begun.
+    root.adopt(Arc::new(context), course, times, record.steps.is_empty())
+        .await
+        .map_err(|error| failed(error.to_string()))
 }
 
-/// The course of a run, from its rows alone.
-pub(super) fn restored(journal: &Journal, run: &RunId) -> Result<(RunCourse, Times), String> {
+/// The course of a run, from its rows alone, and whether it has yet to begin.
+pub(super) fn restored(journal: &Journal, run: &RunId) -> Result<((RunCourse, Times), bool), String> {
     let record = journal.load(run).map_err(|error| error.to_string())?;
-    replayed(&record)
+    Ok((replayed(&record)?, record.steps.is_empty()))
 }
 
 fn revived(

@@ -173,7 +173,7 @@ impl RootState {
             return;
         }
         match past::restored(&self.journal, &run) {
-            Ok(past) => self.adopt(myself, seat.context, past, false, replaced).await,
+            Ok((past, fresh)) => self.adopt(myself, seat.context, past, fresh, replaced).await,
             Err(reason) => tracing::error!(%run, reason, "the run cannot be read back"),
         }
     }

@@ -14,7 +14,7 @@ mod variables;
 
 pub(crate) use limits::MAX_TOTAL_AGENTS_DEFAULT;
 pub(crate) use phases::{phase_names, worker_names};
-pub use surroundings::{KnownMcp, KnownProfile, Repository, Surroundings};
+pub use surroundings::{KnownMcp, KnownProfile, Repository, Surroundings, is_one_of};
 
 pub(crate) use topologies::speaker_names;
 

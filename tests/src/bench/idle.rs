@@ -17,12 +17,10 @@ pub fn measure(rounds: usize) -> Vec<Row> {
     let mut minder = Row::new("an idle session, its minder (PSS)", "KiB", Bar::AtMost(130.0));
     let mut whole = Row::new("an idle session, minder and the node's share (PSS)", "KiB", Bar::AtMost(130.0));
     let mut cpu = Row::new("idle CPU of 1,000 sessions", "ms/s", Bar::AtMost(2.0));
-    let scene = Scene::warm();
-    let document = scene.document("idle", &scene::fan(SESSIONS, &PROGRAM.split(' ').collect::<Vec<_>>()));
     for _ in 0..rounds {
-        // What the first sessions leave in the allocator belongs to the node, not to one session.
-        let run = scene.begin(&document, SESSIONS);
-        scene.cancel(&run);
+        // A node that has had as many sessions before would give the new ones what those left in its allocator.
+        let scene = Scene::warm();
+        let document = scene.document("idle", &scene::fan(SESSIONS, &PROGRAM.split(' ').collect::<Vec<_>>()));
         std::thread::sleep(SETTLE);
         let servants = || scene.pids("niia").into_iter().chain(scene.pids("niia-keeper")).collect::<Vec<_>>();
         let pss = |pids: &[u32]| pids.iter().map(|pid| usage::pss_kib(*pid)).sum::<u64>() as f64;

@@ -87,7 +87,6 @@ impl Scene {
 
     pub fn cancel(&self, run: &str) {
         drop(self.house.niia(["cancel", run]).run());
-        let _ = self.house.wait_over(run, LIMIT);
         crate::wait_until("the minders are gone", LIMIT, || {
             self.pids("niia-minder").is_empty().then_some(())
         });

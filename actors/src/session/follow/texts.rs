@@ -32,6 +32,8 @@ pub(super) struct Typing {
     pub(super) refused: Option<Vec<u8>>,
     pub(super) reply: Option<oneshot::Sender<Receipt>>,
     pub(super) bytes: u64,
+    /// Enter is about to be pressed, and that is marked.
+    pub(super) entering: bool,
 }
 
 impl Follow<'_> {
@@ -89,7 +91,16 @@ impl Follow<'_> {
         let bytes = next.text.len() as u64;
         let (delivery, steps) = Delivery::new(&next.text, next.first_line);
         let (mark, reply) = (next.mark, next.reply);
-        self.now = Some(Typing { delivery, mark, marked: false, wake: None, refused: None, reply, bytes });
+        self.now = Some(Typing {
+            delivery,
+            mark,
+            marked: false,
+            wake: None,
+            refused: None,
+            reply,
+            bytes,
+            entering: false,
+        });
         self.steps(steps).await;
     }
 
@@ -153,19 +164,33 @@ impl Follow<'_> {
             typing.marked = true;
             crate::failpoint::hit("session.mid_prompt");
         }
+        self.mark_enter().await?;
         // When the time is over, nothing of this piece was typed.
-        tokio::time::timeout(WRITE_WAIT, self.reached.terminal.write(bytes)).await.unwrap_or(Ok(0))
+        let written = tokio::time::timeout(WRITE_WAIT, self.reached.terminal.write(bytes)).await;
+        let entered = self.now.as_ref().is_some_and(|typing| typing.entering);
+        crate::failpoint::hit(if entered { "session.after_enter" } else { "session.piece_typed" });
+        written.unwrap_or(Ok(0))
+    }
+
+    /// Before the first Enter its intent is on disk: without it the text is known to wait for one.
+    async fn mark_enter(&mut self) -> std::io::Result<()> {
+        if let Some(typing) = &mut self.now
+            && typing.delivery.is_entering()
+            && !typing.entering
+        {
+            typing.entering = true;
+            let mark = Mark { kind: MarkKind::Submitting, id: typing.mark, bytes: typing.bytes };
+            self.reached.terminal.mark(mark).await.map_err(std::io::Error::other)?;
+            crate::failpoint::hit("session.before_enter");
+        }
+        Ok(())
     }
 
     async fn receipt(&mut self, receipt: delivery::Receipt) {
         let session = &self.life.assignment.session;
         tracing::debug!(%session, ?receipt, "a text is on its way");
         let Some(typing) = &mut self.now else { return };
-        let kind = match &receipt {
-            delivery::Receipt::Typed => Some(MarkKind::Typed),
-            delivery::Receipt::Submitted => Some(MarkKind::Submitting),
-            _ => None,
-        };
+        let kind = matches!(receipt, delivery::Receipt::Typed).then_some(MarkKind::Typed);
         let mark = typing.mark;
         let told = look::receipt(&receipt);
         let settled = matches!(receipt, delivery::Receipt::TurnStarted { .. }) || receipt.is_last();
@@ -174,7 +199,7 @@ impl Follow<'_> {
         }
         if let Some(kind) = kind {
             let bytes = typing.bytes;
-            // Only evidence for people: what counts was marked before the first byte.
+            // A node that takes this up need not ask how much of it was typed.
             drop(self.reached.terminal.mark(Mark { kind, id: mark, bytes }).await);
         }
     }

@@ -61,11 +61,16 @@ impl Surroundings {
 
     /// Whether a host is this machine.
     pub fn is_here(&self, host: &str) -> bool {
-        let bare = |name: &str| {
-            let lower = name.to_ascii_lowercase();
-            lower.strip_suffix(".local").map(str::to_owned).unwrap_or(lower)
-        };
-        let host = bare(host);
-        host == "localhost" || self.hosts.iter().any(|own| bare(own) == host)
+        is_one_of(host, &self.hosts)
     }
+}
+
+/// Whether a host is the machine that has these names: the suffix `.local` is optional, case does not matter.
+pub fn is_one_of(host: &str, own: &[String]) -> bool {
+    let bare = |name: &str| {
+        let lower = name.to_ascii_lowercase();
+        lower.strip_suffix(".local").map(str::to_owned).unwrap_or(lower)
+    };
+    let host = bare(host);
+    host == "localhost" || own.iter().any(|own| bare(own) == host)
 }

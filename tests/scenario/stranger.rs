@@ -1,0 +1,99 @@
+//! What a stranger tries who knows nothing of how niia is made: odd documents, odd workers, odd moments.
+
+use niia_tests::House;
+use serde_json::json;
+
+#[test]
+fn work_meant_for_another_machine_is_never_done_on_this_one_instead() {
+    let house = House::new();
+    let repository = house.repository("project");
+    house.executable("claude", "#!/bin/sh\necho was here >&2\n");
+    let document = house.document(
+        "elsewhere",
+        &json!({
+            "connector": "2.0",
+            "machines": { "server": "BUILD-SERVER.local", "here": "localhost" },
+            "pipeline": { "phases": [
+                { "name": "build", "machine": "server", "model": "claude", "prompt": "Build it." },
+            ] },
+        }),
+    );
+    let said = house.run(repository.path(), &document).exits(3);
+    assert!(said.err.contains("BUILD-SERVER.local"), "{}", said.err);
+    assert_eq!(house.niia(["runs", "--json"]).run().json(), json!([]), "nothing is half-started");
+    assert_eq!(repository.git(["for-each-ref", "refs/heads/niia"]), "");
+}
+
+#[test]
+fn a_machine_that_is_this_one_by_any_of_its_names_does_the_work() {
+    let house = House::new();
+    let repository = house.repository("project");
+    house.executable("claude", "#!/bin/sh\necho was here\n");
+    let document = house.document(
+        "here",
+        &json!({
+            "connector": "2.0",
+            "machines": { "laptop": "localhost" },
+            "pipeline": { "phases": [
+                { "name": "one", "machine": "laptop", "model": "claude", "prompt": "Build it." },
+                { "name": "two", "machine": ["gpu-a", "laptop"], "model": "claude", "prompt": "Build it." },
+            ] },
+        }),
+    );
+    let _ = house.run(repository.path(), &document).exits(0);
+}
+
+#[test]
+fn a_worker_has_the_ignored_files_it_needs_and_they_are_never_committed() {
+    let house = House::new();
+    let repository = house.repository("project");
+    repository.file(".gitignore", ".env\nconfig/local.ini\ncache/\n").commit("Ignore");
+    repository.file(".env", "KEY=1\n").file("config/local.ini", "a=b\n").file("cache/deep/c", "c\n");
+    let work = ["-c", "cat .env config/local.ini cache/deep/c setup.txt && echo made > made.txt"];
+    let document = house.document(
+        "included",
+        &json!({
+            "connector": "2.1",
+            "session": {
+                "include": [".env", "config/*.ini", "cache/deep/c"],
+                "setup": ["echo ready > setup.txt"],
+            },
+            "models": { "work": { "use": "command", "args": ["sh", work[0], work[1]] } },
+            "pipeline": { "phases": [{ "name": "work", "model": "work", "prompt": "Work." }] },
+        }),
+    );
+    let run = house.run(repository.path(), &document).exits(0).run_id();
+    let diff = house.niia(["diff", &run, "--stat"]).inside(repository.path()).run().exits(0);
+    assert!(diff.out.contains("made.txt"), "{}", diff.out);
+    for never in [".env", "local.ini", "cache", "setup.txt"] {
+        assert!(!diff.out.contains(never), "{}", diff.out);
+    }
+}
+
+#[test]
+fn a_folder_of_the_users_own_is_left_without_a_link_to_the_scratchpad() {
+    let house = House::new();
+    let repository = house.repository("project");
+    let plain = house.at("home/plain");
+    std::fs::create_dir(&plain).unwrap();
+    let work = "test -e \"$NIIA_SCRATCHPAD\" && test scratchpad -ef \"$NIIA_SCRATCHPAD\"";
+    let document = house.document(
+        "here",
+        &json!({
+            "connector": "2.1",
+            "session": { "worktree": false },
+            "models": { "work": { "use": "command", "args": ["sh", "-c", work] } },
+            "pipeline": { "phases": [
+                { "name": "one", "model": "work", "workers": 2, "prompt": "Work." },
+                { "name": "two", "model": "work", "prompt": "Work." },
+            ] },
+        }),
+    );
+    for folder in [repository.path(), &plain] {
+        for _ in 0..2 {
+            let _ = house.run(folder, &document).exits(0);
+            assert!(folder.join("scratchpad").symlink_metadata().is_err(), "the link stayed");
+        }
+    }
+    assert_eq!(repository.git(["status", "--porcelain"]), "");
+}
