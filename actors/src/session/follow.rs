@@ -4,6 +4,7 @@
 //! decided elsewhere: by the glass (questions to the terminal), the desk (who may write) and a delivery (a text's way
 //! into the program).
 
+mod doubt;
 mod interrupted;
 mod texts;
 
@@ -148,7 +149,7 @@ impl<'a> Follow<'a> {
             self.now.as_ref().filter(|typing| !typing.delivery.is_typing()).map(|_| quiet_for(QUIET_MS));
         let ready = ready.filter(|_| clock::now_ms() < self.grew_ms + QUIET_MS);
         let idle = self.waiting.iter().map(|(ms, _)| quiet_for(*ms)).min();
-        let doubt = self.doubt.as_ref().map(|doubt| doubt.until);
+        let doubt = self.doubt.as_ref().map(|doubt| doubt.next);
         [wake, ready, idle, doubt].into_iter().flatten().min()
     }
 
@@ -326,7 +327,7 @@ impl<'a> Follow<'a> {
     }
 
     async fn tick(&mut self) {
-        self.decide();
+        self.decide().await;
         let refused = self.now.as_mut().and_then(|typing| typing.refused.take());
         if let Some(bytes) = refused {
             return self.steps(vec![DeliveryStep::Write(bytes)]).await;
