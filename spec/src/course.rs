@@ -23,7 +23,7 @@ pub use map::CourseError;
 pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX};
 pub use outputs::{
     Judge, OUTPUT_KEY_BYTES_MAX, OUTPUT_KEYS_MAX, OUTPUT_VALUE_BYTES_MAX, Outputs, PhaseOutputs, Verdict,
-    WorkerOutputs,
+    WorkerOutputs, take_within_bounds,
 };
 pub use phase::{PhaseCourse, PhaseState};
 pub use run::{RunCourse, RunState};
@@ -175,13 +175,17 @@ pub struct Ending {
     /// is taken once more and no new attempt is made.
     #[serde(default)]
     pub answered: bool,
+    /// What it said and was not taken, in sentences: outputs past a bound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untaken: Vec<String>,
 }
 
 impl Ending {
     /// An ending that left nothing behind.
     pub fn plain(outcome: Outcome, evidence: &str) -> Ending {
         let (excerpt, outputs, commit) = (String::new(), BTreeMap::new(), None);
-        Ending { outcome, excerpt, outputs, commit, evidence: evidence.to_owned(), answered: false }
+        let (evidence, answered, untaken) = (evidence.to_owned(), false, Vec::new());
+        Ending { outcome, excerpt, outputs, commit, evidence, answered, untaken }
     }
 }
 

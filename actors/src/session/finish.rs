@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use niia_spec::course::{EndReason, Ending, Outcome};
+use niia_spec::course::{EndReason, Ending, Outcome, take_within_bounds};
 use niia_spec::plan::TreePlan;
 use niia_spec::profile::{self, Profile};
 
@@ -69,6 +69,7 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) ->
     ending.excerpt = answer.chars().take(EXCERPT_CHARS_MAX).collect();
     if ending.outcome == Outcome::Done {
         ending.outputs = outputs(assignment, &answer);
+        ending.untaken = take_within_bounds(&mut ending.outputs);
     }
     let in_journal = ending.excerpt.len() == answer.len();
     if let Err(error) = keep_answer(assignment, &folder, &answer, in_journal, ending.outcome == Outcome::Done)

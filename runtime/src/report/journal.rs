@@ -52,7 +52,12 @@ fn event_sentence(event: &Event) -> String {
         Event::Ended { attempt, ending } => {
             let commit =
                 ending.commit.as_ref().map(|commit| format!(", its work is {commit}")).unwrap_or_default();
-            format!("{attempt} ended: {} ({}){commit}", outcome_words(&ending.outcome), ending.evidence)
+            let untaken: String = ending.untaken.iter().map(|what| format!("; {what}")).collect();
+            format!(
+                "{attempt} ended: {} ({}){commit}{untaken}",
+                outcome_words(&ending.outcome),
+                ending.evidence
+            )
         }
         Event::Published { worker, key, value } => format!("{worker} published {key} = {value}"),
         Event::Claimed { key, by } => format!("{by} claimed {key}"),
