@@ -32,6 +32,7 @@ pub(super) mod foreign;
 mod grants;
 mod home;
 mod import;
+mod lfs;
 
 pub use grants::{Grants, grants};
 pub use import::IMPORT_BYTES_MAX;
@@ -112,6 +113,8 @@ impl RunTrees {
     ) -> Result<(), TreeError> {
         let folder = self.private_folder_of(name);
         let (new, old) = (beside(&folder, "new"), beside(&folder, "old"));
+        // Of a making that was cut short between its two last steps.
+        keep_with(&old, &folder)?;
         admin::forget(&new)?;
         let given = self.given_refs()?;
         let carried = self.carried(name, marker)?;
@@ -125,6 +128,7 @@ impl RunTrees {
         }
         fs::rename(&new, &folder).map_err(GitError::file(&folder))?;
         step("git.private.in_place");
+        keep_with(&old, &folder)?;
         admin::forget(&old)?;
         let admin = folder.join("worktrees").join(TREE);
         if !admin::points_to(&marker.path, &admin) {
@@ -216,8 +220,7 @@ impl RunTrees {
         let engine = self.engine.folder().join("config");
         let engine = fs::read(&engine).map_err(GitError::file(&engine))?;
         // All of them by their whole paths: of a list in a list git takes no relative ones.
-        let sources = sources_of(&self.repository.common_dir.join("objects"));
-        let alternates = sources.iter().flat_map(|source| [quoted(source), b"\n".to_vec()].concat()).collect();
+        let alternates = alternates_of(&self.repository.common_dir.join("objects"));
         let of_tree = |file: &str| format!("worktrees/{TREE}/{file}");
         Ok(vec![
             ("config".to_owned(), config::of_session(&engine, &folder)),
@@ -335,6 +338,19 @@ impl RunTrees {
     }
 }
 
+/// Repositories of submodules and files of LFS lie inside the private repository: they go along to the next one.
+fn keep_with(old: &Path, new: &Path) -> Result<(), GitError> {
+    let modules = format!("worktrees/{TREE}/modules");
+    for part in ["lfs", &modules] {
+        let (from, to) = (old.join(part), new.join(part));
+        let parents = [old, new].map(|folder| folder.join(part).parent().is_some_and(is_folder));
+        if parents == [true, true] && is_folder(&from) && to.symlink_metadata().is_err() {
+            fs::rename(&from, &to).map_err(GitError::file(&from))?;
+        }
+    }
+    Ok(())
+}
+
 /// The folder and those whose objects it borrows in its turn; git reads their lists the same way.
 fn sources_of(objects: &Path) -> Vec<PathBuf> {
     let mut sources = vec![objects.to_owned()];
@@ -366,7 +382,19 @@ fn beside(folder: &Path, what: &str) -> PathBuf {
     path.into()
 }
 
-/// A path as a list of alternates has it: in quotes, where a line end or a quote may be meant as such.
+/// The list by which a store of objects borrows from these objects.
+fn alternates_of(objects: &Path) -> Vec<u8> {
+    let mut list = Vec::new();
+    for source in sources_of(objects) {
+        let path = source.as_os_str().as_bytes();
+        let special = path.starts_with(b"#") || path.iter().any(|b| matches!(b, b'"' | b'\n'));
+        list.extend(if special { quoted(&source) } else { path.to_vec() });
+        list.push(b'\n');
+    }
+    list
+}
+
+/// A path in quotes, where a line end or a quote may be meant as such.
 fn quoted(path: &Path) -> Vec<u8> {
     let mut text = vec![b'"'];
     for byte in path.as_os_str().as_bytes() {

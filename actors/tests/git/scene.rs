@@ -116,6 +116,11 @@ impl Scene {
     }
 }
 
+/// How many trees git's own list has when niia has made so many.
+pub fn listed(made: usize) -> usize {
+    if crate::PRIVATELY { 0 } else { made }
+}
+
 /// Trees of the kind these tests are about.
 pub fn kind(trees: RunTrees) -> RunTrees {
     if crate::PRIVATELY { trees.privately() } else { trees }

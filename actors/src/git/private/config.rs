@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Stands at the end, where it overrules what was taken over. Nothing is packed in the background, and no branch gets a
-/// configuration of its own: the file cannot be written inside.
+/// configuration of its own: the file cannot be written inside. (`git branch -m` does its work and then complains of that.)
 const FIXED: &str = "[core]\n\tbare = true\n\tlogAllRefUpdates = true\n\
      [gc]\n\tauto = 0\n\twriteCommitGraph = false\n\
      [maintenance]\n\tauto = false\n\
@@ -22,7 +22,7 @@ pub(super) fn of_session(engine: &[u8], folder: &Path) -> Vec<u8> {
             continue;
         }
         // Addresses that stand for others are where people put their tokens.
-        if section.starts_with(b"[url ") || (section == b"[lfs]\n" && line.starts_with(b"\tstorage")) {
+        if section.starts_with(b"[url ") || line.starts_with(b"\tbare") || (section == b"[lfs]\n" && line.starts_with(b"\tstorage")) {
             continue;
         }
         config.extend_from_slice(section);

@@ -38,7 +38,8 @@ pub(crate) enum Head {
 /// What was found.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    pub head: Head,
+    /// Nothing where what git keeps of the tree is gone.
+    pub head: Option<Head>,
     pub refs: BTreeMap<String, ObjectId>,
     /// Older entries of the stash: only its log knows them.
     pub stashed: Vec<ObjectId>,
@@ -47,7 +48,7 @@ pub(crate) struct Seen {
 impl Seen {
     /// The commit the head is at; nothing on a branch without one.
     pub(crate) fn head_commit(&self) -> Option<&ObjectId> {
-        match &self.head {
+        match self.head.as_ref()? {
             Head::Branch(branch) => self.refs.get(branch),
             Head::Commit(commit) => Some(commit),
         }
@@ -116,16 +117,16 @@ fn file(root: &OwnedFd, path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, 
     Ok(Some(bytes))
 }
 
-fn read_head(root: &OwnedFd, path: &Path) -> Result<Head, Strange> {
+fn read_head(root: &OwnedFd, path: &Path) -> Result<Option<Head>, Strange> {
     let strange = || Strange(format!("`{}` is no head", path.display()));
-    let bytes = file(root, path, REF_BYTES_MAX)?.ok_or_else(strange)?;
+    let Some(bytes) = file(root, path, REF_BYTES_MAX)? else { return Ok(None) };
     let text = std::str::from_utf8(&bytes).map_err(|_| strange())?.trim_end();
     match text.strip_prefix("ref: ") {
         Some(branch) if branch.starts_with("refs/") && is_plain_name(branch) => {
-            Ok(Head::Branch(branch.to_owned()))
+            Ok(Some(Head::Branch(branch.to_owned())))
         }
         Some(_) => Err(strange()),
-        None => ObjectId::new(text).map(Head::Commit).map_err(|_| strange()),
+        None => ObjectId::new(text).map(|commit| Some(Head::Commit(commit))).map_err(|_| strange()),
     }
 }
 

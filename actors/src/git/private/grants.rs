@@ -11,7 +11,8 @@ use crate::git::trees::{Tree, TreeName};
 /// `write`.
 ///
 /// A path that stands here is to be a mount point: it cannot be renamed then, nor can anything be put in its place. So
-/// the folders above a protected file stand here as well, up to the first one that is granted.
+/// the folders above a protected file stand here as well, up to the first one that is granted. A path that may be
+/// written can lie in a folder that may not.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grants {
     #[serde(with = "paths::list")]

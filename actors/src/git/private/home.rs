@@ -40,6 +40,7 @@ impl RunTrees {
         let wanted: Vec<ObjectId> = wanted.into_iter().collect();
         let unknown = self.missing(&wanted)?;
         self.import_objects(name, &folder, &unknown)?;
+        self.import_large_files(&folder)?;
         step("git.home.imported");
         beside.retain(|id| unknown.contains(id) && Some(id) != tip.as_ref());
         if beside.len() > KEPT_MAX {
@@ -109,11 +110,12 @@ impl RunTrees {
         // An object of another name than a commit's is nobody's head.
         let commit = commit.filter(|commit| matches!(self.missing(std::slice::from_ref(commit)), Ok(m) if m.is_empty()));
         match seen.head {
-            Head::Branch(branch) => Ok((Some(branch), commit)),
-            Head::Commit(_) if commit.is_none() => {
+            None => Ok((None, None)),
+            Some(Head::Branch(branch)) => Ok((Some(branch), commit)),
+            Some(Head::Commit(_)) if commit.is_none() => {
                 Err(TreeError::Foreign { path: folder, what: "its head is at no commit".to_owned() })
             }
-            Head::Commit(_) => Ok((None, commit)),
+            Some(Head::Commit(_)) => Ok((None, commit)),
         }
     }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::fs::FileType;
 
 use super::foreign::{self, Strange};
-use super::{quoted, sources_of};
+use super::alternates_of;
 use crate::git::admin;
 use crate::git::error::GitError;
 use crate::git::process::Limits;
@@ -68,10 +68,8 @@ impl RunTrees {
         for store in [&copy, &clean] {
             private_folder(&store.join("info"))?;
             private_folder(&store.join("pack"))?;
-            let lists: Vec<u8> =
-                sources_of(&main).iter().flat_map(|source| [quoted(source), b"\n".to_vec()].concat()).collect();
             let file = store.join("info/alternates");
-            fs::write(&file, lists).map_err(GitError::file(&file))?;
+            fs::write(&file, alternates_of(&main)).map_err(GitError::file(&file))?;
         }
         copy_objects(folder, &copy)?;
         self.index_packs(&copy)?;
