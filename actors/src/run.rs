@@ -26,6 +26,7 @@ use crate::phase::{PhaseArguments, PhaseHandle};
 mod assign;
 mod context;
 mod gather;
+mod guest;
 mod report;
 mod store;
 mod times;
@@ -113,6 +114,11 @@ impl RunHandle {
 
     pub fn id(&self) -> ractor::ActorId {
         self.0.get_id()
+    }
+
+    /// For those who are linked under this run.
+    pub fn cell(&self) -> ActorCell {
+        self.0.get_cell()
     }
 
     /// Lets go of a run that is over.

@@ -65,7 +65,8 @@ pub(super) fn gather(work: &Work) -> Gathering {
     let Some(trees) = &work.context.trees else {
         return Gathering::Merged { commit: None };
     };
-    for tree in &work.trees.shared {
+    // What was worked in on another machine alone was committed there.
+    for tree in work.trees.shared.iter().filter(|tree| trees.is_here(tree)) {
         let info = CommitInfo {
             worker: work.phase.to_string(),
             attempt: work.round,
