@@ -8,7 +8,6 @@ use super::doubt::{self, Came, Sight, Stands, Verdict};
 use super::texts::{Outgoing, Typing};
 use super::{Follow, GRACE, PROMPT_MARK};
 use crate::recording::MarkKind;
-use crate::session::clock;
 use crate::session::delivery::{Delivery, DeliveryStep};
 
 /// Between two looks at a terminal nobody is sure of.
@@ -85,7 +84,7 @@ impl Follow<'_> {
             Some(line) => format!("{line}\n{}\n", neutralise(&text).trim_end_matches('\n')),
             None => neutralise(&text),
         };
-        match self.reached.glass.screen_at(self.end, clock::now_ms()) {
+        match self.reached.glass.screen_at(self.end) {
             Ok(screen) => doubt::stands(&screen.text(), screen.cursor(), &text),
             Err(_) => Stands::No,
         }
