@@ -35,6 +35,7 @@ mod prepare;
 pub mod query;
 pub mod screen;
 pub mod token;
+mod trees;
 pub mod view;
 
 pub use clock::wall_ms;
