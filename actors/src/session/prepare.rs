@@ -87,6 +87,7 @@ fn invocation(assignment: &Assignment, folder: &Path) -> Result<Invocation, Box<
         prompt: Some(&*assignment.prompt).filter(|prompt| !prompt.is_empty()),
         prompt_file: &prompt_file,
         shell: assignment.worker.session.shell.as_deref(),
+        talk: niia_spec::profile::Talk::default(),
     };
     profile.call(&call).map_err(|error| failed(chain(&error)))
 }

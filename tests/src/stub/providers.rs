@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::TcpStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -55,6 +56,13 @@ pub fn refuse(
     http::json(stream, status, &headers, &body)
 }
 
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// An id no other answer has: clients take two messages of one id for one.
+pub(super) fn id(of: &str) -> String {
+    format!("{of}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// Whether the server is being closed.
 pub type Closing<'a> = dyn Fn() -> bool + 'a;
 
@@ -97,17 +105,17 @@ fn whole(asked: &Asked, answer: &Answer) -> Value {
             let (content, reason) = match answer {
                 Answer::Text { text, .. } => (json!({ "type": "text", "text": text }), "end_turn"),
                 Answer::Tool { name, input } => {
-                    (json!({ "type": "tool_use", "id": "toolu_1", "name": name, "input": input }), "tool_use")
+                    (json!({ "type": "tool_use", "id": id("toolu"), "name": name, "input": input }), "tool_use")
                 }
             };
-            json!({ "id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": [content],
+            json!({ "id": id("msg"), "type": "message", "role": "assistant", "model": model, "content": [content],
                 "stop_reason": reason, "stop_sequence": null, "usage": usage_of(Api::Messages) })
         }
         Api::Responses => responses::completed(model, answer),
         Api::Chat => {
             let message = chat_message(answer);
             let reason = if matches!(answer, Answer::Tool { .. }) { "tool_calls" } else { "stop" };
-            json!({ "id": "chat-1", "object": "chat.completion", "created": 1, "model": model,
+            json!({ "id": id("chat"), "object": "chat.completion", "created": 1, "model": model,
                 "choices": [{ "index": 0, "message": message, "finish_reason": reason }], "usage": usage_of(Api::Chat) })
         }
         Api::Gemini => gemini_chunk(model, &gemini_part(answer), Some("STOP")),
@@ -161,7 +169,7 @@ fn events(asked: &Asked, answer: &Answer) -> Vec<Value> {
 }
 
 fn messages_events(model: &str, answer: &Answer) -> Vec<Value> {
-    let mut events = vec![json!({ "type": "message_start", "message": { "id": "msg_1", "type": "message",
+    let mut events = vec![json!({ "type": "message_start", "message": { "id": id("msg"), "type": "message",
         "role": "assistant", "model": model, "content": [], "stop_reason": null, "stop_sequence": null,
         "usage": { "input_tokens": TOKENS_IN, "output_tokens": 1 } } })];
     let (block, deltas, reason): (Value, Vec<Value>, &str) = match answer {
@@ -171,7 +179,7 @@ fn messages_events(model: &str, answer: &Answer) -> Vec<Value> {
             "end_turn",
         ),
         Answer::Tool { name, input } => (
-            json!({ "type": "tool_use", "id": "toolu_1", "name": name, "input": {} }),
+            json!({ "type": "tool_use", "id": id("toolu"), "name": name, "input": {} }),
             vec![json!({ "type": "input_json_delta", "partial_json": input.to_string() })],
             "tool_use",
         ),
@@ -191,13 +199,14 @@ fn chat_message(answer: &Answer) -> Value {
     match answer {
         Answer::Text { text, .. } => json!({ "role": "assistant", "content": text }),
         Answer::Tool { name, input } => json!({ "role": "assistant", "content": null, "tool_calls": [{ "index": 0,
-            "id": "call_1", "type": "function", "function": { "name": name, "arguments": input.to_string() } }] }),
+            "id": id("call"), "type": "function", "function": { "name": name, "arguments": input.to_string() } }] }),
     }
 }
 
 fn chat_events(model: &str, answer: &Answer) -> Vec<Value> {
+    let name = id("chat");
     let chunk = |delta: Value, reason: Option<&str>| {
-        json!({ "id": "chat-1", "object": "chat.completion.chunk", "created": 1, "model": model,
+        json!({ "id": name, "object": "chat.completion.chunk", "created": 1, "model": model,
             "choices": [{ "index": 0, "delta": delta, "finish_reason": reason }] })
     };
     let mut events = vec![chunk(json!({ "role": "assistant", "content": "" }), None)];
@@ -211,7 +220,7 @@ fn chat_events(model: &str, answer: &Answer) -> Vec<Value> {
             events.push(chunk(json!({}), Some("tool_calls")));
         }
     }
-    let mut last = json!({ "id": "chat-1", "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [] });
+    let mut last = json!({ "id": name, "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [] });
     last["usage"] = usage_of(Api::Chat);
     events.push(last);
     events
