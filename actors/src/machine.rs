@@ -33,6 +33,8 @@ pub struct Assignment {
     pub subject: String,
     /// A conflict to mend instead of a task of the document.
     pub mend: Option<Mend>,
+    /// Its program is started for a conversation: it stays after a turn and takes further prompts.
+    pub conversation: bool,
     pub context: Arc<RunContext>,
 }
 

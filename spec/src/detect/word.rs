@@ -109,7 +109,10 @@ fn report_rule(profile: &Profile, state: ReportState, kind: Option<Asked>) -> Op
 /// A report alone counts once it is `LATER_BY_MS` old, since the hook and the record of the same end say more.
 pub fn turn_end(profile: &Profile, seen: &Seen<'_>, since_ms: u64) -> Option<TurnEnd> {
     let by = |rules: &[WordRule], told: &[Told], of: &str| {
-        told.iter().rev().take_while(|told| told.at_ms >= since_ms).find_map(|told| {
+        // A prompt that was taken after an end begins a turn of its own.
+        let is_new = |told: &Told| rules.iter().any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body));
+        let newest = told.iter().rev().take_while(|told| told.at_ms >= since_ms && !is_new(told));
+        newest.into_iter().find_map(|told| {
             let rule = rules.iter().find(|rule| rule.ends.is_some() && rule.holds(&told.event, &told.body))?;
             (!rule.is_pending(&told.body)).then(|| ended(profile, rule, told, of)).flatten()
         })
