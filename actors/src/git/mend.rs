@@ -135,6 +135,31 @@ impl RunTrees {
         Ok(Mended::Commit { commit })
     }
 
+    /// As `finish_mending`, for a tree that no mender answers for: nothing where no mending goes on, or where nobody has
+    /// touched what was laid out.
+    pub fn finish_mending_by_hand(&self, info: &CommitInfo) -> Result<Option<Mended>, TreeError> {
+        if !self.is_mending()? || !self.is_touched()? {
+            return Ok(None);
+        }
+        self.finish_mending(info).map(Some)
+    }
+
+    /// Whether the mending tree is otherwise than it was laid out: its files, or its head holds the other side.
+    fn is_touched(&self) -> Result<bool, TreeError> {
+        let name = TreeName::Mending;
+        let lock = self.lock_tree(&name)?;
+        let marker = self.marker(&name)?;
+        let Some((ours, theirs)) = &marker.mends else { return Ok(false) };
+        let Tried::Conflict { tree: laid_out, .. } = self.try_merge(ours, theirs)? else { return Ok(false) };
+        if let Some(admin) = &marker.admin
+            && let Some(head) = admin::head(&self.repository, admin)?
+            && self.is_ancestor(theirs, &head)?
+        {
+            return Ok(true);
+        }
+        Ok(self.content(&name, &marker).write(&laid_out, &lock)? != laid_out)
+    }
+
     /// The mender may have committed by itself; what it left goes on top of that.
     fn mending_commit(
         &self,

@@ -55,7 +55,7 @@ impl TreeName {
     }
 
     /// The name of its folder and of its files in the run's folder. A slug holds no `@`.
-    pub(super) fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         match self {
             TreeName::Worker(slug) => slug.to_string(),
             TreeName::Result => "result".to_owned(),

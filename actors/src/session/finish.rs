@@ -65,10 +65,16 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndRe
     let in_journal = ending.excerpt.len() == answer.len();
     if let Err(error) = keep_answer(assignment, &folder, &answer, in_journal, ending.outcome == Outcome::Done)
     {
+        ending.answered = may_be_taken_again(assignment, &ending);
         ending.outcome = Outcome::NeedsAttention { reason: format!("its answer could not be kept: {error}") };
     }
     commit(assignment, &mut ending);
     ending
+}
+
+/// A good end may be taken once more as long as its recording is there; what is not recorded is gone with its minder.
+fn may_be_taken_again(assignment: &Assignment, ending: &Ending) -> bool {
+    ending.outcome == Outcome::Done && assignment.worker.session.record
 }
 
 fn outcome(
@@ -250,7 +256,10 @@ fn commit(assignment: &Assignment, ending: &mut Ending) {
         // A mender that left marks behind has not done its task; whether another one tries is the course's to say.
         ending.outcome = match assignment.mend {
             Some(_) => Outcome::Failed { reason },
-            None => Outcome::NeedsAttention { reason },
+            None => {
+                ending.answered = may_be_taken_again(assignment, ending);
+                Outcome::NeedsAttention { reason }
+            }
         };
     }
 }
