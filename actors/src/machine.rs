@@ -33,6 +33,8 @@ pub struct Assignment {
     pub subject: String,
     /// A conflict to mend instead of a task of the document.
     pub mend: Option<Mend>,
+    /// What is new in this turn of a talk, for a speaker that remembers the turns before; `prompt` holds all of it.
+    pub turn: Option<Arc<str>>,
     pub context: Arc<RunContext>,
 }
 

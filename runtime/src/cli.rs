@@ -8,6 +8,7 @@ pub mod complete;
 pub mod node;
 pub mod runs;
 pub mod sessions;
+pub mod talks;
 
 use clap::{Parser, Subcommand};
 
@@ -16,7 +17,7 @@ const NOUNS: &str = "\
 More, each with its own --help:
   runs       runs resume explain approve deny schema claim output scratchpad
   sessions   serve sessions read write wait-idle get-answer resize kill replay
-  agents     mailbox
+  agents     mailbox mesh inbox done
   the node   gc top completions man
 
 Exit codes:
@@ -95,6 +96,15 @@ pub enum Verb {
     /// Send and read letters between workers
     #[command(hide = true)]
     Mailbox(agents::Mailbox),
+    /// Look on at a mesh, or write to its agents
+    #[command(hide = true)]
+    Mesh(talks::Mesh),
+    /// Read what agents wrote to people
+    #[command(hide = true)]
+    Inbox(talks::Inbox),
+    /// End a talk that would go on
+    #[command(hide = true)]
+    Done(talks::Done),
     /// Start a headless session
     #[command(hide = true)]
     Serve(sessions::Serve),

@@ -22,6 +22,7 @@ mod attach;
 mod find;
 mod runs;
 mod sessions;
+mod talks;
 
 /// Callers served at a time; one more waits in the socket's queue. Far above a shell full of `niia` commands.
 pub const CALLERS_MAX: usize = 512;

@@ -180,10 +180,14 @@ impl RunCourse {
             return Some((phase, limit, of));
         }
         let limit = self.letters_max();
-        let talks = |at: &&usize| self.state.phases[**at].talk.is_some();
-        let at = self.state.underway.iter().find(talks)?;
-        let open = self.state.phases[*at].state == PhaseState::Open && self.state.halt.is_none();
-        (open && self.state.letters >= u64::from(limit)).then_some((*at, limit, "max_messages"))
+        if self.state.letters < u64::from(limit) || self.state.halt.is_some() {
+            return None;
+        }
+        let talks = |at: &&usize| {
+            let phase = &self.state.phases[**at];
+            phase.talk.is_some() && phase.state == PhaseState::Open
+        };
+        self.state.underway.iter().find(talks).map(|at| (*at, limit, "max_messages"))
     }
 
     /// Halts the run when the next attempt would be one too many, or the next letter.

@@ -64,6 +64,9 @@ impl RunCourse {
         if let Some(at) = self.map.phase(phase) {
             self.state.phases[at].state = PhaseState::Open;
             self.state.phases[at].crew.open_seats(&self.plan.phases[at]);
+            if let Some(talk) = &mut self.state.phases[at].talk {
+                talk.opens(&self.plan.phases[at].work);
+            }
             self.state.underway.insert(at);
             self.mark(at);
         }

@@ -157,6 +157,11 @@ impl Talk {
         Circle { seats, absent: &self.absent, moderator }
     }
 
+    /// The talk begins; one in which nobody has anything to say is over at once.
+    pub(super) fn opens(&mut self, work: &PhaseWork) {
+        self.look_round(work);
+    }
+
     /// A turn begins.
     pub(super) fn begins(&mut self, work: &PhaseWork, seat: usize) {
         let Some((next, floor)) = self.next(work).filter(|(next, _)| *next == seat) else {
