@@ -13,6 +13,7 @@ mod refusals;
 mod resume;
 mod stand_in;
 mod stranger;
+mod talks;
 mod tidy;
 mod trees;
 mod words;

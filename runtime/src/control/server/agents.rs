@@ -174,12 +174,15 @@ pub(super) async fn send(node: &Node, caller: &Caller, run: &RunName, post: Post
     let from = party(caller);
     let readers = match to.as_str() {
         talks::ALL => talks::everybody(&plan, &view, &from)?,
-        name => vec![reader(&view, &beside(&view, &from, name))?],
+        name => {
+            let one = reader(&view, &beside(&view, &from, name))?;
+            talks::may_write(&plan, &from, &one)?;
+            vec![one]
+        }
     };
     let id = id.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
     let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
     for to in &readers {
-        talks::may_write(&plan, &from, to)?;
         let id = if readers.len() == 1 { id.clone() } else { format!("{id}.{to}") };
         let draft =
             Draft { id, from: from.clone(), to: to.clone(), text: text.clone(), cause: cause.clone() };
