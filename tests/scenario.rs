@@ -11,6 +11,7 @@ mod pipeline;
 mod prompts;
 mod refusals;
 mod resume;
+mod remote;
 mod stand_in;
 mod stranger;
 mod talks;

@@ -149,11 +149,16 @@ fn a_run_that_waits_outlives_its_node() {
 fn a_run_that_has_had_all_its_agents_may_have_as_many_again() {
     let house = House::new();
     let project = house.repository("project");
-    house.executable("claude", "#!/bin/sh\necho called >>\"$HOME/calls\"\n");
+    house.executable(
+        "claude",
+        "#!/bin/sh\necho called >>\"$HOME/calls\"\ntest $(wc -l <\"$HOME/calls\") -gt 1\n",
+    );
     let document = json!({
         "name": "few",
         "limits": { "max_total_agents": 1 },
-        "pipeline": { "phases": [{ "name": "work", "model": "claude", "workers": 2, "prompt": "Work." }] }
+        "pipeline": { "phases": [
+            { "name": "work", "model": "claude", "prompt": "Work.", "retry": { "max": 1, "backoff_ms": 1 } }
+        ] }
     });
     let id = run(&house, &project, &document, 5);
     assert!(state(&house, &id).to_string().contains("max_total_agents"));

@@ -49,8 +49,16 @@ pub(super) enum Over {
     Lost(Lost),
 }
 
+/// Why a session was ended, where that did not come from itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ordered {
+    pub by: Option<EndReason>,
+    /// Nobody can say what became of its prompt.
+    pub unsure: Option<String>,
+}
+
 /// Takes the answer, classifies the end, commits the work.
-pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndReason>) -> Ending {
+pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) -> Ending {
     let context = &assignment.context;
     let folder = context.session_folder(assignment.attempt());
     let size = (assignment.worker.session.cols, assignment.worker.session.rows);
@@ -83,7 +91,7 @@ fn may_be_taken_again(assignment: &Assignment, ending: &Ending) -> bool {
 fn outcome(
     assignment: &Assignment,
     over: &Over,
-    ordered: Option<EndReason>,
+    ordered: &Ordered,
     answer: &str,
     trouble: Option<io::Error>,
 ) -> (Outcome, String) {
@@ -96,7 +104,13 @@ fn outcome(
     };
     // Who ended it knows why; what the program made of that end says nothing.
     if exit.why == Why::Ordered {
-        return match ordered {
+        if let (None, Some(reason)) = (ordered.by, &ordered.unsure) {
+            return (
+                Outcome::NeedsAttention { reason: reason.clone() },
+                "the screen of its terminal".to_owned(),
+            );
+        }
+        return match ordered.by {
             Some(EndReason::TimedOut) => (Outcome::TimedOut, "its time was up".to_owned()),
             Some(EndReason::NotNeeded) => (Outcome::Cancelled, "it was not needed any more".to_owned()),
             Some(EndReason::Cancelled) | None => (Outcome::Cancelled, "it was ended by order".to_owned()),
