@@ -26,6 +26,8 @@ use crate::session::answer::ANSWER_RAW_BYTES_MAX;
 const CONCLUDED: &str = "concluded";
 /// Characters of an answer that the journal keeps for lists.
 const EXCERPT_CHARS_MAX: usize = 400;
+/// The same for what is said in a talk: conditions over it see so much of it.
+const SAID_CHARS_MAX: usize = 16 * 1024;
 /// Bytes read from a recording at a time.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -78,7 +80,8 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) ->
     // What the tool itself says it answered is exact; its screen is a drawing of it.
     let answer = turn.and_then(|turn| turn.answer).unwrap_or(answer);
     let mut ending = Ending::plain(outcome, &evidence);
-    ending.excerpt = answer.chars().take(EXCERPT_CHARS_MAX).collect();
+    let chars_max = if assignment.turn.is_some() { SAID_CHARS_MAX } else { EXCERPT_CHARS_MAX };
+    ending.excerpt = answer.chars().take(chars_max).collect();
     if ending.outcome == Outcome::Done {
         ending.outputs = outputs(assignment, &answer);
     }
@@ -236,7 +239,8 @@ fn keep_answer(
         if in_journal { Ok(()) } else { file.sync_all() }
     });
     kept.map_err(|error| error.to_string())?;
-    if !done || !assignment.worker.session.scratchpad {
+    // What is said in a talk stands in its transcript.
+    if !done || !assignment.worker.session.scratchpad || assignment.turn.is_some() {
         return Ok(());
     }
     let worker = &assignment.attempt().worker;
