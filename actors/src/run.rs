@@ -13,6 +13,7 @@ use std::time::Duration;
 use niia_spec::course::{Command, Event, Gathering, RunCourse, Wake, WorkerCourse};
 use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::notice::RunView;
+use niia_spec::plan::Plan;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -21,15 +22,18 @@ use tokio::task::AbortHandle;
 use crate::ask::{AskError, ask, tell};
 use crate::journal::{Journal, Row};
 use crate::machine::Machines;
-use crate::mailbox::{MailboxArguments, MailboxHandle};
+use crate::mailbox::{Letter, MailboxArguments, MailboxHandle};
 use crate::phase::{PhaseArguments, PhaseHandle};
 
 mod assign;
 mod context;
 mod ending;
 mod gather;
+mod guest;
+mod minutes;
 mod report;
 mod store;
+mod talk;
 mod times;
 mod view;
 
@@ -109,6 +113,11 @@ impl RunHandle {
         ask(&self.0, RunMessage::Outputs).await
     }
 
+    /// What the run is by its document.
+    pub async fn plan(&self) -> Result<Arc<Plan>, AskError> {
+        ask(&self.0, RunMessage::Plan).await
+    }
+
     /// The run's mailbox; it is opened when it is asked for first.
     pub async fn mailbox(&self) -> Result<MailboxHandle, AskError> {
         ask(&self.0, RunMessage::Mailbox).await
@@ -121,6 +130,11 @@ impl RunHandle {
 
     pub fn id(&self) -> ractor::ActorId {
         self.0.get_id()
+    }
+
+    /// For those who are linked under this run.
+    pub fn cell(&self) -> ActorCell {
+        self.0.get_cell()
     }
 
     /// Lets go of a run that is over.
@@ -151,7 +165,10 @@ enum RunMessage {
     Look(RpcReplyPort<RunView>),
     Outputs(RpcReplyPort<Value>),
     Watch(RpcReplyPort<watch::Receiver<u64>>),
+    Plan(RpcReplyPort<Arc<Plan>>),
     Mailbox(RpcReplyPort<MailboxHandle>),
+    /// A letter was taken in.
+    Posted(Box<Letter>),
 }
 
 /// Who waits for a row to be durable.
@@ -175,6 +192,7 @@ struct RunState {
     phases: HashMap<PhaseName, PhaseHandle>,
     clocks: HashMap<Wake, AbortHandle>,
     mailbox: Option<MailboxHandle>,
+    minutes: HashMap<PhaseName, minutes::Minutes>,
     changes: watch::Sender<u64>,
     news: mpsc::UnboundedSender<RunNews>,
     /// The newest hold that the report tells of.
@@ -203,7 +221,7 @@ impl Actor for Run {
         let cell = myself.get_cell();
         let (changes, _) = watch::channel(0);
         let (phases, clocks) = (HashMap::new(), HashMap::new());
-        let mailbox = None;
+        let (mailbox, minutes) = (None, HashMap::new());
         let mut state = RunState {
             me,
             cell,
@@ -216,11 +234,13 @@ impl Actor for Run {
             phases,
             clocks,
             mailbox,
+            minutes,
             changes,
             news,
             hold_told: Arc::default(),
             held_clock: None,
         };
+        state.open_mailbox_for_meshes().await;
         if fresh {
             state.happened(Event::Begun, None);
         } else {
@@ -242,9 +262,11 @@ impl Actor for Run {
             RunMessage::Resume { reason, reply } => state.resume(reason, reply),
             RunMessage::Waited(hold) => state.waited(hold),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
+            RunMessage::Posted(letter) => state.posted(&letter),
             // Somebody who gave up waiting for a look is no fault of the run.
             RunMessage::Look(reply) => drop(reply.send(state.look())),
             RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),
+            RunMessage::Plan(reply) => drop(reply.send(Arc::clone(&state.context.plan))),
             RunMessage::Watch(reply) => drop(reply.send(state.changes.subscribe())),
             RunMessage::Mailbox(reply) => {
                 if let Some(mailbox) = state.mailbox().await {
@@ -273,6 +295,15 @@ impl RunState {
     fn happened(&mut self, event: Event, then: Option<Then>) {
         let mut commands = self.course.on(&event);
         self.times.note(&event, &commands, crate::session::wall_ms());
+        match &event {
+            Event::Ended { attempt, .. } => self.minute(&attempt.worker.phase.clone()),
+            Event::Resumed { .. } => {
+                if let Some(mailbox) = &self.mailbox {
+                    mailbox.allow(self.course.letters_max());
+                }
+            }
+            _ => {}
+        }
         let row = match row(&event, &commands) {
             Ok(row) => row,
             Err(error) => {
@@ -353,6 +384,7 @@ impl RunState {
                     let _ = phase.end(attempt, reason);
                 }
             }
+            Command::Dismiss { phase } => self.dismiss(phase).await,
             Command::Gather { phase, round } => self.gather(phase, round),
             Command::Wake { wake, after_ms } => self.wake(wake, after_ms),
             Command::Ask { phase } => self.tell(RunNews::Asks { run: self.context.run.clone(), phase }),
@@ -381,11 +413,24 @@ impl RunState {
         let Some(phase) = self.phases.get(&attempt.worker.phase) else {
             return;
         };
-        match assign::assignment(&self.context, &self.course, &attempt, model) {
+        let phase = phase.clone();
+        let words = self.turn_words(&attempt).await;
+        let assigned =
+            words.and_then(|words| assign::assignment(&self.context, &self.course, &attempt, model, words));
+        match assigned {
             Ok(assignment) => {
                 let _ = phase.start(assignment);
             }
             Err(ending) => self.happened(Event::Ended { attempt, ending: *ending }, None),
+        }
+    }
+
+    /// Ends what a talk's workers keep open. Its minutes are whole by now.
+    async fn dismiss(&mut self, phase: PhaseName) {
+        self.minute(&phase);
+        self.open(phase.clone()).await;
+        if let Some(handle) = self.phases.get(&phase) {
+            let _ = handle.dismiss(phase);
         }
     }
 
@@ -399,14 +444,19 @@ impl RunState {
 
     async fn mailbox(&mut self) -> Option<MailboxHandle> {
         if self.mailbox.is_none() {
+            let (posted, letters) = mpsc::unbounded_channel();
             let arguments = MailboxArguments {
                 run: self.context.run.clone(),
                 journal: self.journal.clone(),
                 letters_max: LETTERS_MAX,
-                messages_max: self.context.plan.limits.max_messages,
+                messages_max: self.course.letters_max(),
+                posted: Some(posted),
             };
             match MailboxHandle::start(arguments, Some(self.cell.clone())).await {
-                Ok(mailbox) => self.mailbox = Some(mailbox),
+                Ok(mailbox) => {
+                    tokio::spawn(tell_letters(letters, self.me.clone()));
+                    self.mailbox = Some(mailbox);
+                }
                 Err(error) => tracing::error!(run = %self.context.run, %error, "the mailbox did not open"),
             }
         }
@@ -441,8 +491,11 @@ impl RunState {
             handle.stop();
         }
         self.clocks.retain(|wake, clock| {
-            let (Wake::Timeout { attempt } | Wake::Backoff { attempt }) = wake;
-            let over = attempt.worker.phase == *phase;
+            let of = match wake {
+                Wake::Timeout { attempt } | Wake::Backoff { attempt } => &attempt.worker.phase,
+                Wake::Quiet { phase, .. } => phase,
+            };
+            let over = of == phase;
             if over {
                 clock.abort();
             }
@@ -458,6 +511,15 @@ impl Drop for RunState {
         }
         if let Some(clock) = self.held_clock.take() {
             clock.abort();
+        }
+    }
+}
+
+/// Hands letters on to the run, in order.
+async fn tell_letters(mut letters: mpsc::UnboundedReceiver<Letter>, run: RunHandle) {
+    while let Some(letter) = letters.recv().await {
+        if tell(&run.0, RunMessage::Posted(Box::new(letter))).is_err() {
+            return;
         }
     }
 }

@@ -7,19 +7,24 @@
 //! the attempts of one worker.
 
 mod crew;
+mod dialogue;
 mod halt;
 mod map;
+mod meeting;
+mod mesh;
 mod next;
 mod note;
 mod outputs;
 mod phase;
 mod run;
 mod take;
+mod talk;
 mod view;
 mod worker;
 
 pub use halt::Halt;
 pub use map::CourseError;
+pub use meeting::QUORUM;
 pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX};
 pub use outputs::{
     Judge, OUTPUT_KEY_BYTES_MAX, OUTPUT_KEYS_MAX, OUTPUT_VALUE_BYTES_MAX, Outputs, PhaseOutputs, Verdict,
@@ -27,6 +32,7 @@ pub use outputs::{
 };
 pub use phase::{PhaseCourse, PhaseState};
 pub use run::{RunCourse, RunState};
+pub use talk::{Floor, Spoken, Talk, TalkEnd};
 pub use worker::{
     Attempt, BACKOFF_MS_MAX, LOST_RESTARTS_MAX, MEND_MS_MAX, MENDER, Pause, Settling, Timer, WorkerCourse,
 };
@@ -39,7 +45,7 @@ use serde_json::Value;
 use crate::name::{AttemptId, PhaseName, WorkerId};
 
 /// The version of events and commands as they are stored; a course that stores other words counts it up.
-pub const COURSE_VERSION: u32 = 2;
+pub const COURSE_VERSION: u32 = 3;
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +77,20 @@ pub enum Event {
         phase: PhaseName,
         round: u32,
         gathering: Gathering,
+    },
+    /// The n-th letter of the run was sent; `to` is nobody where no worker reads it.
+    Posted {
+        number: u64,
+        to: Option<WorkerId>,
+    },
+    /// Somebody says that a talk is done.
+    Concluded {
+        phase: PhaseName,
+        by: String,
+    },
+    /// Nothing of a talk lives any more.
+    Dismissed {
+        phase: PhaseName,
     },
     /// A time that was asked for has passed.
     Expired {
@@ -115,6 +135,10 @@ pub enum Command {
         attempt: AttemptId,
         reason: EndReason,
     },
+    /// End what a talk's workers keep open between their turns; its `Dismissed` is awaited.
+    Dismiss {
+        phase: PhaseName,
+    },
     /// Commit shared trees and merge the phase's branches into `result`.
     Gather {
         phase: PhaseName,
@@ -149,6 +173,8 @@ pub enum Wake {
     Timeout { attempt: AttemptId },
     /// The pause before the attempt with this number.
     Backoff { attempt: AttemptId },
+    /// The n-th time that a mesh is quiet.
+    Quiet { phase: PhaseName, number: u32 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -186,6 +186,13 @@ pub struct JournalLine {
     pub commands: Value,
 }
 
+/// A letter to people, and the run it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxView {
+    pub run: RunId,
+    pub letter: LetterView,
+}
+
 /// A letter between workers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LetterView {

@@ -15,6 +15,8 @@ use super::report::report_path;
 use super::times::Times;
 use crate::session::look::last_line;
 
+/// Characters of an answer that a view shows at most; the words of a talk are kept longer.
+const EXCERPT_CHARS_MAX: usize = 400;
 /// Characters of a terminal's last line that a table shows at most.
 const LAST_LINE_CHARS_MAX: usize = 200;
 
@@ -125,7 +127,7 @@ fn phase_state(state: &PhaseState) -> notice::PhaseState {
     match state {
         PhaseState::Waiting | PhaseState::Approved => notice::PhaseState::Waiting,
         PhaseState::Asked => notice::PhaseState::Asking,
-        PhaseState::Open => notice::PhaseState::Working,
+        PhaseState::Open | PhaseState::Dismissing | PhaseState::Dismissed => notice::PhaseState::Working,
         PhaseState::Gathering { .. }
         | PhaseState::Gathered { .. }
         | PhaseState::Mending { .. }
@@ -189,7 +191,9 @@ impl Worker<'_> {
             outcome: ending.map(|ending| ending.outcome.clone()),
             evidence: ending.map(|ending| ending.evidence.clone()),
             commit: ending.and_then(|ending| ending.commit.clone()),
-            excerpt: ending.map(|ending| ending.excerpt.clone()).filter(|text| !text.is_empty()),
+            excerpt: ending
+                .map(|ending| ending.excerpt.chars().take(EXCERPT_CHARS_MAX).collect())
+                .filter(|text: &String| !text.is_empty()),
         }
     }
 

@@ -64,6 +64,10 @@ fn event_sentence(event: &Event) -> String {
         Event::Gathered { phase, round, gathering } => {
             format!("the work of {phase} was gathered (round {round}): {}", gathering_words(gathering))
         }
+        Event::Posted { number, to: Some(to) } => format!("letter {number} waits for {to}"),
+        Event::Posted { number, to: None } => format!("letter {number} was sent"),
+        Event::Concluded { phase, by } => format!("{by} said that {phase} is done"),
+        Event::Dismissed { phase } => format!("nobody of {phase} is there any more"),
         Event::Expired { wake } => format!("{} has passed", wake_words(wake)),
         Event::Approved { phase } => format!("{phase} was approved"),
         Event::Denied { phase, reason } => format!("{phase} was denied: {reason}"),
@@ -86,6 +90,7 @@ fn command_sentence(command: &Command) -> String {
             };
             format!("end {attempt}: {why}")
         }
+        Command::Dismiss { phase } => format!("end what the workers of {phase} keep open"),
         Command::Gather { phase, round } => format!("gather the work of {phase} (round {round})"),
         Command::Wake { wake, after_ms } => format!("wait {} for {}", duration(*after_ms), wake_words(wake)),
         Command::Ask { phase } => format!("ask a person whether {phase} may begin"),
@@ -98,6 +103,7 @@ fn wake_words(wake: &Wake) -> String {
     match wake {
         Wake::Timeout { attempt } => format!("the time limit of {attempt}"),
         Wake::Backoff { attempt } => format!("the pause before {attempt}"),
+        Wake::Quiet { phase, .. } => format!("the quiet of {phase}"),
     }
 }
 

@@ -4,7 +4,7 @@ use super::crew::Fate;
 use super::halt::Halt;
 use super::phase::{PhaseCourse, PhaseState};
 use super::worker::{Pause, Settling, Timer, WorkerCourse};
-use super::{Command, Outputs, RunCourse, RunOutcome, RunState};
+use super::{Command, Outputs, RunCourse, RunOutcome, RunState, Talk, Wake};
 use crate::name::{AttemptId, PhaseName, WorkerId, WorkerName};
 use crate::plan::{PhasePlan, Plan};
 
@@ -37,8 +37,8 @@ impl RunCourse {
         let Some(at) = self.map.phase(phase) else {
             return Vec::new();
         };
-        let workers =
-            super::crew::seats(&self.plan.phases[at].work).iter().zip(self.state.phases[at].workers());
+        let planned = self.plan.phases[at].work.workers().into_iter();
+        let workers = planned.zip(self.state.phases[at].workers());
         workers.filter(|(_, course)| course.is_done()).map(|(plan, _)| &plan.name).collect()
     }
 
@@ -57,6 +57,26 @@ impl RunCourse {
 
     pub fn outputs(&self) -> &Outputs {
         &self.state.outputs
+    }
+
+    /// The talk of a phase, where it is one.
+    pub fn talk(&self, phase: &PhaseName) -> Option<&Talk> {
+        self.map.phase(phase).and_then(|at| self.state.phases[at].talk.as_ref())
+    }
+
+    /// The seat of a worker in its phase.
+    pub fn seat(&self, worker: &WorkerId) -> Option<usize> {
+        self.map.seat(worker).map(|(_, seat)| seat)
+    }
+
+    /// How many letters the run has had.
+    pub fn letters(&self) -> u64 {
+        self.state.letters
+    }
+
+    /// How many letters the run may have, with what a person has granted since.
+    pub fn letters_max(&self) -> u32 {
+        super::next::granted(self.plan.limits.max_messages, self.state.granted_letters)
     }
 
     /// Who has claimed this item.
@@ -109,7 +129,11 @@ impl RunCourse {
                 PhaseState::Gathering { round } => {
                     open.push(Command::Gather { phase: phase(), round: *round })
                 }
-                PhaseState::Open | PhaseState::Mending { .. } => self.open_in(at, &mut open),
+                PhaseState::Dismissing => open.push(Command::Dismiss { phase: phase() }),
+                PhaseState::Open | PhaseState::Mending { .. } => {
+                    self.open_in(at, &mut open);
+                    open.extend(self.quiet(at).filter(|_| !self.ends()));
+                }
                 _ => {}
             }
         }
@@ -119,6 +143,13 @@ impl RunCourse {
     /// Whether what lives is ended, for good.
     fn ends(&self) -> bool {
         matches!(self.state.halt, Some(Halt::Stop { .. } | Halt::Cancel { .. }))
+    }
+
+    /// The quiet that is being timed.
+    fn quiet(&self, at: usize) -> Option<Command> {
+        let plan = &self.plan.phases[at];
+        let (number, after_ms) = self.state.phases[at].talk.as_ref()?.quiet_timed(&plan.work)?;
+        Some(Command::Wake { wake: Wake::Quiet { phase: plan.name.clone(), number }, after_ms })
     }
 
     fn open_in(&self, at: usize, open: &mut Vec<Command>) {

@@ -228,7 +228,11 @@ impl World {
             Command::Wake { wake, .. } if !self.clock.contains(&wake) => self.clock.push(wake),
             Command::Ask { phase } if self.chance(85) => self.news.push(Event::Approved { phase }),
             Command::Ask { phase } => self.news.push(Event::Denied { phase, reason: "no".to_owned() }),
-            Command::Wake { .. } | Command::Open { .. } | Command::Close { .. } | Command::Finish { .. } => {}
+            Command::Wake { .. }
+            | Command::Dismiss { .. }
+            | Command::Open { .. }
+            | Command::Close { .. }
+            | Command::Finish { .. } => {}
         }
     }
 
