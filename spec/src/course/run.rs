@@ -16,6 +16,7 @@ use super::next::Launch;
 use super::outputs::{Judge, Outputs, PhaseOutputs, WorkerOutputs};
 use super::phase::{PhaseCourse, PhaseState};
 use super::{Command, Event, RunOutcome};
+use crate::later::RunsLater;
 use crate::name::WorkerId;
 use crate::plan::{OnBreach, OnFailure, Plan};
 
@@ -47,6 +48,9 @@ pub struct RunState {
     pub(super) live: u32,
     pub(super) attempts: u32,
     pub(super) closed: usize,
+    /// What the run changed that could run something later.
+    #[serde(default)]
+    pub(super) runs_later: BTreeSet<RunsLater>,
     /// The phases that have workers or a gathering. This set and those below follow from the phases.
     pub(super) underway: BTreeSet<usize>,
     /// The phases for which something is due.
@@ -70,6 +74,7 @@ impl RunCourse {
             over: None,
             live: 0,
             attempts: 0,
+            runs_later: BTreeSet::new(),
             closed: 0,
             underway: BTreeSet::new(),
             due: BTreeSet::new(),
