@@ -330,7 +330,7 @@ impl RunState {
         if self.context.trees.is_none() {
             commands.retain(|command| {
                 let Command::Gather { phase, round } = command else { return true };
-                let gathering = Gathering::Merged { commit: None };
+                let gathering = Gathering::nothing();
                 gathered.push(Event::Gathered { phase: phase.clone(), round: *round, gathering });
                 false
             });

@@ -25,7 +25,7 @@ mod worker;
 pub use halt::Halt;
 pub use map::CourseError;
 pub use meeting::QUORUM;
-pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX};
+pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX, RUNS_LATER_MAX};
 pub use outputs::{
     Judge, OUTPUT_KEY_BYTES_MAX, OUTPUT_KEYS_MAX, OUTPUT_VALUE_BYTES_MAX, Outputs, PhaseOutputs, Verdict,
     WorkerOutputs, take_within_bounds,
@@ -42,6 +42,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::later::RunsLater;
 use crate::name::{AttemptId, PhaseName, WorkerId};
 
 /// The version of events and commands as they are stored; a course that stores other words counts it up.
@@ -251,12 +252,24 @@ pub enum Unavailable {
     Crashed,
 }
 
+impl Gathering {
+    /// Nothing was to be merged.
+    pub fn nothing() -> Gathering {
+        Gathering::Merged { commit: None, runs_later: Vec::new() }
+    }
+}
+
 /// What became of a phase's branches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gathering {
     /// Merged; `commit` is the new tip of `result`, nothing where there is no repository.
-    Merged { commit: Option<String> },
+    Merged {
+        commit: Option<String>,
+        /// Of all the run has changed so far.
+        #[serde(default)]
+        runs_later: Vec<RunsLater>,
+    },
     Conflict {
         /// Whose branch does not go with what is there.
         #[serde(default)]

@@ -109,8 +109,15 @@ fn wake_words(wake: &Wake) -> String {
 
 fn gathering_words(gathering: &Gathering) -> String {
     match gathering {
-        Gathering::Merged { commit: Some(commit) } => format!("merged into {commit}"),
-        Gathering::Merged { commit: None } => "nothing to merge".to_owned(),
+        Gathering::Merged { commit: Some(commit), runs_later } if runs_later.is_empty() => {
+            format!("merged into {commit}")
+        }
+        Gathering::Merged { commit: Some(commit), runs_later } => {
+            let files: Vec<String> =
+                runs_later.iter().map(|file| format!("{} ({})", file.path, file.by)).collect();
+            format!("merged into {commit}; could run something later: {}", files.join(", "))
+        }
+        Gathering::Merged { commit: None, .. } => "nothing to merge".to_owned(),
         Gathering::Conflict { files, reason, .. } => format!("conflict in {}: {reason}", files.join(", ")),
         Gathering::Refused { reason } => format!("refused: {reason}"),
     }
