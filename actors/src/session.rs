@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use niia_spec::course::EndReason;
-use niia_spec::detect::TurnEnd;
+pub use niia_spec::detect::Turned;
 use niia_spec::name::AttemptId;
 use niia_spec::notice::{Receipt, SessionView};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SpawnErr};
@@ -83,6 +83,11 @@ pub(crate) enum Order {
     TurnEnd(oneshot::Sender<Turned>),
     Interrupt,
     Conclude,
+    /// Answers the dialog that is to be seen; what was pressed, or why nothing was.
+    Dialog {
+        allow: bool,
+        reply: oneshot::Sender<Result<String, String>>,
+    },
     WaitIdle {
         quiet_ms: u64,
         reply: oneshot::Sender<SessionView>,
@@ -114,17 +119,6 @@ pub(crate) enum Order {
     Leave {
         viewer: ViewerId,
     },
-}
-
-/// What became of a prompt of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turned {
-    /// The turn is over: answered, interrupted or failed, and what said so.
-    Ended(TurnEnd),
-    /// Nothing of the prompt was typed.
-    Undelivered { reason: String },
-    /// Nobody can say; the prompt is not put again.
-    Unknown { reason: String },
 }
 
 impl SessionHandle {
@@ -190,6 +184,11 @@ impl SessionHandle {
     /// Ends the turn under way early, by the tool's own key; its end says that it was interrupted.
     pub fn interrupt(&self) {
         self.order(Order::Interrupt);
+    }
+
+    /// Answers the dialog the session shows, by the keys its profile knows; tells which dialog that was.
+    pub async fn answer_dialog(&self, allow: bool) -> Result<Result<String, String>, AskError> {
+        self.question(|reply| Order::Dialog { allow, reply }).await
     }
 
     /// Ends a conversation well: the last turn's answer is the session's.

@@ -218,6 +218,7 @@ impl<'a> Follow<'a> {
             Order::TurnEnd(reply) => self.wait_turn(reply),
             Order::Interrupt => self.interrupt().await,
             Order::Conclude => self.conclude().await,
+            Order::Dialog { allow, reply } => drop(reply.send(self.answer_dialog(allow).await)),
             Order::WaitIdle { quiet_ms, reply } => self.waiting.push((quiet_ms, reply)),
             Order::Resize { cols, rows } => self.resize((cols, rows)).await,
             Order::Attach { take, size, events, reply } => {
@@ -289,6 +290,7 @@ impl<'a> Follow<'a> {
             now_ms,
             printed_bytes: end,
             size,
+            conversation: self.talk.is_some(),
             held_by: self.desk.held(now_ms).map(|(viewer, _)| format!("viewer {viewer}")),
         }
     }

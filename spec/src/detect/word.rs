@@ -49,6 +49,18 @@ pub struct TurnEnd {
     pub source: String,
 }
 
+/// What became of a prompt of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turned {
+    /// The turn is over: answered, interrupted or failed, and what said so.
+    Ended(TurnEnd),
+    /// Nothing of the prompt was typed.
+    Undelivered { reason: String },
+    /// Nobody can say; the prompt is not put again.
+    Unknown { reason: String },
+}
+
 /// What the tool itself says it does.
 pub(super) fn word(profile: &Profile, seen: &Seen<'_>) -> Option<Word> {
     let hook = newest(&profile.hooks, seen.hooks).map(|(n, rule, told)| said(n, rule, told, "hook"));

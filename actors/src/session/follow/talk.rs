@@ -12,6 +12,17 @@ use crate::session::delivery::{self, DeliveryEvent};
 use crate::session::hooks::{Conversation, Hooks, TOLD_MAX};
 use crate::session::{Turned, clock};
 
+/// Between two keys of a dialog's answer.
+const BETWEEN_KEYS: Duration = Duration::from_millis(80);
+
+/// Single keys: Enter is one of its own.
+fn split_keys(keys: &str) -> impl Iterator<Item = &str> {
+    keys.split_inclusive('\r').flat_map(|part| match part.strip_suffix('\r') {
+        Some("") | None => [part, ""],
+        Some(before) => [before, "\r"],
+    }).filter(|key| !key.is_empty())
+}
+
 /// What is known of the conversation.
 pub(super) struct Talk {
     hooks: Hooks,
@@ -94,6 +105,25 @@ impl Follow<'_> {
         if let Err(error) = self.write_soon(keys.as_bytes()).await {
             tracing::warn!(session = %self.life.assignment.session, %error, "it could not be interrupted");
         }
+    }
+
+    /// Presses the keys that answer the dialog, if one is to be seen at this moment and the profile knows them.
+    pub(super) async fn answer_dialog(&mut self, allow: bool) -> Result<String, String> {
+        let seen = self.seen();
+        let detected = self.detect(&seen);
+        let profile = profile_of(&self.life.assignment).ok_or("its profile is gone")?;
+        let id = detected.dialog.ok_or_else(|| {
+            format!("it shows no dialog that profile {} knows ({}); `niia attach` answers by hand", profile.id, detected.evidence.rule)
+        })?;
+        let dialog = profile.dialog(&id).ok_or("the dialog is gone")?;
+        let keys = if allow { &dialog.allow } else { &dialog.deny };
+        let keys = keys.clone().ok_or_else(|| format!("profile {} knows no keys for the dialog {id}", profile.id))?;
+        // Arrows and Enter in one burst may be taken for a paste.
+        for key in split_keys(&keys) {
+            self.write_soon(key.as_bytes()).await.map_err(|error| error.to_string())?;
+            tokio::time::sleep(BETWEEN_KEYS).await;
+        }
+        Ok(id)
     }
 
     /// An interrupted prompt may stand in the composer again: it is taken out before the next one is typed.
