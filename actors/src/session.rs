@@ -76,6 +76,7 @@ pub(crate) enum Order {
     },
     /// A further prompt of a conversation.
     Turn {
+        id: Option<u64>,
         prompt: String,
         reply: oneshot::Sender<Turned>,
     },
@@ -173,7 +174,13 @@ impl SessionHandle {
 
     /// Puts a further prompt to a conversation, once, and tells how its turn ended.
     pub async fn turn(&self, prompt: String) -> Result<Turned, AskError> {
-        self.question(|reply| Order::Turn { prompt, reply }).await
+        self.question(|reply| Order::Turn { id: None, prompt, reply }).await
+    }
+
+    /// The same under a number of the caller's, which only grows. A prompt that was typed under it already, be it by
+    /// an earlier node, is not typed again: its turn's end is told.
+    pub async fn turn_once(&self, id: u32, prompt: String) -> Result<Turned, AskError> {
+        self.question(|reply| Order::Turn { id: Some(u64::from(id)), prompt, reply }).await
     }
 
     /// How the turn under way ends, or the last one ended; also that of the prompt the session began with.

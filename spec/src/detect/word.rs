@@ -11,8 +11,8 @@ use crate::profile::drive::text_of;
 use crate::profile::{Profile, ReportRule, ScreenMeaning, TurnEnds, WordRule, class_of};
 use crate::course::Unavailable;
 
-/// A word with less authority counts before one with more only if it came so much later: the same thing is told by
-/// several ways, and they take that long at most.
+/// A word with less authority counts before an older one with more once it is so much later, or has stood so long:
+/// the same thing is told by several ways, and they take that long at most.
 pub const LATER_BY_MS: u64 = 300;
 /// An answer that a hook or record holds.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -67,7 +67,10 @@ pub(super) fn word(profile: &Profile, seen: &Seen<'_>) -> Option<Word> {
     let record = newest(&profile.records, seen.records).map(|(n, rule, told)| said(n, rule, told, "record"));
     let report = report(profile, seen.statuses);
     [hook.flatten(), record.flatten(), report].into_iter().flatten().reduce(|best, next| {
-        if next.at_ms >= best.at_ms.saturating_add(LATER_BY_MS) { next } else { best }
+        let later = next.at_ms >= best.at_ms.saturating_add(LATER_BY_MS);
+        // Nothing with more authority came after it in the time that such a word may take.
+        let stands = next.at_ms > best.at_ms && seen.now_ms >= next.at_ms.saturating_add(LATER_BY_MS);
+        if later || stands { next } else { best }
     })
 }
 

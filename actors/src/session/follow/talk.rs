@@ -10,8 +10,10 @@ use super::texts::Outgoing;
 use super::{Follow, profile_of};
 use crate::session::delivery::{self, DeliveryEvent};
 use crate::session::hooks::{Conversation, Hooks, TOLD_MAX};
-use crate::session::{Turned, clock};
+use crate::session::{Turned, clock, hooks};
 
+/// Marks of prompts that have a number of their caller's: far above those that niia counts itself.
+pub(super) const TURN_MARKS: u64 = 1 << 32;
 /// Between two keys of a dialog's answer.
 const BETWEEN_KEYS: Duration = Duration::from_millis(80);
 
@@ -58,22 +60,54 @@ impl Follow<'_> {
         };
         let talk = Talk { hooks, told: Vec::new(), turn: None, last: None, waiting: Vec::new(), name: None };
         self.talk = Some(talk);
+        if self.reached.taken_up {
+            return self.take_up_talk();
+        }
         let by_argument = !self.life.assignment.prompt.is_empty() && self.texts.is_empty();
         if by_argument {
             self.begin_turn(self.life.assignment.prompt.to_string(), None);
         }
     }
 
+    /// What an earlier node heard says whether a turn is under way.
+    fn take_up_talk(&mut self) {
+        let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
+        let Some(talk) = &mut self.talk else { return };
+        talk.told = talk.hooks.news(clock::now_ms());
+        talk.last = hooks::last_turn(&self.life.facts.folder, &profile);
+        talk.learn_name(&profile);
+        let begun = talk.told.iter().any(|told| {
+            profile.hooks.iter().any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
+        });
+        if talk.last.is_none() && begun {
+            talk.turn = Some(Turn { prompt: String::new(), since_ms: 0, taken: true, reply: None });
+        }
+    }
+
     /// A prompt was asked for: it is typed when those before it are answered.
-    pub(super) fn queue_turn(&mut self, prompt: &str, reply: oneshot::Sender<Turned>) {
+    pub(super) fn queue_turn(&mut self, id: Option<u64>, prompt: &str, reply: oneshot::Sender<Turned>) {
         let Some(profile) = profile_of(&self.life.assignment).filter(|_| self.talk.is_some()) else {
             let reason = "this session holds no conversation".to_owned();
             return drop(reply.send(Turned::Undelivered { reason }));
         };
-        let mark = self.next_mark;
-        self.next_mark += 1;
         let text = profile.as_typed(prompt);
+        let mark = match id {
+            Some(id) => TURN_MARKS + id,
+            None => {
+                self.next_mark += 1;
+                self.next_mark - 1
+            }
+        };
+        if id.is_some() && self.was_typed(mark) {
+            return self.wait_turn(reply);
+        }
         self.texts.push_back(Outgoing { text, first_line: None, mark, reply: None, turn: Some(reply) });
+    }
+
+    /// Whether any of this text was typed, by this node or by an earlier one.
+    fn was_typed(&mut self, mark: u64) -> bool {
+        let waits = self.texts.iter().any(|text| text.mark == mark);
+        waits || self.reached.glass.marks().iter().any(|there| there.id == mark)
     }
 
     pub(super) fn begin_turn(&mut self, prompt: String, reply: Option<oneshot::Sender<Turned>>) {
