@@ -154,6 +154,14 @@ pub struct SessionView {
     pub rows: u16,
     /// Who holds the writing lease, when a person does.
     pub held_by: Option<String>,
+    /// It holds a conversation: a prompt has an end, and that end an answer.
+    #[serde(default)]
+    pub conversation: bool,
+    /// The dialog it shows, by the name its profile has for it, and what may be chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialog: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
 }
 
 /// What became of a text that was sent to a session.
