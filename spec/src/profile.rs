@@ -9,6 +9,7 @@ pub mod classify;
 pub mod file;
 pub mod outputs;
 pub mod pattern;
+pub mod sandboxed;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ pub use classify::{Exit, classify};
 pub use file::ProfileError;
 pub use outputs::{merged, outputs_of};
 pub use pattern::Pattern;
+pub use sandboxed::Sandboxed;
 pub use text::neutralise;
 
 use crate::course::Unavailable;
@@ -70,6 +72,7 @@ pub struct Profile {
     pub zero_may_lie: bool,
     pub errors: Vec<ErrorRule>,
     pub screens: Vec<ScreenRule>,
+    pub sandboxed: Sandboxed,
     pub(crate) argv: Vec<Entry>,
     /// The arguments for a prompt that is no possible argument.
     pub(crate) large: Option<Vec<Entry>>,

@@ -53,6 +53,7 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
             argv: invocation.argv(),
             env: program_env(assignment, &invocation),
             env_pass: invocation.env_pass.clone(),
+            reach: reach(assignment),
         },
         caller_env: context.origin.env.clone(),
         own_env: own_env(assignment, machine),
@@ -97,6 +98,15 @@ fn program_env(assignment: &Assignment, invocation: &Invocation) -> BTreeMap<Str
     env.remove(niia_spec::profile::call::PROMPT_FILE_VARIABLE);
     env.extend(assignment.model_plan().map(|model| model.env.clone()).unwrap_or_default());
     env
+}
+
+/// Whom the session's tool needs to reach.
+fn reach(assignment: &Assignment) -> launch::network::Reach {
+    launch::network::Reach {
+        sandboxed: profile_of(assignment).map(|profile| profile.sandboxed.clone()).unwrap_or_default(),
+        model: assignment.model_plan().and_then(|model| model.model.clone()),
+        trusted: assignment.context.plan.trusted_domains.clone(),
+    }
 }
 
 /// What niia itself tells a session's programs.

@@ -8,6 +8,7 @@ use toml::Spanned;
 
 use crate::course::Unavailable;
 use crate::profile::call::{Entry, Hole, Template};
+use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
 use crate::profile::{ErrorRule, Pattern, Profile, PromptWay, ScreenMeaning, ScreenRule};
 
 /// The largest profile file: the longest built-in one has 3 KiB.
@@ -51,6 +52,7 @@ struct Keys {
     zero_may_lie: Option<bool>,
     error: Option<Vec<Spanned<ErrorKeys>>>,
     screen: Option<Vec<Spanned<ScreenKeys>>>,
+    sandboxed: Option<Spanned<SandboxedKeys>>,
 }
 
 /// An argument or a group of arguments, which stand or fall together.
@@ -133,6 +135,10 @@ impl ProfileFile {
         profile.names.extend(keys.names.clone().unwrap_or_default());
         profile.tags.extend(keys.tags.clone().unwrap_or_default());
         profile.env.extend(keys.env.clone().unwrap_or_default());
+        if let Some(keys) = &self.keys.sandboxed {
+            let put = keys.get_ref().put(&mut profile.sandboxed);
+            put.map_err(|message| self.wrong(keys.span(), message))?;
+        }
         profile.source.clone_from(&self.name);
         self.check(&profile)?;
         Ok(profile)
@@ -158,6 +164,7 @@ impl ProfileFile {
             zero_may_lie: false,
             errors: Vec::new(),
             screens: Vec::new(),
+            sandboxed: Sandboxed::default(),
             argv: Vec::new(),
             large: None,
             source: self.name.clone(),
