@@ -27,7 +27,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use decisions::{Decision, Decisions, Verdict};
+pub use decisions::{Decisions, contacts};
 pub use name::{NameError, Pattern};
 pub(crate) use process::Carried;
 pub use rules::{Forward, Kind, Rules, RulesError};

@@ -6,6 +6,7 @@
 //! `RunCourse` holds the whole run and is the only way in. A `PhaseCourse` decides for one phase, a `WorkerCourse` keeps
 //! the attempts of one worker.
 
+mod contact;
 mod crew;
 mod halt;
 mod map;
@@ -18,6 +19,7 @@ mod take;
 mod view;
 mod worker;
 
+pub use contact::{Access, Contact};
 pub use halt::Halt;
 pub use map::CourseError;
 pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX};
@@ -157,13 +159,17 @@ pub struct Ending {
     pub commit: Option<String>,
     /// The outcome's evidence: which rule said so.
     pub evidence: String,
+    /// Whom its programs asked for, where they were kept from the network; refused ones first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<Contact>,
 }
 
 impl Ending {
     /// An ending that left nothing behind.
     pub fn plain(outcome: Outcome, evidence: &str) -> Ending {
         let (excerpt, outputs, commit) = (String::new(), BTreeMap::new(), None);
-        Ending { outcome, excerpt, outputs, commit, evidence: evidence.to_owned() }
+        let contacts = Vec::new();
+        Ending { outcome, excerpt, outputs, commit, evidence: evidence.to_owned(), contacts }
     }
 }
 

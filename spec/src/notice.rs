@@ -146,6 +146,9 @@ pub struct SessionView {
     pub rows: u16,
     /// Who holds the writing lease, when a person does.
     pub held_by: Option<String>,
+    /// Whom its programs asked for, where they are kept from the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<crate::course::Contact>,
 }
 
 /// What became of a text that was sent to a session.

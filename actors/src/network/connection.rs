@@ -8,11 +8,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use niia_spec::course::Access;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
 
-use super::decisions::{Log, Verdict};
+use super::decisions::Log;
 use super::flow::{self, Flow};
 use super::gateway::{self, Judged};
 use super::head::{self, HEAD_BYTES_MAX, Status};
@@ -235,7 +236,7 @@ impl Connection {
             }
             Stage::Connect { to, left } => self.next_address(to, left, Errno::TIMEDOUT, shared),
             Stage::Hello { host, .. } => {
-                shared.log.note(Verdict::Failed, &host, "the client did not begin TLS in time");
+                shared.log.note(Access::Failed, &host, "the client did not begin TLS in time");
                 Stage::Over
             }
             _ => Stage::Over,
@@ -397,7 +398,7 @@ impl Connection {
         match to {
             // Whoever speaks there knows nothing of HTTP.
             Wanted::Plain { name } => {
-                shared.log.note(Verdict::Failed, &name, &why);
+                shared.log.note(Access::Failed, &name, &why);
                 Stage::Over
             }
             to => self.failed(to.name(), status, &why, shared),
@@ -420,11 +421,11 @@ impl Connection {
                 self.judge_hello(host, early, shared)
             }
             Wanted::Plain { name } => {
-                shared.log.note(Verdict::Allowed, &name, "");
+                shared.log.note(Access::Allowed, &name, "");
                 self.stream(shared)
             }
             Wanted::Question { name, request } => {
-                shared.log.note(Verdict::Allowed, &name, "");
+                shared.log.note(Access::Allowed, &name, "");
                 self.up = Flow::holding(request);
                 self.answer(shared)
             }
@@ -443,14 +444,14 @@ impl Connection {
         let why = match hello::server_name(&read) {
             Ok(None) => return Stage::Hello { host, read },
             Ok(Some(name)) if super::name::canonical(&name).as_deref() == Ok(&*host) => {
-                shared.log.note(Verdict::Allowed, &host, "");
+                shared.log.note(Access::Allowed, &host, "");
                 self.up = Flow::holding(read);
                 return self.stream(shared);
             }
             Ok(Some(name)) => format!("TLS asks for another server: `{name}`"),
             Err(error) => error.to_string(),
         };
-        shared.log.note(Verdict::Refused, &host, &why);
+        shared.log.note(Access::Refused, &host, &why);
         self.server = None;
         self.say_and_leave(&hello::ALERT)
     }
@@ -510,12 +511,12 @@ impl Connection {
     }
 
     fn refuse_and_log(&mut self, host: &str, status: Status, why: &str, shared: &mut Shared) -> Stage {
-        shared.log.note(Verdict::Refused, host, why);
+        shared.log.note(Access::Refused, host, why);
         self.refuse(status, &format!("`{host}` is not reached: {why}"))
     }
 
     fn failed(&mut self, host: &str, status: Status, why: &str, shared: &mut Shared) -> Stage {
-        shared.log.note(Verdict::Failed, host, why);
+        shared.log.note(Access::Failed, host, why);
         self.refuse(status, &format!("`{host}` is not reached: {why}"))
     }
 

@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use niia_spec::course::{Access, Contact};
 use serde::{Deserialize, Serialize};
 
 /// The file's name in a session's folder.
@@ -29,36 +30,19 @@ const WHY_CHARS_MAX: usize = 400;
 /// What stands for hosts beyond the bound.
 const OTHERS: &str = "(others)";
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Forbidden by the session's rules.
-    Refused,
-    /// Allowed, and it could not be reached.
-    Failed,
-    /// Allowed and reached.
-    Allowed,
-}
-
-/// A decision, and how often it was taken.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Decision {
-    pub verdict: Verdict,
-    /// As the program asked for it.
-    pub host: String,
-    /// Why it was refused or failed.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub why: String,
-    pub count: u64,
-    /// When it was taken last.
-    pub at_ms: u64,
+/// A line: a decision, how often it was taken, and when the last time.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Decision {
+    at_ms: u64,
+    #[serde(flatten)]
+    contact: Contact,
 }
 
 /// All decisions of one session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decisions {
     /// Refused ones first, then by host.
-    pub all: Vec<Decision>,
+    pub all: Vec<Contact>,
     /// The file is full: there were more.
     pub cut: bool,
 }
@@ -77,31 +61,54 @@ impl Decisions {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Decisions::default()),
             opened => opened?,
         };
-        let mut kinds: BTreeMap<(Verdict, String, String), (u64, u64)> = BTreeMap::new();
+        let mut kinds: BTreeMap<(Access, String, String), u64> = BTreeMap::new();
         let mut cut = false;
         for line in BufReader::new(file.take(FILE_BYTES_MAX)).split(b'\n') {
             // The last line may be on its way.
             match serde_json::from_slice(&line?) {
-                Ok(Line::Decision(Decision { verdict, host, why, count, at_ms })) => {
-                    let (sum, last) = kinds.entry((verdict, host, why)).or_default();
+                Ok(Line::Decision(Decision { contact: Contact { verdict, host, why, count }, .. })) => {
+                    let sum = kinds.entry((verdict, host, why)).or_default();
                     *sum = sum.saturating_add(count);
-                    *last = at_ms.max(*last);
                 }
                 Ok(Line::Cut { .. }) => cut = true,
                 Err(_) => {}
             }
         }
         let all = kinds.into_iter();
-        let all = all.map(|((verdict, host, why), (count, at_ms))| Decision { verdict, host, why, count, at_ms });
+        let all = all.map(|((verdict, host, why), count)| Contact { verdict, host, why, count });
         Ok(Decisions { all: all.collect(), cut })
     }
+}
+
+/// Of these so many go into a run's journal; the file has them all.
+const CONTACTS_MAX: usize = 50;
+const MORE: &str = "(more)";
+
+/// Whom the programs of the session in `folder` asked for, as much of it as a person reads.
+pub fn contacts(folder: &Path) -> Vec<Contact> {
+    let decisions = match Decisions::read(folder) {
+        Ok(decisions) => decisions,
+        Err(error) => {
+            tracing::warn!(folder = %folder.display(), %error, "what it reached cannot be read");
+            return Vec::new();
+        }
+    };
+    let mut contacts = decisions.all;
+    let left_out = contacts.len().saturating_sub(CONTACTS_MAX);
+    if left_out > 0 || decisions.cut {
+        contacts.truncate(CONTACTS_MAX);
+        let count = left_out as u64;
+        let why = format!("the file `{FILE}` in the session's folder has the rest");
+        contacts.push(Contact { verdict: Access::Failed, host: MORE.to_owned(), why, count });
+    }
+    contacts
 }
 
 /// The writing side, in the carrier.
 pub(super) struct Log {
     file: File,
     bytes: u64,
-    kinds: BTreeMap<(Verdict, String, String), Held>,
+    kinds: BTreeMap<(Access, String, String), Held>,
     is_full: bool,
 }
 
@@ -123,7 +130,7 @@ impl Log {
         &self.file
     }
 
-    pub fn note(&mut self, verdict: Verdict, host: &str, why: &str) {
+    pub fn note(&mut self, verdict: Access, host: &str, why: &str) {
         let now = Instant::now();
         let mut kind = (verdict, plain(host, HOST_CHARS_MAX), plain(why, WHY_CHARS_MAX));
         if !self.kinds.contains_key(&kind) && self.kinds.len() >= KINDS_MAX {
@@ -171,14 +178,14 @@ impl Log {
         }
     }
 
-    fn write(&mut self, (verdict, host, why): &(Verdict, String, String), count: u64) {
+    fn write(&mut self, (verdict, host, why): &(Access, String, String), count: u64) {
         if self.is_full {
             return;
         }
         let at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let at_ms = u64::try_from(at_ms).unwrap_or(u64::MAX);
-        let decision = Decision { verdict: *verdict, host: host.clone(), why: why.clone(), count, at_ms };
-        self.write_line(&Line::Decision(decision));
+        let contact = Contact { verdict: *verdict, host: host.clone(), why: why.clone(), count };
+        self.write_line(&Line::Decision(Decision { at_ms, contact }));
         if self.bytes + LINE_BYTES_MAX > FILE_BYTES_MAX {
             self.write_line(&Line::Cut { cut: true });
             self.is_full = true;
@@ -209,14 +216,14 @@ mod tests {
     fn what_is_decided_again_is_counted() {
         let folder = tempfile::tempdir().unwrap();
         let mut log = Log::open(&folder.path().join(FILE)).unwrap();
-        log.note(Verdict::Allowed, "a.test", "");
+        log.note(Access::Allowed, "a.test", "");
         for _ in 0..1000 {
-            log.note(Verdict::Refused, "b.test", "not named");
+            log.note(Access::Refused, "b.test", "not named");
         }
         log.finish();
         let read = Decisions::read(folder.path()).unwrap();
         let told: Vec<_> = read.all.iter().map(|decision| (decision.verdict, &*decision.host, decision.count)).collect();
-        assert_eq!(told, [(Verdict::Refused, "b.test", 1000), (Verdict::Allowed, "a.test", 1)]);
+        assert_eq!(told, [(Access::Refused, "b.test", 1000), (Access::Allowed, "a.test", 1)]);
         assert!(log.bytes < 1000, "{}", log.bytes);
     }
 
@@ -227,7 +234,7 @@ mod tests {
         for round in 0..60 {
             let mut log = Log::open(&path).unwrap();
             for n in 0..KINDS_MAX + 50 {
-                log.note(Verdict::Refused, &format!("{n}.{round}.{}", "x".repeat(500)), "not named");
+                log.note(Access::Refused, &format!("{n}.{round}.{}", "x".repeat(500)), "not named");
             }
             log.finish();
         }

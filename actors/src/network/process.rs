@@ -4,12 +4,13 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
+use niia_spec::course::Access;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal};
 
 use super::carrier::Carrier;
 use super::connection::Reach;
-use super::decisions::{self, Log, Verdict};
+use super::decisions::{self, Log};
 use super::rules::Rules;
 use crate::keeper::kernel::{self, Fork};
 
@@ -81,7 +82,7 @@ impl Carried {
         // Without listeners the program hears at once that there is nobody.
         self.listeners.clear();
         if let Ok(mut log) = Log::open(Path::new(decisions::FILE)) {
-            log.note(Verdict::Failed, "(all hosts)", "the process that carries the session's connections broke");
+            log.note(Access::Failed, "(all hosts)", "the process that carries the session's connections broke");
         }
     }
 

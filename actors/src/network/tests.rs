@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use niia_spec::course::Access;
+
 use super::carrier::Carrier;
 use super::connection::{Connection, Door, Reach, Shared};
 use super::decisions::{FILE, Log};
@@ -116,7 +118,7 @@ impl Rig {
     }
 
     /// Ends the carrier and gives what it decided: verdict, host, reason, count.
-    fn end(mut self) -> Vec<(Verdict, String, String, u64)> {
+    fn end(mut self) -> Vec<(Access, String, String, u64)> {
         drop(self.lifeline.take());
         self.carrier.take().unwrap().join().unwrap().unwrap();
         let decisions = Decisions::read(self.folder.path()).unwrap();
@@ -172,7 +174,7 @@ fn an_allowed_host_is_reached_and_every_byte_arrives_both_ways() {
         send.join().unwrap();
         echo.join().unwrap();
     }
-    let allowed = |host: &str| (Verdict::Allowed, host.to_owned(), String::new(), 1);
+    let allowed = |host: &str| (Access::Allowed, host.to_owned(), String::new(), 1);
     assert_eq!(rig.end(), ["a.wild.test", "good.test", "mixed.test"].map(allowed));
 }
 
@@ -202,7 +204,7 @@ fn everything_else_is_answered_with_what_is_wrong_with_it() {
     }
     let decisions = rig.end();
     assert_eq!(decisions.len(), 13, "{decisions:#?}");
-    assert!(decisions.iter().all(|(verdict, ..)| *verdict != Verdict::Allowed));
+    assert!(decisions.iter().all(|(verdict, ..)| *verdict != Access::Allowed));
     assert!(decisions.iter().any(|(_, host, why, _)| host == "evil.test" && why.contains("do not name it")));
 }
 

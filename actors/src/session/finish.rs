@@ -67,6 +67,7 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndRe
     {
         ending.outcome = Outcome::NeedsAttention { reason: format!("its answer could not be kept: {error}") };
     }
+    ending.contacts = crate::network::contacts(&folder);
     commit(assignment, &mut ending);
     ending
 }
