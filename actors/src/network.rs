@@ -30,6 +30,7 @@ mod tests;
 pub use decisions::{Decisions, contacts};
 pub use name::{NameError, Pattern};
 pub(crate) use process::Carried;
+pub use process::carry;
 pub use rules::{Forward, Kind, Rules, RulesError};
 
 /// Where the proxy listens inside a session's namespace.

@@ -17,6 +17,18 @@ use crate::keeper::kernel::{self, Fork};
 /// A carrier that was killed is replaced so often; one that always breaks is no use to anybody.
 const RESTARTS_MAX: u32 = 16;
 
+/// Carries in this process, which must have a single thread, until the lifeline's other end is closed. What is decided
+/// is written into the folder.
+pub fn carry(
+    rules: Rules,
+    listeners: Vec<(u16, OwnedFd)>,
+    lifeline: OwnedFd,
+    folder: &Path,
+) -> io::Result<()> {
+    let log = Log::open(&folder.join(decisions::FILE))?;
+    Carrier::new(rules, listeners, lifeline, log, Reach::public())?.run()
+}
+
 /// How a carrier leaves that has broken.
 const EXIT_BROKEN: i32 = 70;
 
@@ -56,7 +68,7 @@ impl Carried {
                 // What is the minder's own is closed below and never dropped here.
                 std::mem::forget(ours);
                 let (rules, listeners) = (self.rules.clone(), std::mem::take(&mut self.listeners));
-                let carried = std::panic::catch_unwind(move || carry(minder, rules, listeners, theirs, log));
+                let carried = std::panic::catch_unwind(move || be_carrier(minder, rules, listeners, theirs, log));
                 kernel::leave(if matches!(carried, Ok(Ok(()))) { 0 } else { EXIT_BROKEN })
             }
         }
@@ -93,7 +105,7 @@ impl Carried {
     }
 }
 
-fn carry(
+fn be_carrier(
     minder: Pid,
     rules: Rules,
     listeners: Vec<(u16, OwnedFd)>,
