@@ -12,6 +12,7 @@ pub mod network;
 pub mod phase;
 pub mod recording;
 pub mod run;
+pub mod sandbox;
 pub mod scratchpad;
 pub mod session;
 pub mod state;

@@ -22,7 +22,7 @@ pub(crate) fn fork() -> io::Result<Fork> {
     }
 }
 
-pub(super) fn has_one_thread() -> io::Result<bool> {
+pub(crate) fn has_one_thread() -> io::Result<bool> {
     Ok(std::fs::read_dir("/proc/self/task")?.count() == 1)
 }
 
@@ -55,14 +55,14 @@ pub(super) fn default_signals() {
 }
 
 /// Holds signals back for good. They are not ignored, since a program would inherit that.
-pub(super) fn hold_signals_back() -> io::Result<()> {
+pub(crate) fn hold_signals_back() -> io::Result<()> {
     let set = signal_set(&HELD_BACK);
     // SAFETY: `set` is a valid signal set and the old mask is not asked for.
     check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) }).map(drop)
 }
 
 /// A program inherits the mask too, and would never hear SIGTERM.
-fn hold_no_signal_back() -> io::Result<()> {
+pub(crate) fn hold_no_signal_back() -> io::Result<()> {
     let set = signal_set(&[]);
     // SAFETY: `set` is a valid signal set and the old mask is not asked for.
     check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut()) }).map(drop)
@@ -123,7 +123,7 @@ fn raise_oom_score() {
 }
 
 /// Closes every descriptor from `first` on, or lets an exec close them.
-pub(super) fn close_all_from(first: RawFd, flags: i32) -> io::Result<()> {
+pub(crate) fn close_all_from(first: RawFd, flags: i32) -> io::Result<()> {
     let first = libc::c_uint::try_from(first).unwrap_or_default();
     // SAFETY: called in a forked child only, which leaves by `leave` or an exec: no value it inherited is dropped, so
     // none closes one of these descriptors again.
