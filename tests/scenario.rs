@@ -10,6 +10,7 @@ mod papers;
 mod pipeline;
 mod prompts;
 mod refusals;
+mod resume;
 mod stand_in;
 mod stranger;
 mod tidy;

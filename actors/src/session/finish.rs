@@ -47,8 +47,16 @@ pub(super) enum Over {
     Lost(Lost),
 }
 
+/// Why a session was ended, where that did not come from itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ordered {
+    pub by: Option<EndReason>,
+    /// Nobody can say what became of its prompt.
+    pub unsure: Option<String>,
+}
+
 /// Takes the answer, classifies the end, commits the work.
-pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndReason>) -> Ending {
+pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) -> Ending {
     let context = &assignment.context;
     let folder = context.session_folder(assignment.attempt());
     let size = (assignment.worker.session.cols, assignment.worker.session.rows);
@@ -65,6 +73,7 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndRe
     let in_journal = ending.excerpt.len() == answer.len();
     if let Err(error) = keep_answer(assignment, &folder, &answer, in_journal, ending.outcome == Outcome::Done)
     {
+        ending.answered = may_be_taken_again(assignment, &ending);
         ending.outcome = Outcome::NeedsAttention { reason: format!("its answer could not be kept: {error}") };
     }
     ending.contacts = crate::network::contacts(&folder);
@@ -72,10 +81,15 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndRe
     ending
 }
 
+/// A good end may be taken once more as long as its recording is there; what is not recorded is gone with its minder.
+fn may_be_taken_again(assignment: &Assignment, ending: &Ending) -> bool {
+    ending.outcome == Outcome::Done && assignment.worker.session.record
+}
+
 fn outcome(
     assignment: &Assignment,
     over: &Over,
-    ordered: Option<EndReason>,
+    ordered: &Ordered,
     answer: &str,
     trouble: Option<io::Error>,
 ) -> (Outcome, String) {
@@ -88,7 +102,13 @@ fn outcome(
     };
     // Who ended it knows why; what the program made of that end says nothing.
     if exit.why == Why::Ordered {
-        return match ordered {
+        if let (None, Some(reason)) = (ordered.by, &ordered.unsure) {
+            return (
+                Outcome::NeedsAttention { reason: reason.clone() },
+                "the screen of its terminal".to_owned(),
+            );
+        }
+        return match ordered.by {
             Some(EndReason::TimedOut) => (Outcome::TimedOut, "its time was up".to_owned()),
             Some(EndReason::NotNeeded) => (Outcome::Cancelled, "it was not needed any more".to_owned()),
             Some(EndReason::Cancelled) | None => (Outcome::Cancelled, "it was ended by order".to_owned()),
@@ -251,7 +271,10 @@ fn commit(assignment: &Assignment, ending: &mut Ending) {
         // A mender that left marks behind has not done its task; whether another one tries is the course's to say.
         ending.outcome = match assignment.mend {
             Some(_) => Outcome::Failed { reason },
-            None => Outcome::NeedsAttention { reason },
+            None => {
+                ending.answered = may_be_taken_again(assignment, ending);
+                Outcome::NeedsAttention { reason }
+            }
         };
     }
 }
