@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::git::TreeName;
 use crate::network::Rules;
+use crate::sandbox::Policy;
 
 pub mod env;
 pub mod external;
@@ -33,6 +34,7 @@ pub use ports::{PortsError, release_ports, reserve_ports};
 pub use prepare::{
     Finished, Kept, PrepareError, Prepared, Runner, finish, finish_by, prepare, prepare_by, remove_links,
 };
+pub use sandbox::{CONTROL_FOLDER, Confining, SOCKET_VARIABLE};
 
 /// Everything about how a session will be started.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -49,10 +51,15 @@ pub struct Launch {
     pub tree: Option<PathBuf>,
     pub scratchpad: Option<PathBuf>,
     pub sandbox: Option<SandboxPlan>,
+    /// What comes of it, for the kernel; drawn up last, when nobody can change the launch any more.
+    #[serde(skip)]
+    pub policy: Option<Policy>,
     pub network: NetworkPlan,
-    /// What it may reach where that is less than all; made when the launch is drawn up.
+    /// What it may reach where that is less than all, drawn up last as well.
+    #[serde(skip)]
     pub reach: Option<Rules>,
     /// Where its tool keeps its state, when not where the user's does.
+    #[serde(skip)]
     pub state: Option<PathBuf>,
     pub permission: Permission,
     /// Wall clock of the session.
@@ -108,6 +115,8 @@ pub struct Facts {
     pub ports: Vec<u16>,
     /// Folders outside of the tree that the node's policy allows as `cwd`.
     pub folders_allowed: Vec<PathBuf>,
+    /// What this node settles for sandboxes.
+    pub confining: Confining,
     /// The longest time any session of the run may have.
     pub timeout_ms_max: Option<u64>,
 }
@@ -194,6 +203,7 @@ impl Launch {
             tree: None,
             scratchpad: None,
             sandbox: plan.sandbox.clone(),
+            policy: None,
             network: plan.network.clone(),
             reach: None,
             state: None,

@@ -66,6 +66,7 @@ pub fn apply(launch: Launch, folder: &Path, plugins: &[String]) -> Result<Launch
         }
         program::check(&changed)?;
         env::check(&changed.env)?;
+        super::network::check(&changed)?;
         sandbox::check(&changed)?;
         launch = changed;
     }
@@ -123,9 +124,10 @@ fn widened(before: &Launch, after: &Launch) -> Option<String> {
         tree,
         scratchpad,
         sandbox,
+        policy: _,
         network,
-        reach,
-        state,
+        reach: _,
+        state: _,
         permission,
         timeout_ms,
         ports,
@@ -142,8 +144,6 @@ fn widened(before: &Launch, after: &Launch) -> Option<String> {
         ("scratchpad", *scratchpad == after.scratchpad),
         ("sandbox", narrower_sandbox(sandbox.as_ref(), after.sandbox.as_ref())),
         ("network", narrower_network(network, &after.network)),
-        ("reach", *reach == after.reach),
-        ("state", *state == after.state),
         ("permission", rank(after.permission) <= rank(*permission)),
         ("timeout_ms", (1..=*timeout_ms).contains(&after.timeout_ms)),
         ("ports", *ports == after.ports),

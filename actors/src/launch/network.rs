@@ -27,20 +27,22 @@ pub struct Reach {
     pub trusted: Vec<String>,
 }
 
-pub(super) fn apply(mut launch: Launch, facts: &Facts) -> Result<Launch, LaunchError> {
+pub(super) fn apply(launch: Launch, _facts: &Facts) -> Result<Launch, LaunchError> {
     check(&launch)?;
-    if launch.sandbox.is_none() {
-        return Ok(launch);
-    }
-    own_state(&mut launch, facts);
+    Ok(launch)
+}
+
+/// Settles what a launch that nobody changes any more may reach, and how its programs find the way.
+pub(super) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchError> {
+    own_state(launch, facts);
     swap(&mut launch.argv, &facts.program.reach.sandboxed.swap);
     if launch.network == NetworkPlan::Open {
-        return Ok(launch);
+        return Ok(());
     }
-    let rules = rules(&launch, &facts.program.reach)?;
-    proxy_variables(&mut launch, !rules.hosts.is_empty());
+    let rules = rules(launch, &facts.program.reach)?;
+    proxy_variables(launch, !rules.hosts.is_empty());
     launch.reach = Some(rules);
-    Ok(launch)
+    Ok(())
 }
 
 /// Without a sandbox there is nothing that could keep a program from the network.

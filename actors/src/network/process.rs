@@ -6,13 +6,14 @@ use std::path::Path;
 
 use niia_spec::course::Access;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal};
+use rustix::process::{Gid, Pid, Signal, Uid};
 
 use super::carrier::Carrier;
 use super::connection::Reach;
 use super::decisions::{self, Log};
 use super::rules::Rules;
 use crate::keeper::kernel::{self, Fork};
+use crate::sandbox::RunAs;
 
 /// A carrier that was killed is replaced so often; one that always breaks is no use to anybody.
 const RESTARTS_MAX: u32 = 16;
@@ -36,8 +37,12 @@ const EXIT_BROKEN: i32 = 70;
 ///
 /// The minder keeps the listeners too: a carrier that dies takes its connections along, and the next one goes on
 /// with new ones.
+#[derive(Default)]
 pub(crate) struct Carried {
-    rules: Rules,
+    /// Without any there is nobody behind the listeners.
+    rules: Option<Rules>,
+    /// Who it is where niia itself is root.
+    run_as: Option<RunAs>,
     listeners: Vec<(u16, OwnedFd)>,
     child: Option<Pid>,
     /// Closed by the kernel when the minder dies, whatever it dies of.
@@ -48,13 +53,20 @@ pub(crate) struct Carried {
 impl Carried {
     /// Starts a carrier for listeners that were made where the session lives. The process must have a single thread,
     /// and the session's folder as the current one.
-    pub fn start(rules: Rules, listeners: Vec<(u16, OwnedFd)>) -> io::Result<Carried> {
-        let mut carried = Carried { rules, listeners, child: None, lifeline: None, restarts: 0 };
-        carried.fork()?;
+    pub fn start(
+        rules: Option<Rules>,
+        listeners: Vec<(u16, OwnedFd)>,
+        run_as: Option<RunAs>,
+    ) -> io::Result<Carried> {
+        let mut carried = Carried { rules, run_as, listeners, ..Carried::default() };
+        if !carried.listeners.is_empty() {
+            carried.fork()?;
+        }
         Ok(carried)
     }
 
     fn fork(&mut self) -> io::Result<()> {
+        let Some(rules) = self.rules.clone() else { return Ok(()) };
         let log = Log::open(Path::new(decisions::FILE))?;
         let (theirs, ours) = pipe_with(PipeFlags::CLOEXEC)?;
         let minder = rustix::process::getpid();
@@ -67,23 +79,25 @@ impl Carried {
             Fork::Child => {
                 // What is the minder's own is closed below and never dropped here.
                 std::mem::forget(ours);
-                let (rules, listeners) = (self.rules.clone(), std::mem::take(&mut self.listeners));
-                let carried = std::panic::catch_unwind(move || be_carrier(minder, rules, listeners, theirs, log));
+                let (run_as, listeners) = (self.run_as, std::mem::take(&mut self.listeners));
+                let carried = std::panic::catch_unwind(move || {
+                    lower(run_as)?;
+                    be_carrier(minder, rules, listeners, theirs, log)
+                });
                 kernel::leave(if matches!(carried, Ok(Ok(()))) { 0 } else { EXIT_BROKEN })
             }
         }
     }
 
-    /// Takes note of a child that has ended; a carrier is replaced. Says whether it was the carrier.
-    pub fn child_ended(&mut self, pid: Pid) -> bool {
+    /// Takes note of a child that has ended; a carrier is replaced while the session lasts.
+    pub fn child_ended(&mut self, pid: Pid) {
         if self.child != Some(pid) {
-            return false;
+            return;
         }
         self.child = None;
         if self.lifeline.take().is_some() {
             self.restart();
         }
-        true
     }
 
     fn restart(&mut self) {
@@ -103,6 +117,17 @@ impl Carried {
         self.lifeline = None;
         self.listeners.clear();
     }
+}
+
+/// Reads what a sandboxed program sends with no more rights than that program's user has.
+fn lower(run_as: Option<RunAs>) -> io::Result<()> {
+    if let Some(RunAs { uid, gid }) = run_as {
+        rustix::thread::set_thread_groups(&[])?;
+        rustix::thread::set_thread_gid(Gid::from_raw(gid))?;
+        rustix::thread::set_thread_uid(Uid::from_raw(uid))?;
+    }
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
 }
 
 fn be_carrier(

@@ -34,7 +34,8 @@ pub struct Policy {
     /// Matters below `write` and `hidden`: everything else is read-only anyway.
     pub read_only: Vec<PathBuf>,
     pub hidden: Vec<PathBuf>,
-    /// Unix sockets that can be reached; all others that exist are masked.
+    /// Unix sockets that can be reached, or folders of them, so that one can be made anew; all others that exist are
+    /// masked.
     pub sockets: Vec<PathBuf>,
     /// Where the session's own loopback answers; whoever starts it gets the listeners.
     pub listen: Vec<Listen>,
@@ -111,7 +112,10 @@ impl Policy {
     fn check_numbers(&self) -> Result<(), Refusal> {
         let refuse = |why: String| Err(Refusal::new("policy", why, "correct the policy"));
         if self.listen.len() > LISTEN_MAX {
-            return refuse(format!("it asks for {} listeners, at most {LISTEN_MAX} can be", self.listen.len()));
+            return refuse(format!(
+                "it asks for {} listeners, at most {LISTEN_MAX} can be",
+                self.listen.len()
+            ));
         }
         if !self.listen.is_empty() && self.network == Network::Open {
             return refuse("it asks for listeners of its own in the machine's network".to_owned());

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use niia_spec::detect::{self, Detected, Evidence, Process, State, Statuses};
 use niia_spec::name::SessionId;
-use niia_spec::notice::{self, SessionView};
+use niia_spec::notice::{self, SandboxView, SessionView};
 use niia_spec::profile::Profile;
 
 use super::delivery::{self, Readiness};
@@ -50,6 +50,7 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
         rows: seen.size.1,
         held_by: seen.held_by.clone(),
         contacts: network::contacts(&facts.folder),
+        sandbox: sandbox(&facts.folder),
     }
 }
 
@@ -71,6 +72,7 @@ pub(super) fn waiting_view(facts: &SessionFacts) -> SessionView {
         rows: 0,
         held_by: None,
         contacts: Vec::new(),
+        sandbox: None,
     }
 }
 
@@ -100,7 +102,14 @@ pub fn ended_view(run_folder: &Path, session: &SessionId) -> Option<SessionView>
         rows: start.rows,
         held_by: None,
         contacts: network::contacts(&folder),
+        sandbox: sandbox(&folder),
     })
+}
+
+/// What its minder wrote down of its sandbox.
+fn sandbox(folder: &Path) -> Option<SandboxView> {
+    let made = crate::keeper::made(folder).ok().flatten()?;
+    Some(SandboxView { tier: made.tier, layers: made.layers })
 }
 
 fn ending(exit: &Exit) -> String {

@@ -125,7 +125,7 @@ fn a_sandboxed_tool_has_a_state_folder_of_its_own_and_finds_the_proxy() {
     let mut drawn = launch(NetworkPlan::Provider, &[("HTTPS_PROXY", "http://proxy.corp:8080")]);
     drawn.sandbox = Some(niia_spec::plan::SandboxPlan::default());
     drawn.argv.clone_from(&facts.program.argv);
-    let drawn = apply(drawn, &facts).unwrap();
+    confine(&mut drawn, &facts).unwrap();
     let state = facts.folder.join("state");
     assert_eq!(drawn.env["TOOL_HOME"], state.join("tool").display().to_string());
     assert_eq!(drawn.state.as_deref(), Some(&*state));
