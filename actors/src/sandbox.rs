@@ -23,6 +23,7 @@ mod launcher;
 mod layers;
 mod mounts;
 mod policy;
+mod probe;
 mod refusal;
 mod wire;
 
@@ -32,6 +33,7 @@ pub use policy::{
     Listen, MEMORY_BYTES_MIN, Network, PIDS_MAX_DEFAULT, PIDS_MIN, POLICY_VERSION, Policy, RunAs,
     TMP_BYTES_MAX_DEFAULT,
 };
+pub use probe::{Proof, prove};
 pub use refusal::Refusal;
 pub use wire::{Layers, Made};
 

@@ -152,6 +152,9 @@ pub struct SessionView {
     pub rows: u16,
     /// Who holds the writing lease, when a person does.
     pub held_by: Option<String>,
+    /// Whom its programs asked for, where they are kept from the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<crate::course::Contact>,
     /// What its sandbox is made of, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxView>,

@@ -87,7 +87,14 @@ fn order(line: &OwnedFd, argv: Vec<OsString>) -> Result<Order, Refusal> {
     })?;
     policy.check()?;
     let cwd = std::env::current_dir().map_err(|error| broken(at("there is no current folder", error)))?;
-    Ok(Order { policy, argv, env: environment(), cwd, terminal: terminal::Terminal::find(), layers: Layers::new() })
+    Ok(Order {
+        policy,
+        argv,
+        env: environment(),
+        cwd,
+        terminal: terminal::Terminal::find(),
+        layers: Layers::new(),
+    })
 }
 
 /// The first process inside, and where it says how the program ended.

@@ -54,7 +54,8 @@ pub(super) fn find(policy: &Policy, home: Option<PathBuf>) -> Result<Found, Refu
         .filter_map(|path| std::fs::canonicalize(path).ok())
         .filter(|path| path.is_dir())
         .collect();
-    let home = home.filter(|home| home.is_absolute()).map(|home| std::fs::canonicalize(&home).unwrap_or(home));
+    let home =
+        home.filter(|home| home.is_absolute()).map(|home| std::fs::canonicalize(&home).unwrap_or(home));
     look_at_home(policy, home.as_deref(), &private)?;
     let mut entries = Vec::new();
     for path in &policy.write {

@@ -9,6 +9,7 @@ use niia_spec::profile::Profile;
 
 use super::delivery::{self, Readiness};
 use super::facts::SessionFacts;
+use crate::network;
 use crate::recording::{Exit, ExitStatus, Read, Recording};
 use crate::run::session_folder;
 
@@ -50,6 +51,7 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
         cols: seen.size.0,
         rows: seen.size.1,
         held_by: seen.held_by.clone(),
+        contacts: network::contacts(&facts.folder),
         sandbox: sandbox(&facts.folder),
     }
 }
@@ -71,6 +73,7 @@ pub(super) fn waiting_view(facts: &SessionFacts) -> SessionView {
         cols: 0,
         rows: 0,
         held_by: None,
+        contacts: Vec::new(),
         sandbox: None,
     }
 }
@@ -100,6 +103,7 @@ pub fn ended_view(run_folder: &Path, session: &SessionId) -> Option<SessionView>
         cols: start.cols,
         rows: start.rows,
         held_by: None,
+        contacts: network::contacts(&folder),
         sandbox: sandbox(&folder),
     })
 }

@@ -59,6 +59,7 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
             argv: invocation.argv(),
             env: program_env(assignment, &invocation),
             env_pass: invocation.env_pass.clone(),
+            reach: reach(assignment),
         },
         caller_env: context.origin.env.clone(),
         own_env: own_env(assignment, machine),
@@ -81,6 +82,14 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
     }
     own_niia_first(&mut launch.env, &machine.program);
     launch::sandbox::confine(&mut launch, &facts).map_err(|error| failed(chain(&error)))?;
+    if let (Some(policy), Some(name), Some(trees)) =
+        (&mut launch.policy, tree_of(assignment), trees_for(assignment))
+    {
+        launch::sandbox::grant(policy, &trees.grants(&name));
+    }
+    if let Some(policy) = launch.policy.as_mut().filter(|_| assignment.conversation) {
+        talk::grant(policy, &facts.folder);
+    }
     Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line, overlay })
 }
 
@@ -119,6 +128,15 @@ fn program_env(assignment: &Assignment, invocation: &Invocation) -> BTreeMap<Str
     env.remove(niia_spec::profile::call::PROMPT_FILE_VARIABLE);
     env.extend(assignment.model_plan().map(|model| model.env.clone()).unwrap_or_default());
     env
+}
+
+/// Whom the session's tool needs to reach.
+fn reach(assignment: &Assignment) -> launch::network::Reach {
+    launch::network::Reach {
+        sandboxed: profile_of(assignment).map(|profile| profile.sandboxed.clone()).unwrap_or_default(),
+        model: assignment.model_plan().and_then(|model| model.model.clone()),
+        trusted: assignment.context.plan.trusted_domains.clone(),
+    }
 }
 
 /// What niia itself tells a session's programs.
@@ -231,6 +249,7 @@ pub(super) fn ready(
         record: launch.record,
         recording_bytes_max: launch.recording_bytes_max,
         sandbox: launch.policy.clone(),
+        reach: launch.reach.clone(),
     };
     Ok((program, prepared))
 }

@@ -68,8 +68,14 @@ const KERNEL: [i64; 25] = [
     libc::SYS_setdomainname,
 ];
 #[cfg(target_arch = "x86_64")]
-const OF_THIS_MACHINE: [i64; 6] =
-    [libc::SYS_modify_ldt, libc::SYS_ioperm, libc::SYS_iopl, libc::SYS_kexec_file_load, libc::SYS_uselib, libc::SYS_adjtimex];
+const OF_THIS_MACHINE: [i64; 6] = [
+    libc::SYS_modify_ldt,
+    libc::SYS_ioperm,
+    libc::SYS_iopl,
+    libc::SYS_kexec_file_load,
+    libc::SYS_uselib,
+    libc::SYS_adjtimex,
+];
 #[cfg(target_arch = "aarch64")]
 const OF_THIS_MACHINE: [i64; 2] = [libc::SYS_kexec_file_load, libc::SYS_adjtimex];
 
