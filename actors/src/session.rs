@@ -25,6 +25,7 @@ mod chore;
 mod clock;
 pub mod delivery;
 mod desk;
+mod doors;
 pub mod elsewhere;
 mod facts;
 pub mod finish;
@@ -42,6 +43,7 @@ pub mod view;
 
 pub use clock::wall_ms;
 pub use desk::{Painted, ScreenText, VIEWER_EVENTS_MAX, ViewerEvent, ViewerId};
+pub use doors::{Door, Doors};
 pub use facts::SessionFacts;
 
 /// A way to reach one session.

@@ -162,6 +162,20 @@ pub struct SessionView {
     pub dialog: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<String>,
+    /// Whom its programs asked for, where they are kept from the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<crate::course::Contact>,
+    /// What its sandbox is made of, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxView>,
+}
+
+/// A sandbox that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxView {
+    pub tier: u32,
+    /// Each layer, with what showed that it is there.
+    pub layers: BTreeMap<String, String>,
 }
 
 /// What became of a text that was sent to a session.

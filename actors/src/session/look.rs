@@ -4,11 +4,12 @@ use std::path::Path;
 
 use niia_spec::detect::{self, Detected, Evidence, Process, State, Statuses, Told};
 use niia_spec::name::SessionId;
-use niia_spec::notice::{self, SessionView};
+use niia_spec::notice::{self, SandboxView, SessionView};
 use niia_spec::profile::Profile;
 
 use super::delivery::{self, Readiness};
 use super::facts::SessionFacts;
+use crate::network;
 use crate::recording::{Exit, ExitStatus, Read, Recording};
 use crate::run::session_folder;
 
@@ -57,6 +58,8 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
             State::WaitingInput { choices, .. } => choices.clone(),
             _ => Vec::new(),
         },
+        contacts: network::contacts(&facts.folder),
+        sandbox: sandbox(&facts.folder),
     }
 }
 
@@ -80,6 +83,8 @@ pub(super) fn waiting_view(facts: &SessionFacts) -> SessionView {
         conversation: false,
         dialog: None,
         choices: Vec::new(),
+        contacts: Vec::new(),
+        sandbox: None,
     }
 }
 
@@ -111,7 +116,15 @@ pub fn ended_view(run_folder: &Path, session: &SessionId) -> Option<SessionView>
         conversation: false,
         dialog: None,
         choices: Vec::new(),
+        contacts: network::contacts(&folder),
+        sandbox: sandbox(&folder),
     })
+}
+
+/// What its minder wrote down of its sandbox.
+fn sandbox(folder: &Path) -> Option<SandboxView> {
+    let made = crate::keeper::made(folder).ok().flatten()?;
+    Some(SandboxView { tier: made.tier, layers: made.layers })
 }
 
 fn ending(exit: &Exit) -> String {
