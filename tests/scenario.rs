@@ -12,6 +12,7 @@ mod prompts;
 mod refusals;
 mod resume;
 mod remote;
+mod seeds;
 mod stand_in;
 mod stranger;
 mod talks;

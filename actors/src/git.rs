@@ -20,6 +20,7 @@ mod keep;
 mod landing;
 mod list;
 mod lock;
+mod look;
 mod marker;
 mod mend;
 mod merge;

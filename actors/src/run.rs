@@ -28,6 +28,7 @@ use crate::phase::{PhaseArguments, PhaseHandle};
 mod assign;
 mod context;
 mod ending;
+mod eyes;
 mod gather;
 mod guest;
 mod minutes;
@@ -190,6 +191,7 @@ struct RunState {
     clocks: HashMap<Wake, AbortHandle>,
     mailbox: Option<MailboxHandle>,
     minutes: HashMap<PhaseName, minutes::Minutes>,
+    watches: HashMap<PhaseName, eyes::Watching>,
     changes: watch::Sender<u64>,
     over: mpsc::UnboundedSender<RunId>,
     /// The newest hold that the report tells of.
@@ -216,7 +218,7 @@ impl Actor for Run {
         let cell = myself.get_cell();
         let (changes, _) = watch::channel(0);
         let (phases, clocks) = (HashMap::new(), HashMap::new());
-        let (mailbox, minutes) = (None, HashMap::new());
+        let (mailbox, minutes, watches) = (None, HashMap::new(), HashMap::new());
         let mut state = RunState {
             me,
             cell,
@@ -230,6 +232,7 @@ impl Actor for Run {
             clocks,
             mailbox,
             minutes,
+            watches,
             changes,
             over,
             hold_told: Arc::default(),
@@ -289,7 +292,12 @@ impl RunState {
         let mut commands = self.course.on(&event);
         self.times.note(&event, &commands, crate::session::wall_ms());
         match &event {
-            Event::Ended { attempt, .. } => self.minute(&attempt.worker.phase.clone()),
+            Event::Ended { attempt, .. } => {
+                if let Some(watching) = self.watches.get(&attempt.worker.phase) {
+                    watching.board.ends(&attempt.worker.worker);
+                }
+                self.minute(&attempt.worker.phase.clone());
+            }
             Event::Resumed { .. } => {
                 if let Some(mailbox) = &self.mailbox {
                     mailbox.allow(self.course.letters_max());
@@ -358,6 +366,9 @@ impl RunState {
         if let Some(outcome) = self.course.over().cloned() {
             return self.finish(outcome);
         }
+        for phase in self.talks_at_work() {
+            self.open(phase).await;
+        }
         for command in self.course.open_effects() {
             self.perform(command).await;
         }
@@ -393,7 +404,11 @@ impl RunState {
         }
         let arguments = PhaseArguments { run: self.me.clone(), machines: Arc::clone(&self.machines) };
         match PhaseHandle::spawn(arguments, self.cell.clone()).await {
-            Ok(handle) => drop(self.phases.insert(phase, handle)),
+            Ok(handle) => {
+                let watching = self.watch_for(&phase);
+                self.watches.extend(watching.map(|watching| (phase.clone(), watching)));
+                self.phases.insert(phase, handle);
+            }
             Err(error) => tracing::error!(run = %self.context.run, %phase, %error, "a phase did not open"),
         }
     }
@@ -409,6 +424,9 @@ impl RunState {
             words.and_then(|words| assign::assignment(&self.context, &self.course, &attempt, model, words));
         match assigned {
             Ok(assignment) => {
+                if let Some(watching) = self.watches.get(&attempt.worker.phase) {
+                    watching.board.begins(&attempt.worker.worker);
+                }
                 let _ = phase.start(assignment);
             }
             Err(ending) => self.happened(Event::Ended { attempt, ending: *ending }, None),
@@ -418,6 +436,7 @@ impl RunState {
     /// Ends what a talk's workers keep open. Its minutes are whole by now.
     async fn dismiss(&mut self, phase: PhaseName) {
         self.minute(&phase);
+        self.watches.remove(&phase);
         self.open(phase.clone()).await;
         if let Some(handle) = self.phases.get(&phase) {
             let _ = handle.dismiss(phase);
@@ -477,6 +496,7 @@ impl RunState {
     }
 
     fn close(&mut self, phase: &PhaseName) {
+        self.watches.remove(phase);
         if let Some(handle) = self.phases.remove(phase) {
             handle.stop();
         }
