@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use niia_spec::course::{Command, Event, Gathering, RunCourse, Wake, WorkerCourse};
-use niia_spec::name::{AttemptId, PhaseName, RunId, WorkerId};
+use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::notice::RunView;
 use niia_spec::plan::Plan;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
@@ -41,6 +41,7 @@ mod view;
 pub use context::{
     ContextError, LiveSessions, RunContext, RunMeta, keep_variables, kept_variables, session_folder,
 };
+pub use ending::{HELD_DAYS_MAX, RunNews};
 pub use report::report_path;
 pub use times::Times;
 pub use view::view_of;
@@ -66,8 +67,8 @@ pub struct RunArguments {
     pub machines: Arc<Machines>,
     /// Nothing happened yet: the course begins. Otherwise the course was restored and goes on.
     pub fresh: bool,
-    /// Told once the run's end is durable.
-    pub over: mpsc::UnboundedSender<RunId>,
+    /// Told when a person must look at it, and once its end is durable.
+    pub news: mpsc::UnboundedSender<RunNews>,
 }
 
 /// Who has an item that was claimed.
@@ -160,6 +161,8 @@ enum RunMessage {
         commands: Vec<Command>,
         then: Option<Then>,
     },
+    /// The time in which somebody may resume the n-th hold has passed.
+    Waited(u32),
     Look(RpcReplyPort<RunView>),
     Outputs(RpcReplyPort<Value>),
     Watch(RpcReplyPort<watch::Receiver<u64>>),
@@ -193,9 +196,11 @@ struct RunState {
     minutes: HashMap<PhaseName, minutes::Minutes>,
     watches: HashMap<PhaseName, eyes::Watching>,
     changes: watch::Sender<u64>,
-    over: mpsc::UnboundedSender<RunId>,
+    news: mpsc::UnboundedSender<RunNews>,
     /// The newest hold that the report tells of.
     hold_told: Arc<AtomicU32>,
+    /// Until a run that waits for a person is given up.
+    held_clock: Option<AbortHandle>,
 }
 
 impl Actor for Run {
@@ -208,7 +213,7 @@ impl Actor for Run {
         myself: ActorRef<RunMessage>,
         arguments: RunArguments,
     ) -> Result<RunState, ActorProcessingErr> {
-        let RunArguments { context, course, times, journal, machines, fresh, over } = arguments;
+        let RunArguments { context, course, times, journal, machines, fresh, news } = arguments;
         let run = myself.clone();
         let store = Store::new(move |commands, then| {
             // A run that is gone will find the row in the journal.
@@ -234,8 +239,9 @@ impl Actor for Run {
             minutes,
             watches,
             changes,
-            over,
+            news,
             hold_told: Arc::default(),
+            held_clock: None,
         };
         state.open_mailbox_for_meshes().await;
         if fresh {
@@ -257,6 +263,7 @@ impl Actor for Run {
             RunMessage::Record(event, reply) => state.happened(*event, Some(Then::Recorded(reply))),
             RunMessage::Claim { key, by, reply } => state.claim(key, by, reply),
             RunMessage::Resume { reason, reply } => state.resume(reason, reply),
+            RunMessage::Waited(hold) => state.waited(hold),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
             RunMessage::Posted(letter) => state.posted(&letter),
             // Somebody who gave up waiting for a look is no fault of the run.
@@ -331,7 +338,7 @@ impl RunState {
         if self.context.trees.is_none() {
             commands.retain(|command| {
                 let Command::Gather { phase, round } = command else { return true };
-                let gathering = Gathering::Merged { commit: None };
+                let gathering = Gathering::nothing();
                 gathered.push(Event::Gathered { phase: phase.clone(), round: *round, gathering });
                 false
             });
@@ -391,9 +398,12 @@ impl RunState {
             Command::Dismiss { phase } => self.dismiss(phase).await,
             Command::Gather { phase, round } => self.gather(phase, round),
             Command::Wake { wake, after_ms } => self.wake(wake, after_ms),
-            Command::Ask { phase } => tracing::info!(run = %self.context.run, %phase, "waits for approval"),
+            Command::Ask { phase } => self.tell(RunNews::Asks { run: self.context.run.clone(), phase }),
             Command::Close { phase, .. } => self.close(&phase),
-            Command::Hold { reason } => drop(self.hold(reason)),
+            Command::Hold { reason } => {
+                self.tell(RunNews::Waits { run: self.context.run.clone() });
+                drop(self.hold(reason));
+            }
             Command::Finish { outcome } => self.finish(outcome),
         }
     }
@@ -517,6 +527,9 @@ impl RunState {
 impl Drop for RunState {
     fn drop(&mut self) {
         for (_, clock) in self.clocks.drain() {
+            clock.abort();
+        }
+        if let Some(clock) = self.held_clock.take() {
             clock.abort();
         }
     }

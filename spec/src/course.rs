@@ -24,13 +24,13 @@ mod worker;
 
 pub use halt::Halt;
 pub use map::CourseError;
-pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX};
+pub use meeting::QUORUM;
+pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX, RUNS_LATER_MAX};
 pub use outputs::{
     Judge, OUTPUT_KEY_BYTES_MAX, OUTPUT_KEYS_MAX, OUTPUT_VALUE_BYTES_MAX, Outputs, PhaseOutputs, Verdict,
-    WorkerOutputs,
+    WorkerOutputs, take_within_bounds,
 };
 pub use phase::{PhaseCourse, PhaseState};
-pub use meeting::QUORUM;
 pub use run::{RunCourse, RunState};
 pub use talk::{Floor, Spoken, Talk, TalkEnd};
 pub use worker::{
@@ -42,6 +42,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::later::RunsLater;
 use crate::name::{AttemptId, PhaseName, WorkerId};
 
 /// The version of events and commands as they are stored; a course that stores other words counts it up.
@@ -201,13 +202,17 @@ pub struct Ending {
     /// is taken once more and no new attempt is made.
     #[serde(default)]
     pub answered: bool,
+    /// What it said and was not taken, in sentences: outputs past a bound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untaken: Vec<String>,
 }
 
 impl Ending {
     /// An ending that left nothing behind.
     pub fn plain(outcome: Outcome, evidence: &str) -> Ending {
         let (excerpt, outputs, commit) = (String::new(), BTreeMap::new(), None);
-        Ending { outcome, excerpt, outputs, commit, evidence: evidence.to_owned(), answered: false }
+        let (evidence, answered, untaken) = (evidence.to_owned(), false, Vec::new());
+        Ending { outcome, excerpt, outputs, commit, evidence, answered, untaken }
     }
 }
 
@@ -247,12 +252,24 @@ pub enum Unavailable {
     Crashed,
 }
 
+impl Gathering {
+    /// Nothing was to be merged.
+    pub fn nothing() -> Gathering {
+        Gathering::Merged { commit: None, runs_later: Vec::new() }
+    }
+}
+
 /// What became of a phase's branches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gathering {
     /// Merged; `commit` is the new tip of `result`, nothing where there is no repository.
-    Merged { commit: Option<String> },
+    Merged {
+        commit: Option<String>,
+        /// Of all the run has changed so far.
+        #[serde(default)]
+        runs_later: Vec<RunsLater>,
+    },
     Conflict {
         /// Whose branch does not go with what is there.
         #[serde(default)]

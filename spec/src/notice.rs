@@ -117,6 +117,8 @@ pub enum WorkerState {
     Ending,
     Done,
     Failed,
+    /// Its phase is over without it.
+    NotStarted,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

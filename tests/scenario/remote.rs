@@ -17,7 +17,12 @@ pub fn machine(name: &str) -> House {
 }
 
 /// Shows a code in one house and types what `typed` makes of it in another one.
-pub fn pair(shows: &House, types: &House, rights: &str, typed: impl Fn(&str) -> String) -> (i32, String, String) {
+pub fn pair(
+    shows: &House,
+    types: &House,
+    rights: &str,
+    typed: impl Fn(&str) -> String,
+) -> (i32, String, String) {
     let showing = shows.niia(["pair", "--json", "--allow", rights]).start();
     let shown = wait_until("a code is shown", SOON, || {
         serde_json::from_str::<Value>(showing.out_so_far().lines().next()?).ok()

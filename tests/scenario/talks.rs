@@ -57,8 +57,10 @@ pub(super) fn everybody_heard_everything(house: &House, lines: &[Value]) {
         assert_eq!(asked.len(), turns.len(), "{who} was asked as often as it spoke");
         for (prompt, turn) in asked.iter().zip(turns) {
             let words: Vec<&str> = said.iter().map(|(_, text)| text.trim()).collect();
-            let places: Vec<usize> =
-                words[..turn].iter().map(|text| prompt.find(text).unwrap_or_else(|| panic!("{who} missed {text}"))).collect();
+            let places: Vec<usize> = words[..turn]
+                .iter()
+                .map(|text| prompt.find(text).unwrap_or_else(|| panic!("{who} missed {text}")))
+                .collect();
             assert!(places.is_sorted(), "in order:\n{prompt}");
             for text in &words[..turn] {
                 assert_eq!(prompt.matches(text).count(), 1, "once:\n{prompt}");
@@ -95,7 +97,10 @@ fn two_talk_in_turns_and_each_hears_the_other_once_and_in_order() {
     assert_eq!(who, ["ann", "bob", "ann", "bob"]);
     everybody_heard_everything(&house, &lines);
     let first = &prompts(&house, "ann")[0];
-    assert!(first.contains("You are bold.") && first.contains("Find a name") && !first.contains("careful"), "{first}");
+    assert!(
+        first.contains("You are bold.") && first.contains("Find a name") && !first.contains("careful"),
+        "{first}"
+    );
     let causes: Vec<&Value> = lines.iter().map(|line| &line["cause"]).collect();
     assert_eq!(causes, [&Value::Null, &json!("talk/1"), &json!("talk/2"), &json!("talk/3")]);
     let transcript = pad(&house, &run, "talk/transcript.md");
@@ -158,7 +163,10 @@ fn meeting(house: &House, seats: usize, rounds: u32, more: &Value) -> PathBuf {
     for (key, value) in more.as_object().unwrap() {
         phase[key] = value.clone();
     }
-    house.document("meeting", &json!({ "name": "meeting", "limits": { "max_turns": 400 }, "pipeline": { "phases": [phase] } }))
+    house.document(
+        "meeting",
+        &json!({ "name": "meeting", "limits": { "max_turns": 400 }, "pipeline": { "phases": [phase] } }),
+    )
 }
 
 #[test]
@@ -174,7 +182,9 @@ fn five_in_a_meeting_hear_everybody_and_the_moderator_decides() {
     let decided = &lines[10];
     assert_eq!((&decided["who"], &decided["decides"]), (&json!("p01x"), &json!(true)));
     let decisions = pad(&house, &run, "talk/decisions.md");
-    assert!(decisions.contains("Which first?") && decisions.contains(decided["text"].as_str().unwrap().trim()));
+    assert!(
+        decisions.contains("Which first?") && decisions.contains(decided["text"].as_str().unwrap().trim())
+    );
     assert_eq!(house.report(&run), decisions, "what was decided is the result");
 }
 
@@ -217,14 +227,22 @@ fn mesh(house: &House, agents: &Value, more: &Value) -> PathBuf {
 fn a_letter_wakes_an_idle_agent_once_and_a_mesh_ends_when_nobody_has_more_to_say() {
     let house = House::new();
     let project = house.repository("project");
-    talker(&house, "claude", "when Begin+with+your+task run niia mailbox send rex \"please look at parser.rs\"");
+    talker(
+        &house,
+        "claude",
+        "when Begin+with+your+task run niia mailbox send rex \"please look at parser.rs\"",
+    );
     talker(&house, "codex", "when parser.rs run niia mailbox send amy \"it is fine\"");
     let agents = json!([ { "id": "amy", "model": "claude", "prompt": "Build." },
                          { "id": "rex", "model": "codex", "prompt": "Review." } ]);
     let run = house.run(project.path(), &mesh(&house, &agents, &json!({}))).exits(0).run_id();
     let (amy, rex) = (prompts(&house, "amy"), prompts(&house, "rex"));
     assert_eq!((amy.len(), rex.len()), (2, 2), "{amy:#?}\n{rex:#?}");
-    assert!(rex[1].contains("`amy` (letter):") && rex[1].matches("please look at parser.rs").count() == 1, "{}", rex[1]);
+    assert!(
+        rex[1].contains("`amy` (letter):") && rex[1].matches("please look at parser.rs").count() == 1,
+        "{}",
+        rex[1]
+    );
     assert!(amy[1].contains("it is fine"), "{}", amy[1]);
     let lines = lines(&house, &run, "net");
     let letters: Vec<&Value> = lines.iter().filter(|line| line["letter"].is_u64()).collect();

@@ -34,7 +34,11 @@ impl Repository {
     pub fn empty(folder: &Path) -> Result<Repository, DiscoverError> {
         fs::create_dir_all(folder).map_err(GitError::file(folder))?;
         if !folder.join(".git").exists() {
-            Git::find()?.call("init").args(["--quiet", "--template=", "--initial-branch=none", "."]).in_folder(folder).done()?;
+            Git::find()?
+                .call("init")
+                .args(["--quiet", "--template=", "--initial-branch=none", "."])
+                .in_folder(folder)
+                .done()?;
         }
         Repository::discover(folder)
     }
@@ -71,7 +75,8 @@ impl Repository {
                 revisions += &format!("^{commit}\n");
             }
         }
-        let news = self.call("rev-list").args(["--count", "--stdin"]).input(revisions.clone()).long().text()?;
+        let news =
+            self.call("rev-list").args(["--count", "--stdin"]).input(revisions.clone()).long().text()?;
         if news == "0" {
             return Ok(None);
         }
@@ -109,7 +114,8 @@ impl Repository {
         if tips.is_empty() {
             return Ok(());
         }
-        let call = self.call("rev-list").args(["--objects", "--quiet"]).args(tips.iter().map(ObjectId::as_str));
+        let call =
+            self.call("rev-list").args(["--objects", "--quiet"]).args(tips.iter().map(ObjectId::as_str));
         call.args(["--not", "--all"]).long().done()
     }
 

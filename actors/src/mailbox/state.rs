@@ -175,7 +175,9 @@ impl MailboxState {
     /// A reader's letters up to a number, oldest first.
     pub fn waiting(&self, reader: &Party, up_to: u64) -> Vec<Letter> {
         let unread = self.unread.get(reader);
-        unread.map(|unread| unread.range(..=up_to).map(|(_, letter)| letter.clone()).collect()).unwrap_or_default()
+        unread
+            .map(|unread| unread.range(..=up_to).map(|(_, letter)| letter.clone()).collect())
+            .unwrap_or_default()
     }
 
     /// Takes a reader's letters up to a number out, oldest first.

@@ -50,6 +50,8 @@ pub(super) fn assignment(
     };
     let bare = is_bare(worker, model) || mend.is_some();
     let prompt = if bare { wrapping.prompt.clone().unwrap_or_default() } else { template.wrap(&wrapping) };
+    // Without a task there is somebody who will ask: a person, or another worker.
+    let conversation = prompt.is_empty() && converses(context, worker, model);
     let (prompt, turn) = match words {
         Some(words) => {
             let TurnWords { said, news, turn, transcript } = words;
@@ -59,6 +61,7 @@ pub(super) fn assignment(
         None => (prompt, None),
     };
     Ok(Assignment {
+        conversation,
         session: context.session_id(attempt),
         worker: Arc::new(worker.clone()),
         model,
@@ -68,6 +71,11 @@ pub(super) fn assignment(
         turn,
         context: Arc::clone(context),
     })
+}
+
+fn converses(context: &RunContext, worker: &WorkerPlan, model: usize) -> bool {
+    let profile = worker.models.get(model).and_then(|model| context.profiles.get(&model.profile));
+    profile.is_some_and(niia_spec::profile::Profile::converses)
 }
 
 fn is_bare(worker: &WorkerPlan, model: usize) -> bool {

@@ -120,7 +120,8 @@ impl Minutes {
         let from = attempt.worker.worker.to_string();
         let place = place(plan, spoken);
         let when = std::fs::metadata(answer_path(&folder)).and_then(|data| data.modified()).ok();
-        let when = when.and_then(|time| jiff::Timestamp::try_from(time).ok()).unwrap_or_else(jiff::Timestamp::now);
+        let when =
+            when.and_then(|time| jiff::Timestamp::try_from(time).ok()).unwrap_or_else(jiff::Timestamp::now);
         let floor = spoken.floor;
         let cause = talk.spoken().iter().map(|spoken| spoken.floor.turn).rfind(|turn| *turn < floor.turn);
         let line = json!({

@@ -37,7 +37,8 @@ impl End {
             .filter_map(|(plan, _)| {
                 let path = context.origin.cwd.join(plan.output.as_ref()?);
                 let talked = talk_result(context, course, plan).map(|(_, text)| text);
-                let text = talked.or_else(|| Some(answers(context, course, &plan.name).into_iter().next()?.1));
+                let text =
+                    talked.or_else(|| Some(answers(context, course, &plan.name).into_iter().next()?.1));
                 Some((path, text?))
             })
             .collect();
@@ -102,6 +103,31 @@ fn report(context: &RunContext, course: &RunCourse, outcome: &RunOutcome) -> Str
     if let RunOutcome::NeedsAttention { .. } = outcome {
         text.push_str(&what_to_do(context));
     }
+    text.push_str(&last_answers(context, course));
+    text.push_str(&later(course));
+    text
+}
+
+/// Files that act when they are opened, entered or pushed are told of, so that nobody does so unawares.
+fn later(course: &RunCourse) -> String {
+    let found = course.runs_later();
+    let mut text = String::new();
+    if found.is_empty() {
+        return text;
+    }
+    text.push_str("\n## Changed files that could run something by themselves\n\n");
+    for file in found {
+        let how = if file.new { "new" } else { "changed" };
+        let path: String = file.path.chars().map(|c| if c.is_control() || c == '`' { '\u{fffd}' } else { c }).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "- `{path}` ({how}): {}", file.by);
+    }
+    text
+}
+
+/// What the last phase that came to an end answered.
+fn last_answers(context: &RunContext, course: &RunCourse) -> String {
+    let mut text = String::new();
     let last = course.phases().filter(|(_, phase)| phase.outcome() == Some(&PhaseOutcome::Done)).last();
     let Some((plan, _)) = last else {
         return text;

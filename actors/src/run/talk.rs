@@ -44,7 +44,8 @@ impl RunState {
             PhaseWork::Mesh { .. } => self.letters_of(&attempt.worker, &floor).await?,
             _ => Vec::new(),
         };
-        let before = self.course.talk(phase).is_some_and(|talk| talk.spoken().iter().any(|one| one.seat == seat));
+        let before =
+            self.course.talk(phase).is_some_and(|talk| talk.spoken().iter().any(|one| one.seat == seat));
         if matches!(plan.work, PhaseWork::Mesh { .. }) && before && letters.is_empty() {
             return Err(Box::new(Ending::plain(Outcome::Done, "its letters were read meanwhile")));
         }
@@ -74,7 +75,8 @@ impl RunState {
                 let waiting = mailbox.waiting(reader.clone(), to).await;
                 let letters = waiting.map_err(|error| failed(chain(&error)))?;
                 // Written down before they count as read: a crash between the two tells them all the same.
-                keep_letters(&path, &letters).map_err(|error| failed(format!("{}: {error}", path.display())))?;
+                keep_letters(&path, &letters)
+                    .map_err(|error| failed(format!("{}: {error}", path.display())))?;
                 letters
             }
         };

@@ -89,7 +89,10 @@ pub async fn mailbox(caller: &Caller, words: Mailbox) -> Result<Exit, Failure> {
     match words.verb {
         MailboxVerb::Send { to, text, id, reply_to } => {
             let text = text_or_stdin(text)?;
-            done(&caller.ask(Request::MailboxSend { run, to, text, id, cause: reply_to }).await?, "mailbox send")
+            done(
+                &caller.ask(Request::MailboxSend { run, to, text, id, cause: reply_to }).await?,
+                "mailbox send",
+            )
         }
         MailboxVerb::List { reader } => {
             letters(caller, Request::MailboxList { run, reader }, "mailbox list").await

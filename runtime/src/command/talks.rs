@@ -40,8 +40,7 @@ async fn observe(caller: &Caller, run: Option<String>) -> Result<Exit, Failure> 
     let ending = if caller.json { "/transcript.jsonl" } else { "/transcript.md" };
     let mut shown = false;
     for path in paths.into_iter().filter(|path| path.ends_with(ending)) {
-        let Reply::Bytes { bytes } =
-            caller.ask(Request::ScratchpadCat { run: run.clone(), path }).await?
+        let Reply::Bytes { bytes } = caller.ask(Request::ScratchpadCat { run: run.clone(), path }).await?
         else {
             return Err(Failure::out_of_turn("mesh"));
         };
@@ -64,7 +63,11 @@ pub async fn inbox(caller: &Caller, words: Inbox) -> Result<Exit, Failure> {
             return "no letters\n".to_owned();
         }
         let each = letters.iter().map(|entry| {
-            format!("{}\n{}", crate::report::neutral(entry.run.as_str()), letters_text(std::slice::from_ref(&entry.letter)))
+            format!(
+                "{}\n{}",
+                crate::report::neutral(entry.run.as_str()),
+                letters_text(std::slice::from_ref(&entry.letter))
+            )
         });
         each.collect::<Vec<_>>().join("\n")
     })?;

@@ -6,10 +6,14 @@ use niia_spec::plan::{MachineChoice, NetworkPlan, PhasePlan, PhaseWork, Plan, Wo
 
 use crate::control::words::{Refusal, RefusalCode};
 
+/// Runs that wait for a person keep their trees, their variables and an actor; past this many nobody looks at them.
+pub const RUNS_WAITING_MAX: u32 = 256;
+
 /// What a node has left to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     pub sessions_live: u32,
+    pub runs_waiting: u32,
     pub sessions_max: u32,
     pub memory_free_mib: u64,
     pub memory_floor_mib: u64,
@@ -43,6 +47,15 @@ pub fn admit(plan: &Plan, room: Room) -> Result<(), Refusal> {
             ),
             help: Some(
                 "set `limits.max_parallel` in the document, or `sessions_max` in niia.toml".to_owned(),
+            ),
+        });
+    }
+    if room.runs_waiting >= RUNS_WAITING_MAX {
+        return Err(Refusal {
+            code: RefusalCode::Limit,
+            message: format!("{} runs wait for a person (at most {RUNS_WAITING_MAX})", room.runs_waiting),
+            help: Some(
+                "`niia runs` shows them; resume or cancel some with `niia resume`, `niia cancel`".to_owned(),
             ),
         });
     }

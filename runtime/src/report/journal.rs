@@ -52,7 +52,12 @@ fn event_sentence(event: &Event) -> String {
         Event::Ended { attempt, ending } => {
             let commit =
                 ending.commit.as_ref().map(|commit| format!(", its work is {commit}")).unwrap_or_default();
-            format!("{attempt} ended: {} ({}){commit}", outcome_words(&ending.outcome), ending.evidence)
+            let untaken: String = ending.untaken.iter().map(|what| format!("; {what}")).collect();
+            format!(
+                "{attempt} ended: {} ({}){commit}{untaken}",
+                outcome_words(&ending.outcome),
+                ending.evidence
+            )
         }
         Event::Published { worker, key, value } => format!("{worker} published {key} = {value}"),
         Event::Claimed { key, by } => format!("{by} claimed {key}"),
@@ -104,8 +109,15 @@ fn wake_words(wake: &Wake) -> String {
 
 fn gathering_words(gathering: &Gathering) -> String {
     match gathering {
-        Gathering::Merged { commit: Some(commit) } => format!("merged into {commit}"),
-        Gathering::Merged { commit: None } => "nothing to merge".to_owned(),
+        Gathering::Merged { commit: Some(commit), runs_later } if runs_later.is_empty() => {
+            format!("merged into {commit}")
+        }
+        Gathering::Merged { commit: Some(commit), runs_later } => {
+            let files: Vec<String> =
+                runs_later.iter().map(|file| format!("{} ({})", file.path, file.by)).collect();
+            format!("merged into {commit}; could run something later: {}", files.join(", "))
+        }
+        Gathering::Merged { commit: None, .. } => "nothing to merge".to_owned(),
         Gathering::Conflict { files, reason, .. } => format!("conflict in {}: {reason}", files.join(", ")),
         Gathering::Refused { reason } => format!("refused: {reason}"),
     }

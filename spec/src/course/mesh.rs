@@ -43,9 +43,8 @@ impl Mesh {
         absent: &BTreeMap<usize, String>,
         busy: impl Fn(usize) -> bool,
     ) -> Option<(usize, Floor)> {
-        let wants = |seat: &usize| {
-            !absent.contains_key(seat) && !busy(*seat) && self.wants(agents, absent, *seat)
-        };
+        let wants =
+            |seat: &usize| !absent.contains_key(seat) && !busy(*seat) && self.wants(agents, absent, *seat);
         let seat = (0..self.chairs.len()).find(wants)?;
         let chair = self.chairs.get(seat)?;
         Some((seat, Floor { letters: (chair.told, chair.posted), ..Floor::default() }))
@@ -59,7 +58,8 @@ impl Mesh {
             return chair.posted > chair.told;
         }
         let over = |seat: usize| absent.contains_key(&seat) || self.chairs[seat].spoke;
-        let mut before = agents.iter().enumerate().filter(|(_, other)| agent.after.contains(&other.worker.name));
+        let mut before =
+            agents.iter().enumerate().filter(|(_, other)| agent.after.contains(&other.worker.name));
         before.all(|(seat, _)| over(seat))
     }
 

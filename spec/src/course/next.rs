@@ -107,7 +107,9 @@ impl RunCourse {
             Due::Timer { seat } => self.timer(at, seat)?,
             Due::Pause { seat } => self.pause(at, seat)?,
             Due::End { seat, reason } => Command::End { attempt: self.live_attempt(at, seat)?, reason },
-            Due::Quiet { number, after_ms } => Command::Wake { wake: Wake::Quiet { phase, number }, after_ms },
+            Due::Quiet { number, after_ms } => {
+                Command::Wake { wake: Wake::Quiet { phase, number }, after_ms }
+            }
             Due::Dismiss => Command::Dismiss { phase },
             Due::Gather { round } => Command::Gather { phase, round },
             Due::Close => {

@@ -13,6 +13,9 @@ pub const CLAIMS_MAX: usize = 10_000;
 /// A claim names an item, such as a path; what is longer is its content.
 pub const CLAIM_KEY_BYTES_MAX: usize = 1024;
 
+/// Files that could run something later; a person who is told of so many looks at all of them.
+pub const RUNS_LATER_MAX: usize = 200;
+
 impl RunCourse {
     /// Whether the event changed anything.
     pub(super) fn note(&mut self, event: &Event) -> bool {
@@ -79,9 +82,11 @@ impl RunCourse {
         if state.turns >= granted(self.plan.limits.max_turns, state.granted_turns) {
             state.granted_turns = state.granted_turns.saturating_add(1);
         }
-        if course.talk.as_ref().is_some_and(|talk| {
-            talk.turns() >= granted(limits.max_turns, course.granted_turns)
-        }) {
+        if course
+            .talk
+            .as_ref()
+            .is_some_and(|talk| talk.turns() >= granted(limits.max_turns, course.granted_turns))
+        {
             course.granted_turns = course.granted_turns.saturating_add(1);
         }
         if state.letters >= u64::from(granted(self.plan.limits.max_messages, state.granted_letters)) {
@@ -189,6 +194,10 @@ impl RunCourse {
         };
         if self.state.phases[at].state != (PhaseState::Gathering { round }) {
             return false;
+        }
+        if let Gathering::Merged { runs_later, .. } = gathering {
+            let room = RUNS_LATER_MAX.saturating_sub(self.state.runs_later.len());
+            self.state.runs_later.extend(runs_later.iter().take(room).cloned());
         }
         self.state.phases[at].state = PhaseState::Gathered { round, gathering: gathering.clone() };
         self.mark(at);

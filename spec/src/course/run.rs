@@ -16,6 +16,7 @@ use super::next::Launch;
 use super::outputs::{Judge, Outputs, PhaseOutputs, WorkerOutputs};
 use super::phase::{PhaseCourse, PhaseState};
 use super::{Command, Event, RunOutcome};
+use crate::later::RunsLater;
 use crate::name::WorkerId;
 use crate::plan::{OnBreach, OnFailure, Plan};
 
@@ -54,6 +55,9 @@ pub struct RunState {
     pub(super) granted_turns: u32,
     pub(super) granted_letters: u32,
     pub(super) closed: usize,
+    /// What the run changed that could run something later.
+    #[serde(default)]
+    pub(super) runs_later: BTreeSet<RunsLater>,
     /// The phases that have workers or a gathering. This set and those below follow from the phases.
     pub(super) underway: BTreeSet<usize>,
     /// The phases for which something is due.
@@ -81,6 +85,7 @@ impl RunCourse {
             letters: 0,
             granted_turns: 0,
             granted_letters: 0,
+            runs_later: BTreeSet::new(),
             closed: 0,
             underway: BTreeSet::new(),
             due: BTreeSet::new(),

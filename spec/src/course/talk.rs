@@ -176,7 +176,13 @@ impl Talk {
     }
 
     /// A turn came to a good end.
-    pub(super) fn spoke(&mut self, work: &PhaseWork, spoken: (usize, u32), said: &str, outputs: &PhaseOutputs) {
+    pub(super) fn spoke(
+        &mut self,
+        work: &PhaseWork,
+        spoken: (usize, u32),
+        said: &str,
+        outputs: &PhaseOutputs,
+    ) {
         let (seat, attempt) = spoken;
         if !self.open.remove(&seat) {
             return;
@@ -250,7 +256,8 @@ impl Talk {
 
     /// The number of the quiet that is to be timed, and for how long it must last.
     pub(super) fn quiet(&self, work: &PhaseWork) -> Option<(u32, u64)> {
-        let (Kind::Mesh(mesh), PhaseWork::Mesh { agents, quiet_ms, persistent: false, .. }) = (&self.kind, work)
+        let (Kind::Mesh(mesh), PhaseWork::Mesh { agents, quiet_ms, persistent: false, .. }) =
+            (&self.kind, work)
         else {
             return None;
         };

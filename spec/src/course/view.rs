@@ -1,10 +1,13 @@
 //! What may be read of a course, and which of its commands have had no answer yet.
 
+use std::collections::BTreeSet;
+
 use super::crew::Fate;
 use super::halt::Halt;
 use super::phase::{PhaseCourse, PhaseState};
 use super::worker::{Pause, Settling, Timer, WorkerCourse};
 use super::{Command, Outputs, RunCourse, RunOutcome, RunState, Talk, Wake};
+use crate::later::RunsLater;
 use crate::name::{AttemptId, PhaseName, WorkerId, WorkerName};
 use crate::plan::{PhasePlan, Plan};
 
@@ -93,6 +96,11 @@ impl RunCourse {
     pub fn waits(&self) -> Option<String> {
         let halt = self.state.halt.as_ref().filter(|_| self.state.waits)?;
         Some(halt.told(&self.plan))
+    }
+
+    /// What the run has changed that could run something later.
+    pub fn runs_later(&self) -> &BTreeSet<RunsLater> {
+        &self.state.runs_later
     }
 
     /// The number of the newest hold, from 1: the one that a person resumes.

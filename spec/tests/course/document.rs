@@ -16,8 +16,9 @@ use std::sync::Arc;
 use niia_spec::course::{Outputs, Verdict};
 use niia_spec::name::Slug;
 use niia_spec::plan::{
-    AgendaPlan, AgentPlan, Egress, Limits, MergeRule, ModelPlan, NetworkPlan, OnBreach, OnDialog, OnFailure, OnLost, PLAN_VERSION,
-    Permission, PhasePlan, PhaseWork, Plan, Require, Retry, SessionPlan, TreePlan, WorkerPlan,
+    AgendaPlan, AgentPlan, Egress, Limits, MergeRule, ModelPlan, NetworkPlan, OnBreach, OnDialog, OnFailure,
+    OnLost, PLAN_VERSION, Permission, PhasePlan, PhaseWork, Plan, Require, Retry, SessionPlan, TreePlan,
+    WorkerPlan,
 };
 
 /// The time limit of a session for which a test says nothing; transcripts leave it out.
@@ -131,7 +132,9 @@ fn option(phase: &mut PhasePlan, text: &str) {
         ["agent", name, "after", ref before @ ..] => {
             if let PhaseWork::Mesh { agents, .. } = &mut phase.work {
                 let agent = agents.iter_mut().find(|agent| agent.worker.name.as_str() == name);
-                agent.into_iter().for_each(|agent| agent.after = before.iter().map(|name| slug(name)).collect());
+                agent
+                    .into_iter()
+                    .for_each(|agent| agent.after = before.iter().map(|name| slug(name)).collect());
             }
         }
         ["session"] => {

@@ -22,6 +22,6 @@ mod told {
     mod phases;
     mod recovery;
     mod require;
-    mod talks;
     mod resume;
+    mod talks;
 }

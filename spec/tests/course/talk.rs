@@ -19,7 +19,8 @@ const SEEDS: u64 = 10_000;
 pub type Cells = BTreeMap<(&'static str, &'static str), u64>;
 
 const STATES: [&str; 6] = ["waiting", "going", "held", "dismissing", "gathering", "closed"];
-const EVENTS: [&str; 8] = ["done", "not done", "letter", "concluded", "dismissed", "quiet", "expired", "resumed"];
+const EVENTS: [&str; 8] =
+    ["done", "not done", "letter", "concluded", "dismissed", "quiet", "expired", "resumed"];
 
 /// A random plan of one talk, in the words of `crate::document`; a mesh may be followed by a phase of its results.
 fn random(rng: &mut Rng) -> String {

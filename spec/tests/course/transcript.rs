@@ -103,7 +103,7 @@ impl Stage {
             ("resumed", ["hold", hold]) => Some(Event::Resumed { hold: hold.parse().ok()?, reason }),
             (_, ["approved"]) => Some(Event::Approved { phase }),
             (_, ["denied"]) => Some(Event::Denied { phase, reason }),
-            (_, ["merged"]) => gathered(Gathering::Merged { commit: None }),
+            (_, ["merged"]) => gathered(Gathering::nothing()),
             (_, ["refused"]) => gathered(Gathering::Refused { reason }),
             (_, ["conflict", "of", branch, files @ ..]) => gathered(conflict(branch, files, reason)),
             (_, ["conflict", files @ ..]) => gathered(conflict("work-2", files, reason)),

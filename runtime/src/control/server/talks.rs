@@ -106,10 +106,7 @@ pub(super) async fn conclude(
         (None, Caller::Person) => None,
     };
     let talks = plan.phases.iter().filter(|phase| {
-        matches!(
-            phase.work,
-            PhaseWork::Mesh { .. } | PhaseWork::Dialogue { .. } | PhaseWork::Meeting { .. }
-        )
+        matches!(phase.work, PhaseWork::Mesh { .. } | PhaseWork::Dialogue { .. } | PhaseWork::Meeting { .. })
     });
     let at_work = |phase: &&PhasePlan| {
         let works =
@@ -131,7 +128,10 @@ pub(super) async fn conclude(
 /// What is there for people, in every run, the oldest first; taking them marks them as read where the run goes on.
 pub(super) async fn inbox(node: &Node, caller: &Caller, all: bool, take: bool) -> Result<Reply, Refusal> {
     if let Caller::Agent(session) = caller {
-        return Err(not_allowed(format!("the inbox is for people, not for {session}"), "read your own letters"));
+        return Err(not_allowed(
+            format!("the inbox is for people, not for {session}"),
+            "read your own letters",
+        ));
     }
     let summaries = node.journal.runs().map_err(|error| trouble(chain(&error)))?;
     let mut found = Vec::new();

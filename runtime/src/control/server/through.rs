@@ -51,6 +51,8 @@ impl Connection {
         })?;
         let unreachable = |error: &dyn std::error::Error| machines::unreachable(chain(error));
         let link = network.reach(&id).await.map_err(|error| unreachable(&error))?;
-        link.open(&Purpose::Control).await.map_err(|error| Refusal { code: RefusalCode::State, ..unreachable(&error) })
+        link.open(&Purpose::Control)
+            .await
+            .map_err(|error| Refusal { code: RefusalCode::State, ..unreachable(&error) })
     }
 }

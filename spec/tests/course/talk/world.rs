@@ -105,7 +105,9 @@ impl World {
     fn step(&mut self, cells: &mut Cells) {
         match self.rng.u32(0..100) {
             0..=1 => self.crash(),
-            2 if self.rng.u32(0..8) == 0 => self.tell(Event::Cancelled { reason: "enough".to_owned() }, cells),
+            2 if self.rng.u32(0..8) == 0 => {
+                self.tell(Event::Cancelled { reason: "enough".to_owned() }, cells)
+            }
             3..=8 => {
                 let stray = self.stray();
                 self.tell(stray, cells);
@@ -172,7 +174,12 @@ impl World {
             0 | 1 => Event::Expired { wake: Wake::Timeout { attempt } },
             2 => Event::Expired { wake: Wake::Backoff { attempt } },
             3 => Event::Expired { wake: Wake::Quiet { phase, number: self.rng.u32(0..20) } },
-            4 if self.todo.iter().chain(&self.course.open_effects()).all(|c| !matches!(c, Command::Dismiss { .. })) => {
+            4 if self
+                .todo
+                .iter()
+                .chain(&self.course.open_effects())
+                .all(|c| !matches!(c, Command::Dismiss { .. })) =>
+            {
                 Event::Dismissed { phase }
             }
             5 if self.rng.u32(0..10) == 0 => Event::Concluded { phase, by: "a person".to_owned() },
@@ -214,7 +221,11 @@ impl World {
     /// What is stored and applied comes to the same as what was decided.
     fn replays(&mut self, event: &Event, commands: &[Command]) {
         self.replayed.apply(event, commands);
-        assert_eq!(self.replayed.state(), self.course.state(), "the replay differs after {event:?} => {commands:?}");
+        assert_eq!(
+            self.replayed.state(),
+            self.course.state(),
+            "the replay differs after {event:?} => {commands:?}"
+        );
         self.rows.push((event.clone(), commands.to_vec()));
     }
 
