@@ -69,13 +69,21 @@ fn rapid_prototype_keeps_three_rival_lines_lets_a_meeting_see_all_three_and_buil
     everybody_heard_everything(&house, &lines);
     let judged = std::fs::read_to_string(house.at("home/judged")).unwrap();
     for tool in ["claude", "codex", "gemini"] {
-        assert_eq!(judged.matches(&format!("made by {tool}")).count(), 7, "each turn sees all three: {judged}");
+        assert_eq!(
+            judged.matches(&format!("made by {tool}")).count(),
+            7,
+            "each turn sees all three: {judged}"
+        );
     }
     assert!(pad(&house, &run, "evaluate/decisions.md").contains("we build approach-b"));
-    let asked = prompts(&house, "1").into_iter().find(|text| text.contains("Read the meeting decision")).unwrap();
+    let asked =
+        prompts(&house, "1").into_iter().find(|text| text.contains("Read the meeting decision")).unwrap();
     assert!(asked.contains("we build approach-b"), "who builds knows the decision: {asked}");
     let made = project.git(["ls-tree", "--name-only", &format!("niia/{run}/result")]);
-    assert!(made.contains("product.txt") && !made.contains("prototype-"), "one is built, none is merged: {made}");
+    assert!(
+        made.contains("product.txt") && !made.contains("prototype-"),
+        "one is built, none is merged: {made}"
+    );
     assert_eq!(project.fingerprint(), before);
 }
 
@@ -101,7 +109,10 @@ fn in_pair_programming_the_reviewer_is_woken_twice_by_what_the_builder_changes_i
     let run = here(&house, &project, "pair", &document);
     let reviews = |count: usize| {
         wait_until("the reviewer is woken", WOKEN, || {
-            let woken = prompts(&house, "reviewer").iter().filter(|text| text.contains("work tree has changed")).count();
+            let woken = prompts(&house, "reviewer")
+                .iter()
+                .filter(|text| text.contains("work tree has changed"))
+                .count();
             (woken >= count).then_some(woken)
         })
     };
@@ -116,7 +127,10 @@ fn in_pair_programming_the_reviewer_is_woken_twice_by_what_the_builder_changes_i
     tell("the second part");
     assert_eq!(reviews(2), 2);
     let last = prompts(&house, "reviewer").pop().unwrap();
-    assert!(last.contains("login.txt") && last.contains("`niia` (letter)"), "it is told what changed: {last}");
+    assert!(
+        last.contains("login.txt") && last.contains("`niia` (letter)"),
+        "it is told what changed: {last}"
+    );
     wait_until("the builder hears of it", SOON, || {
         prompts(&house, "builder").concat().contains("I looked at it").then_some(())
     });
@@ -143,7 +157,9 @@ fn in_team_infra_a_push_wakes_the_reviewer_and_people_find_its_report_in_their_i
     });
     let run = here(&house, &project, "team", &document);
     wait_until("it has begun", SOON, || (!prompts(&house, "codex").is_empty()).then_some(()));
-    wait_until("its first turn is over", SOON, || (!lines_or_none(&house, &run, "mesh").is_empty()).then_some(()));
+    wait_until("its first turn is over", SOON, || {
+        (!lines_or_none(&house, &run, "mesh").is_empty()).then_some(())
+    });
     for push in ["one", "two"] {
         std::fs::write(project.path().join("pushed.txt"), push).unwrap();
         let _ = project.git(["add", "-A"]);
@@ -186,7 +202,10 @@ fn oss_pr_review(house: &House, class: &str) -> String {
     let status = house.wait_over(&run, WOKEN);
     assert_eq!(status["state"], "done", "{status:#}");
     let asked = prompts(house, "1").into_iter().find(|text| text.contains("Classify PR type")).unwrap();
-    assert!(asked.contains("`classification`") && asked.contains("auth"), "it is told what to publish: {asked}");
+    assert!(
+        asked.contains("`classification`") && asked.contains("auth"),
+        "it is told what to publish: {asked}"
+    );
     status["phases"][2]["outcome"].to_string()
 }
 

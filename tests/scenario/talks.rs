@@ -387,7 +387,10 @@ fn no_letter_is_lost_or_told_twice_while_the_node_is_killed_again_and_again() {
         let last = wait_until("all letters were told", SOON, || {
             prompts(&house, name).pop().filter(|prompt| prompt.contains(wanted.last().unwrap()))
         });
-        let places: Vec<usize> = wanted.iter().map(|text| last.find(text).unwrap_or_else(|| panic!("{text} is lost:\n{last}"))).collect();
+        let places: Vec<usize> = wanted
+            .iter()
+            .map(|text| last.find(text).unwrap_or_else(|| panic!("{text} is lost:\n{last}")))
+            .collect();
         assert!(places.is_sorted(), "in order:\n{last}");
         for text in &wanted {
             assert_eq!(last.matches(text).count(), 1, "{text} once:\n{last}");

@@ -99,7 +99,11 @@ pub(super) fn begin(context: &Arc<RunContext>, plan: &PhasePlan, run: &RunHandle
     let watched = agents.iter().any(|agent| !agent.watch.is_empty());
     let task = context.trees.clone().filter(|_| watched).map(|trees| {
         let eyes = agents.iter().flat_map(|agent| {
-            agent.watch.iter().enumerate().map(|(number, watch)| Eye::new(context, &plan.name, agent, number, watch))
+            agent
+                .watch
+                .iter()
+                .enumerate()
+                .map(|(number, watch)| Eye::new(context, &plan.name, agent, number, watch))
         });
         let watch = Watch {
             context: Arc::clone(context),
@@ -151,11 +155,14 @@ impl Eye {
         let target = match watch.git.as_str() {
             "worktree" => Target::Tree(agent.worker.name.to_string()),
             "refs" => Target::Refs(None),
-            branch => Target::Refs(Some(vec![format!("refs/heads/{branch}"), format!("refs/remotes/{branch}")])),
+            branch => {
+                Target::Refs(Some(vec![format!("refs/heads/{branch}"), format!("refs/remotes/{branch}")]))
+            }
         };
         let agent = agent.worker.name.clone();
         let kept = context.folder.join("watch").join(format!("{phase}-{agent}-{number}.json"));
-        let (letters, seen) = match fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        let (letters, seen) = match fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+        {
             Some::<(u64, BTreeMap<String, String>)>((letters, sight)) => {
                 let sight = sight.into_iter().filter_map(|(name, id)| Some((name, ObjectId::new(&id).ok()?)));
                 (letters, Some(sight.collect()))
@@ -216,16 +223,18 @@ impl Watch {
         };
         match sent {
             Ok(Ok(_)) => {}
-            Ok(Err(reason)) => tracing::warn!(run = %self.context.run, reason, "news of changes is not delivered"),
+            Ok(Err(reason)) => {
+                tracing::warn!(run = %self.context.run, reason, "news of changes is not delivered")
+            }
             Err(error) => tracing::debug!(run = %self.context.run, %error, "news for a run that is gone"),
         }
     }
 
     /// What there is to tell: to whom, under which id, in which words.
     fn look(&mut self) -> Vec<(WorkerName, String, String)> {
-        let (ended, working, begun) = self.board.with(|board| {
-            (std::mem::take(&mut board.ended), board.working.clone(), board.begun.clone())
-        });
+        let (ended, working, begun) = self
+            .board
+            .with(|board| (std::mem::take(&mut board.ended), board.working.clone(), board.begun.clone()));
         let mut sights: BTreeMap<Target, Option<Sight>> = BTreeMap::new();
         let mut news = Vec::new();
         for at in 0..self.eyes.len() {
@@ -286,7 +295,8 @@ impl Watch {
             }
             Target::Refs(wanted) => match self.trees.repository().branches() {
                 Ok(branches) => {
-                    let is_wanted = |name: &String| wanted.as_ref().is_none_or(|wanted| wanted.contains(name));
+                    let is_wanted =
+                        |name: &String| wanted.as_ref().is_none_or(|wanted| wanted.contains(name));
                     Some(branches.into_iter().filter(|(name, _)| is_wanted(name)).collect())
                 }
                 Err(error) => {
@@ -343,7 +353,9 @@ impl Watch {
                     let path = self.context.scratchpad_folder().join(&path);
                     told.push(format!("The whole diff is in `{}`.", path.display()));
                 }
-                Err(error) => tracing::warn!(run = %self.context.run, error = chain(&error), "a diff is not kept"),
+                Err(error) => {
+                    tracing::warn!(run = %self.context.run, error = chain(&error), "a diff is not kept")
+                }
             }
         }
         (agent, id, told.join("\n"))

@@ -10,8 +10,8 @@ use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::plan::{PhasePlan, PhaseWork};
 use niia_spec::wrap::talk::{Said, TurnTold};
 
-use super::eyes::{self, Watching};
 use super::RunState;
+use super::eyes::{self, Watching};
 use super::minutes::{Entry, Minutes, is_of, transcript_path};
 use crate::ask::chain;
 use crate::mailbox::{Letter, Party};
