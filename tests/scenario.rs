@@ -13,6 +13,7 @@ mod prompts;
 mod refusals;
 mod remote;
 mod resume;
+mod seeds;
 mod stand_in;
 mod stranger;
 mod talks;

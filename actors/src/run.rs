@@ -27,6 +27,7 @@ use crate::phase::PhaseHandle;
 mod assign;
 mod context;
 mod ending;
+mod eyes;
 mod gather;
 mod guest;
 mod minutes;
@@ -193,6 +194,7 @@ struct RunState {
     clocks: HashMap<Wake, AbortHandle>,
     mailbox: Option<MailboxHandle>,
     minutes: HashMap<PhaseName, minutes::Minutes>,
+    watches: HashMap<PhaseName, eyes::Watching>,
     changes: watch::Sender<u64>,
     news: mpsc::UnboundedSender<RunNews>,
     /// The newest hold that the report tells of.
@@ -221,7 +223,7 @@ impl Actor for Run {
         let cell = myself.get_cell();
         let (changes, _) = watch::channel(0);
         let (phases, clocks) = (HashMap::new(), HashMap::new());
-        let (mailbox, minutes) = (None, HashMap::new());
+        let (mailbox, minutes, watches) = (None, HashMap::new(), HashMap::new());
         let mut state = RunState {
             me,
             cell,
@@ -235,6 +237,7 @@ impl Actor for Run {
             clocks,
             mailbox,
             minutes,
+            watches,
             changes,
             news,
             hold_told: Arc::default(),
@@ -296,7 +299,12 @@ impl RunState {
         let mut commands = self.course.on(&event);
         self.times.note(&event, &commands, crate::session::wall_ms());
         match &event {
-            Event::Ended { attempt, .. } => self.minute(&attempt.worker.phase.clone()),
+            Event::Ended { attempt, .. } => {
+                if let Some(watching) = self.watches.get(&attempt.worker.phase) {
+                    watching.board.ends(&attempt.worker.worker);
+                }
+                self.minute(&attempt.worker.phase.clone());
+            }
             Event::Resumed { .. } => {
                 if let Some(mailbox) = &self.mailbox {
                     mailbox.allow(self.course.letters_max());
@@ -364,6 +372,9 @@ impl RunState {
     async fn go_on(&mut self) {
         if let Some(outcome) = self.course.over().cloned() {
             return self.finish(outcome);
+        }
+        for phase in self.talks_at_work() {
+            self.open(phase).await;
         }
         for command in self.course.open_effects() {
             self.perform(command).await;

@@ -42,7 +42,11 @@ impl RunState {
         }
         let arguments = PhaseArguments { run: self.me.clone(), machines: Arc::clone(&self.machines) };
         match PhaseHandle::spawn(arguments, self.cell.clone()).await {
-            Ok(handle) => drop(self.phases.insert(phase, handle)),
+            Ok(handle) => {
+                let watching = self.watch_for(&phase);
+                self.watches.extend(watching.map(|watching| (phase.clone(), watching)));
+                self.phases.insert(phase, handle);
+            }
             Err(error) => tracing::error!(run = %self.context.run, %phase, %error, "a phase did not open"),
         }
     }
@@ -58,6 +62,9 @@ impl RunState {
             words.and_then(|words| assign::assignment(&self.context, &self.course, &attempt, model, words));
         match assigned {
             Ok(assignment) => {
+                if let Some(watching) = self.watches.get(&attempt.worker.phase) {
+                    watching.board.begins(&attempt.worker.worker);
+                }
                 let _ = phase.start(assignment);
             }
             Err(ending) => self.happened(Event::Ended { attempt, ending: *ending }, None),
@@ -67,6 +74,7 @@ impl RunState {
     /// Ends what a talk's workers keep open. Its minutes are whole by now.
     pub(super) async fn dismiss(&mut self, phase: PhaseName) {
         self.minute(&phase);
+        self.watches.remove(&phase);
         self.open(phase.clone()).await;
         if let Some(handle) = self.phases.get(&phase) {
             let _ = handle.dismiss(phase);
@@ -126,6 +134,7 @@ impl RunState {
     }
 
     pub(super) fn close(&mut self, phase: &PhaseName) {
+        self.watches.remove(phase);
         if let Some(handle) = self.phases.remove(phase) {
             handle.stop();
         }

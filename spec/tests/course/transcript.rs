@@ -203,6 +203,7 @@ pub fn ending(outcome: Outcome, output: Option<(&str, Value)>) -> Ending {
         evidence: "exit".to_owned(),
         contacts: Vec::new(),
         answered: false,
+        untaken: Vec::new(),
     }
 }
 
