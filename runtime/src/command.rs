@@ -9,6 +9,7 @@ mod document;
 mod explain;
 mod follow;
 mod init;
+mod inside;
 mod logs;
 mod machines;
 mod origin;
@@ -93,6 +94,7 @@ fn perform(cli: Cli) -> Result<Exit, Failure> {
     {
         return daemon::run(state);
     }
+    inside::refuse(&cli.verb)?;
     trace::to_stderr();
     let caller = Caller { json: cli.json, folders: Folders::of_this_user()?, machine: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
