@@ -4,6 +4,7 @@ mod attach;
 mod clis;
 mod course;
 mod documents;
+mod inside;
 mod kill;
 mod order;
 mod orphans;

@@ -10,6 +10,7 @@ mod explain;
 mod follow;
 mod hook;
 mod init;
+mod inside;
 mod logs;
 mod machines;
 mod origin;
@@ -103,6 +104,7 @@ fn perform(cli: Cli) -> Result<Exit, Failure> {
     {
         return daemon::run(state);
     }
+    inside::refuse(&cli.verb)?;
     trace::to_stderr();
     let caller = Caller { json: cli.json, folders: Folders::of_this_user()?, machine: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -4,6 +4,7 @@
 //! prints. However a document is written, its plan is a list of phases: a mesh, dialogue, meeting or session at the
 //! top of a document is a plan of one phase.
 
+pub mod ceiling;
 pub mod draw;
 mod run;
 pub mod show;

@@ -36,7 +36,7 @@ impl Caller {
 }
 
 /// The fourth field of `/proc/PID/stat` (proc(5)); the second one, the name, may itself hold blanks and brackets.
-fn parent_of(pid: u32) -> Option<u32> {
+pub(crate) fn parent_of(pid: u32) -> Option<u32> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, after_name) = stat.rsplit_once(')')?;
     after_name.split_ascii_whitespace().nth(1)?.parse().ok()

@@ -19,6 +19,7 @@ use crate::node::Node;
 mod agents;
 mod answer;
 mod attach;
+mod child;
 mod doors;
 mod find;
 mod machines;
@@ -180,7 +181,6 @@ impl Connection {
             Request::Attach { .. } => "attach",
             Request::Kill { .. } => "kill",
             Request::Resize { .. } => "resize",
-            Request::Run { .. } => "run",
             Request::Machines(_) => "peer",
             Request::Through { .. } => "remote",
             _ => return Ok(()),

@@ -2,7 +2,7 @@
 
 use niia_spec::notice::JournalLine;
 
-use super::{agents, machines, runs, sessions, talks};
+use super::{agents, child, machines, runs, sessions, talks};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
 use crate::node::{Node, accept};
@@ -11,6 +11,7 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
     match request {
         Request::Node => Ok(Reply::Node(Box::new(node.view().await))),
         Request::Run { plan, origin } => {
+            child::may_begin(node, caller, &plan)?;
             let run = accept::accept(node, *plan, *origin).await?;
             let folder = node.run_folder(&run);
             Ok(Reply::Accepted { run, folder })
