@@ -76,7 +76,10 @@ fn count(listener: TcpListener, stop: Receiver<()>) {
         if client.write_all(format!("{number}\n").as_bytes()).is_err() {
             return;
         }
-        if !matches!(stop.recv_timeout(Duration::from_millis(10)), Err(std::sync::mpsc::RecvTimeoutError::Timeout)) {
+        if !matches!(
+            stop.recv_timeout(Duration::from_millis(10)),
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout)
+        ) {
             return;
         }
     }
@@ -98,7 +101,12 @@ impl Scene {
         let rules = Rules::new(hosts.iter().copied(), forwards).unwrap();
         let listen = rules.ports().into_iter().map(|port| Listen { port }).collect();
         let run_as = has_world.then_some(GUEST);
-        Scene { policy: Policy { write: vec![work], run_as, listen, ..Policy::default() }, house, rules, has_world }
+        Scene {
+            policy: Policy { write: vec![work], run_as, listen, ..Policy::default() },
+            house,
+            rules,
+            has_world,
+        }
     }
 
     fn program(&self, script: &str) -> Program {
@@ -126,7 +134,8 @@ impl Scene {
     fn carrier(&self, name: &str) -> Option<u32> {
         let folder = std::fs::canonicalize(self.house.session(name)).unwrap();
         let mut found = processes().into_iter().filter(|pid| {
-            std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder) && comm(*pid) == "niia-carrier"
+            std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder)
+                && comm(*pid) == "niia-carrier"
         });
         found.next()
     }

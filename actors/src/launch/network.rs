@@ -107,7 +107,9 @@ fn rules(launch: &Launch, reach: &Reach) -> Result<Rules, LaunchError> {
     for endpoint in &endpoints {
         match endpoint {
             // A model of this machine's is asked, and its server told nothing else.
-            Endpoint::Local(port) if sandboxed.local_port.is_some() || launch.network == NetworkPlan::None => {
+            Endpoint::Local(port)
+                if sandboxed.local_port.is_some() || launch.network == NetworkPlan::None =>
+            {
                 forwards.push(Forward { port: *port, kind: model() });
             }
             Endpoint::Local(port) => forwards.push(Forward { port: *port, kind: Kind::Plain }),
@@ -122,8 +124,9 @@ fn rules(launch: &Launch, reach: &Reach) -> Result<Rules, LaunchError> {
         }
     }
     forwards.dedup_by_key(|forward| forward.port);
-    Rules::new(hosts.iter().map(String::as_str), forwards)
-        .map_err(|error| refused(crate::ask::chain(&error), "name hosts as `api.example.com` or `*.example.com`"))
+    Rules::new(hosts.iter().map(String::as_str), forwards).map_err(|error| {
+        refused(crate::ask::chain(&error), "name hosts as `api.example.com` or `*.example.com`")
+    })
 }
 
 /// Where a variable leads.
@@ -160,15 +163,18 @@ fn endpoint(url: &str, local_port: Option<u16>) -> Result<Endpoint, Fault> {
         "https" => Some(443),
         "http" => Some(80),
         "" => local_port,
-        _ => return Err(("is no address of the web", "write it as `https://host` or `http://127.0.0.1:PORT`")),
+        _ => {
+            return Err(("is no address of the web", "write it as `https://host` or `http://127.0.0.1:PORT`"));
+        }
     };
     let (host, port) = split(authority).ok_or(("is no address", "write it as `https://host`"))?;
     let port = port.or(usual).filter(|port| *port != 0);
     let port = port.ok_or(("names no port", "write it as `http://127.0.0.1:PORT`"))?;
     match loopback(host) {
-        Some(true) if port == PROXY_PORT => {
-            Err(("leads to port 3128, which is the proxy's own in a sandbox", "let it listen at another port"))
-        }
+        Some(true) if port == PROXY_PORT => Err((
+            "leads to port 3128, which is the proxy's own in a sandbox",
+            "let it listen at another port",
+        )),
         Some(true) => Ok(Endpoint::Local(port)),
         Some(false) => Err((
             "leads to this machine by an address that a sandbox does not have",

@@ -8,10 +8,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
-use super::connection::{Connection, Door, Reach, Shared};
+use super::PROXY_PORT;
+use super::connection::Connection;
 use super::decisions::Log;
 use super::rules::Rules;
-use super::PROXY_PORT;
+use super::shared::{Door, Reach, Shared};
 use crate::keeper::kernel;
 
 /// Builds and package managers open some dozens at a time. Each has two descriptors.
@@ -63,8 +64,7 @@ impl Carrier {
             };
             doors.push((door, listener));
         }
-        let shared =
-            Shared { rules, reach, log, piece: None, unfinished_bytes: 0, may_look_up: true };
+        let shared = Shared { rules, reach, log, piece: None, unfinished_bytes: 0, may_look_up: true };
         let (connections, idle_at) = (Vec::new(), Some(Instant::now()));
         Ok(Carrier { listeners: doors, lifeline, connections, shared, accept_again_at: None, idle_at })
     }

@@ -222,7 +222,8 @@ mod tests {
         }
         log.finish();
         let read = Decisions::read(folder.path()).unwrap();
-        let told: Vec<_> = read.all.iter().map(|decision| (decision.verdict, &*decision.host, decision.count)).collect();
+        let told: Vec<_> =
+            read.all.iter().map(|decision| (decision.verdict, &*decision.host, decision.count)).collect();
         assert_eq!(told, [(Access::Refused, "b.test", 1000), (Access::Allowed, "a.test", 1)]);
         assert!(log.bytes < 1000, "{}", log.bytes);
     }

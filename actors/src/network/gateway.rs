@@ -95,7 +95,9 @@ fn probe(head: &Head<'_>, path: &str, model: Option<&str>) -> Judged {
     let with_body = head.method == "GET";
     let models: Vec<&str> = model.into_iter().collect();
     let body = match path {
-        "/" => return Judged::Answer(head::answer("text/plain; charset=utf-8", "Ollama is running", with_body)),
+        "/" => {
+            return Judged::Answer(head::answer("text/plain; charset=utf-8", "Ollama is running", with_body));
+        }
         "/api/version" => json!({ "version": "0.13.4" }),
         "/api/tags" | "/api/ps" => {
             let models: Vec<_> = models.iter().map(|name| json!({ "name": name, "model": name })).collect();
@@ -106,7 +108,8 @@ fn probe(head: &Head<'_>, path: &str, model: Option<&str>) -> Judged {
             json!({ "object": "list", "data": data })
         }
         _ => {
-            let why = format!("`{} {path}` asks a model nothing: only chat, generate and embed pass", head.method);
+            let why =
+                format!("`{} {path}` asks a model nothing: only chat, generate and embed pass", head.method);
             return Judged::Refused(Status::Forbidden, why);
         }
     };
@@ -152,7 +155,8 @@ fn tagged(name: &str) -> String {
 /// The model a question names.
 fn model_of(body: &[u8]) -> Result<Option<String>, String> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let model = reader.deserialize_map(Named).map_err(|error| format!("its body is not understood: {error}"))?;
+    let model =
+        reader.deserialize_map(Named).map_err(|error| format!("its body is not understood: {error}"))?;
     reader.end().map_err(|_| "something follows its body".to_owned())?;
     Ok(model)
 }
@@ -191,7 +195,10 @@ mod tests {
     const PLANNED: Option<&str> = Some("llama3");
 
     fn post(path: &str, body: &str) -> String {
-        format!("POST {path} HTTP/1.1\r\nHost: evil\r\nX-Odd: 1\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: evil\r\nX-Odd: 1\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
     }
 
     fn judged(text: &str) -> Judged {
@@ -206,10 +213,14 @@ mod tests {
     fn questions_to_the_planned_model_pass_in_a_new_form() {
         for path in QUESTIONS {
             for model in ["llama3", "llama3:latest"] {
-                let text = post(path, &format!(r#"{{"model":"{model}","messages":[]}}"#)) + "GET /next HTTP/1.1\r\n\r\n";
+                let text = post(path, &format!(r#"{{"model":"{model}","messages":[]}}"#))
+                    + "GET /next HTTP/1.1\r\n\r\n";
                 let Judged::Pass(request) = judged(&text) else { panic!("{path}: {:?}", judged(&text)) };
                 let request = String::from_utf8(request).unwrap();
-                assert!(request.starts_with(&format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1:11434\r\n")), "{request}");
+                assert!(
+                    request.starts_with(&format!("POST {path} HTTP/1.1\r\nHost: 127.0.0.1:11434\r\n")),
+                    "{request}"
+                );
                 assert!(request.ends_with(r#""messages":[]}"#) && !request.contains("Odd"), "{request}");
             }
         }
@@ -222,10 +233,13 @@ mod tests {
     #[test]
     fn nothing_but_questions_to_the_planned_model_passes() {
         let chat = r#"{"model":"llama3"}"#;
-        for path in ["/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete", "/api/blobs/sha256:1"] {
+        for path in
+            ["/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete", "/api/blobs/sha256:1"]
+        {
             assert!(is_refused(&post(path, chat)), "{path}");
         }
-        for path in ["//api/chat", "/api/chat/../pull", "/api%2Fpull", "http://other/api/chat", "/api/chat/"] {
+        for path in ["//api/chat", "/api/chat/../pull", "/api%2Fpull", "http://other/api/chat", "/api/chat/"]
+        {
             assert!(is_refused(&post(path, chat)), "{path}");
         }
         for body in [
@@ -257,8 +271,11 @@ mod tests {
         ] {
             assert!(is_refused(&format!("POST /api/chat HTTP/1.1\r\n{head}\r\n\r\n{{}}")), "{head}");
         }
-        for text in ["DELETE /api/delete HTTP/1.1\r\n\r\n", "GET /api/blobs/x HTTP/1.1\r\n\r\n", "CONNECT a:443 HTTP/1.1\r\n\r\n"]
-        {
+        for text in [
+            "DELETE /api/delete HTTP/1.1\r\n\r\n",
+            "GET /api/blobs/x HTTP/1.1\r\n\r\n",
+            "CONNECT a:443 HTTP/1.1\r\n\r\n",
+        ] {
             assert!(is_refused(text), "{text}");
         }
     }
@@ -266,7 +283,9 @@ mod tests {
     #[test]
     fn a_list_of_models_names_the_planned_one_alone() {
         for path in ["/api/tags", "/v1/models"] {
-            let Judged::Answer(answer) = judged(&format!("GET {path} HTTP/1.1\r\n\r\n")) else { panic!("{path}") };
+            let Judged::Answer(answer) = judged(&format!("GET {path} HTTP/1.1\r\n\r\n")) else {
+                panic!("{path}")
+            };
             assert!(String::from_utf8(answer).unwrap().contains("\"llama3\""));
         }
         let Judged::Answer(answer) = judged("HEAD / HTTP/1.1\r\n\r\n") else { panic!() };

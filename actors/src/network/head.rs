@@ -60,7 +60,8 @@ fn request_line(line: &str) -> Result<(&str, &str), HeadError> {
     else {
         return Err(HeadError::Malformed);
     };
-    let is_method = !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+    let is_method =
+        !method.is_empty() && method.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'-');
     let is_target = !target.is_empty() && target.bytes().all(|byte| byte.is_ascii_graphic());
     if is_method && is_target && matches!(version, "HTTP/1.1" | "HTTP/1.0") {
         Ok((method, target))
@@ -188,8 +189,16 @@ mod tests {
 
     #[test]
     fn a_target_without_host_or_port_is_no_authority() {
-        for target in ["host", "host:", ":443", "host:+443", "host:00443000", "host:70000", "u@host:443", "http://host:443"]
-        {
+        for target in [
+            "host",
+            "host:",
+            ":443",
+            "host:+443",
+            "host:00443000",
+            "host:70000",
+            "u@host:443",
+            "http://host:443",
+        ] {
             let text = format!("CONNECT {target} HTTP/1.1\r\n\r\n");
             assert!(read(text.as_bytes()).unwrap().unwrap().authority().is_err(), "{target}");
         }

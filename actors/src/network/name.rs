@@ -91,7 +91,9 @@ impl Pattern {
         if !self.below {
             return self.name == name;
         }
-        name.strip_suffix(&self.name).and_then(|rest| rest.strip_suffix('.')).is_some_and(|rest| !rest.is_empty())
+        name.strip_suffix(&self.name)
+            .and_then(|rest| rest.strip_suffix('.'))
+            .is_some_and(|rest| !rest.is_empty())
     }
 }
 
@@ -153,7 +155,9 @@ mod tests {
 
     #[test]
     fn what_a_resolver_would_take_for_an_address_is_no_name() {
-        for text in ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "0x7f000001", "a.0X7F", "[::1]", "::1", "1.2.3.4."] {
+        for text in
+            ["127.0.0.1", "127.1", "2130706433", "0x7f.1", "0x7f000001", "a.0X7F", "[::1]", "::1", "1.2.3.4."]
+        {
             assert_eq!(canonical(text), Err(NameError::Address), "{text}");
         }
     }

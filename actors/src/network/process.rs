@@ -9,9 +9,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Signal, Uid};
 
 use super::carrier::Carrier;
-use super::connection::Reach;
 use super::decisions::{self, Log};
 use super::rules::Rules;
+use super::shared::Reach;
 use crate::keeper::kernel::{self, Fork};
 use crate::sandbox::RunAs;
 
@@ -108,7 +108,11 @@ impl Carried {
         // Without listeners the program hears at once that there is nobody.
         self.listeners.clear();
         if let Ok(mut log) = Log::open(Path::new(decisions::FILE)) {
-            log.note(Access::Failed, "(all hosts)", "the process that carries the session's connections broke");
+            log.note(
+                Access::Failed,
+                "(all hosts)",
+                "the process that carries the session's connections broke",
+            );
         }
     }
 

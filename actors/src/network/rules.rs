@@ -95,7 +95,8 @@ impl Rules {
     /// The ports that are listened at inside, in this order.
     pub fn ports(&self) -> Vec<u16> {
         let proxy = (!self.hosts.is_empty()).then_some(PROXY_PORT);
-        let mut ports: Vec<u16> = proxy.into_iter().chain(self.forwards.iter().map(|forward| forward.port)).collect();
+        let mut ports: Vec<u16> =
+            proxy.into_iter().chain(self.forwards.iter().map(|forward| forward.port)).collect();
         let mut seen = std::collections::BTreeSet::new();
         ports.retain(|port| seen.insert(*port));
         ports

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use niia_spec::course::Access;
 
 use super::carrier::Carrier;
-use super::connection::{Connection, Door, Reach, Shared};
+use super::connection::Connection;
 use super::decisions::{FILE, Log};
 use super::lookup::{Lookup, Resolve};
+use super::shared::{Door, Reach, Shared};
 use super::*;
 
 /// Long enough for anything a test waits for; nothing is expected to take it.
@@ -61,7 +62,8 @@ impl Rig {
     fn new(kind: Kind) -> Rig {
         let server = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = server.local_addr().unwrap().port();
-        let (proxy, forward) = (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        let (proxy, forward) =
+            (TcpListener::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
         let rules = Rules::new(HOSTS, vec![Forward { port, kind }]).unwrap();
         let known = Known {
             answers: BTreeMap::from([
@@ -76,14 +78,22 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(&folder.path().join(FILE)).unwrap();
         let (read, lifeline) = io::pipe().unwrap();
-        let reach = Reach { resolve: Box::new(known.clone()), forbidden, port };
         let ports = (proxy.local_addr().unwrap().port(), forward.local_addr().unwrap().port());
-        let resolver = SendReach(reach);
+        let resolver = known.clone();
         let carrier = thread::spawn(move || {
             let listeners = vec![(PROXY_PORT, proxy.into()), (port, forward.into())];
-            Carrier::new(rules, listeners, read.into(), log, resolver.into_inner())?.run()
+            let reach = Reach { resolve: Box::new(resolver), forbidden, port };
+            Carrier::new(rules, listeners, read.into(), log, reach)?.run()
         });
-        Rig { proxy: ports.0, forward: ports.1, server, folder, known, lifeline: Some(lifeline), carrier: Some(carrier) }
+        Rig {
+            proxy: ports.0,
+            forward: ports.1,
+            server,
+            folder,
+            known,
+            lifeline: Some(lifeline),
+            carrier: Some(carrier),
+        }
     }
 
     fn dial(port: u16) -> TcpStream {
@@ -125,18 +135,6 @@ impl Rig {
         decisions.all.into_iter().map(|one| (one.verdict, one.host, one.why, one.count)).collect()
     }
 }
-
-/// The resolver of a test can be given to a thread; of the product's none is.
-struct SendReach(Reach);
-
-impl SendReach {
-    fn into_inner(self) -> Reach {
-        self.0
-    }
-}
-
-// SAFETY: a rig's `Reach` holds a `Known`, which is made of things that can be sent, and two plain values.
-unsafe impl Send for SendReach {}
 
 fn head_of(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
@@ -193,7 +191,11 @@ fn everything_else_is_answered_with_what_is_wrong_with_it() {
         ("CONNECT nowhere.test:443 HTTP/1.1\r\n\r\n", 502, "no such host"),
         ("CONNECT user@good.test:443 HTTP/1.1\r\n\r\n", 400, "no host and port"),
         ("CONNECT good.test HTTP/1.1\r\n\r\n", 400, "no host and port"),
-        ("GET http://good.test/?token=x HTTP/1.1\r\n\r\n", 405, "`http://good.test` is not reached: only `CONNECT"),
+        (
+            "GET http://good.test/?token=x HTTP/1.1\r\n\r\n",
+            405,
+            "`http://good.test` is not reached: only `CONNECT",
+        ),
         ("\x05\x01\x00", 400, "no HTTP request"),
     ] {
         let (head, mut stream) = rig.ask(request);
@@ -211,7 +213,8 @@ fn everything_else_is_answered_with_what_is_wrong_with_it() {
 #[test]
 fn a_client_that_asks_the_server_for_another_name_is_cut_off() {
     let rig = Rig::new(Kind::Plain);
-    for first in [hello::example(&["evil.test"], 1000), hello::example(&[], 1000), b"SSH-2.0-x\r\n".to_vec()] {
+    for first in [hello::example(&["evil.test"], 1000), hello::example(&[], 1000), b"SSH-2.0-x\r\n".to_vec()]
+    {
         let (head, mut client) = rig.connect("good.test");
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         let (mut server, _) = rig.server.accept().unwrap();
@@ -291,7 +294,10 @@ fn a_model_is_asked_and_its_server_told_nothing_else() {
     let rig = Rig::new(Kind::Model { model: Some("llama3".to_owned()) });
     let post = |path: &str, model: &str| {
         let body = format!("{{\"model\":\"{model}\"}}");
-        format!("POST {path} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}POST /api/pull HTTP/1.1\r\n\r\n", body.len())
+        format!(
+            "POST {path} HTTP/1.1\r\nContent-Length: {}\r\n\r\n{body}POST /api/pull HTTP/1.1\r\n\r\n",
+            body.len()
+        )
     };
     let mut client = Rig::dial(rig.forward);
     client.write_all(post("/api/chat", "llama3").as_bytes()).unwrap();
@@ -309,7 +315,9 @@ fn a_model_is_asked_and_its_server_told_nothing_else() {
     assert_eq!(rest_of(&mut client), b"one two");
     drop(client);
     assert_eq!(rest_of(&mut server), b"");
-    for (path, model) in [("/api/pull", "llama3"), ("/api/push", "llama3"), ("/api/chat", "gpt-oss:120b-cloud")] {
+    for (path, model) in
+        [("/api/pull", "llama3"), ("/api/push", "llama3"), ("/api/chat", "gpt-oss:120b-cloud")]
+    {
         let mut client = Rig::dial(rig.forward);
         client.write_all(post(path, model).as_bytes()).unwrap();
         assert!(head_of(&mut client).starts_with("HTTP/1.1 403 "), "{path}");

@@ -48,7 +48,9 @@ impl SandboxedKeys {
         into.env.extend(env.unwrap_or_default());
         into.swap = swap.unwrap_or_else(|| std::mem::take(&mut into.swap));
         let stays_below = |path: &str| {
-            !path.is_empty() && path.split('/').all(|part| !matches!(part, "" | "." | "..")) && !path.contains('\0')
+            !path.is_empty()
+                && path.split('/').all(|part| !matches!(part, "" | "." | ".."))
+                && !path.contains('\0')
         };
         if let Some(host) = into.hosts.iter().find(|host| crate::read::text::domain(host).is_err()) {
             return Err(format!("`{host}` is no host: write `api.example.com` or `*.example.com`"));

@@ -19,8 +19,10 @@ const PIECE_BYTES: usize = 256 << 10;
 const QUESTIONS: u32 = 20_000;
 
 pub fn measure(rounds: usize) -> Vec<Row> {
-    let mut flow = Row::new("bytes through a session's carrier (limit: a splice)", "MB/s", Bar::AtLeast(500.0));
-    let mut trip = Row::new("a byte there and back through a carrier (limit: a splice)", "µs", Bar::TimesLimit(2.0));
+    let mut flow =
+        Row::new("bytes through a session's carrier (limit: a splice)", "MB/s", Bar::AtLeast(500.0));
+    let mut trip =
+        Row::new("a byte there and back through a carrier (limit: a splice)", "µs", Bar::TimesLimit(2.0));
     for _ in 0..rounds {
         flow.limit.push(throughput("--splice"));
         flow.niia.push(throughput("--carry"));
@@ -43,7 +45,9 @@ impl Between {
         command.args([chore, &target.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
-        let (Some(lifeline), Some(stdout)) = (stdin, stdout) else { return Err(io::ErrorKind::BrokenPipe.into()) };
+        let (Some(lifeline), Some(stdout)) = (stdin, stdout) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         let port = line.trim().parse().map_err(io::Error::other)?;

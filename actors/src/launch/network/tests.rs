@@ -64,7 +64,10 @@ fn reach() -> Reach {
 }
 
 fn told(rules: &Rules) -> (Vec<String>, Vec<u16>) {
-    (rules.hosts.iter().map(ToString::to_string).collect(), rules.forwards.iter().map(|one| one.port).collect())
+    (
+        rules.hosts.iter().map(ToString::to_string).collect(),
+        rules.forwards.iter().map(|one| one.port).collect(),
+    )
 }
 
 #[test]
