@@ -10,6 +10,7 @@ mod papers;
 mod pipeline;
 mod prompts;
 mod refusals;
+mod remote;
 mod resume;
 mod stand_in;
 mod stranger;

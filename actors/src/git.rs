@@ -8,6 +8,7 @@
 //! branch `niia/<run>/w/<slug>` for each tree; and `refs/niia/<run>/kept/…` for what would be lost otherwise.
 
 mod admin;
+mod carry;
 mod checkout;
 mod commit;
 mod content;
@@ -35,6 +36,7 @@ mod snapshot;
 mod steps;
 mod trees;
 
+pub use carry::{KNOWN_MAX, Tips};
 pub use checkout::{Checkout, LinkedWorktree};
 pub use commit::{CommitInfo, Committed};
 pub use content::{FILE_BYTES_MAX, NEW_FILES_MAX, Refusal};

@@ -28,6 +28,7 @@ mod assign;
 mod context;
 mod ending;
 mod gather;
+mod guest;
 mod report;
 mod store;
 mod times;
@@ -120,6 +121,11 @@ impl RunHandle {
 
     pub fn id(&self) -> ractor::ActorId {
         self.0.get_id()
+    }
+
+    /// For those who are linked under this run.
+    pub fn cell(&self) -> ActorCell {
+        self.0.get_cell()
     }
 
     /// Lets go of a run that is over.

@@ -17,6 +17,8 @@ mod many;
 mod merges;
 #[path = "git/places.rs"]
 mod places;
+#[path = "git/private.rs"]
+mod private;
 #[path = "git/refusals.rs"]
 mod refusals;
 #[path = "git/removal.rs"]
@@ -27,5 +29,3 @@ mod scene;
 mod taking_up;
 #[path = "git/thin.rs"]
 mod thin;
-#[path = "git/private.rs"]
-mod private;

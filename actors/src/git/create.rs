@@ -197,7 +197,9 @@ impl RunTrees {
     /// Gives the worker's own git an index that knows the files as they are.
     pub(super) fn hand_over_index(&self, name: &TreeName, marker: &Marker) -> Result<(), TreeError> {
         let Some(admin) = &marker.admin else { return Ok(()) };
-        if marker.private.is_some() && ![&self.private_folder_of(name), admin].into_iter().all(|at| is_folder(at)) {
+        if marker.private.is_some()
+            && ![&self.private_folder_of(name), admin].into_iter().all(|at| is_folder(at))
+        {
             return Ok(());
         }
         admin::refuse_live_lock(&marker.path, admin)?;

@@ -58,9 +58,7 @@ pub(super) mod list {
         serializer.collect_seq(paths.iter().cloned().map(One))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Vec<PathBuf>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
         Ok(Vec::<One>::deserialize(deserializer)?.into_iter().map(|One(path)| path).collect())
     }
 }

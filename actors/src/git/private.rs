@@ -92,7 +92,8 @@ impl RunTrees {
     pub(super) fn private_repository(&self, name: &TreeName) -> PrivateRepository {
         let folder = self.private_folder_of(name);
         let (common, own) = (&self.repository.common_dir, &self.repository.git_dir);
-        let mut hidden = vec![common.join("config"), common.join("config.worktree"), own.join("config.worktree")];
+        let mut hidden =
+            vec![common.join("config"), common.join("config.worktree"), own.join("config.worktree")];
         hidden.dedup();
         PrivateRepository {
             admin: folder.join("worktrees").join(TREE),
@@ -168,7 +169,8 @@ impl RunTrees {
         (given, carried): (&Given, &Given),
     ) -> Result<(), TreeError> {
         private_folder(&self.folder.join("private"))?;
-        for part in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "logs/refs", "hooks", "info"] {
+        for part in ["objects/info", "objects/pack", "refs/heads", "refs/tags", "logs/refs", "hooks", "info"]
+        {
             private_folder(&folder.join(part))?;
         }
         let admin = folder.join("worktrees").join(TREE);
@@ -287,7 +289,9 @@ impl RunTrees {
     /// Removes the private repository of a tree that is taken away.
     pub(super) fn forget_private(&self, name: &TreeName) -> Result<(), TreeError> {
         let folder = self.private_folder_of(name);
-        for folder in [beside(&folder, "new"), beside(&folder, "old"), self.folder.join("incoming").join(name.file())] {
+        for folder in
+            [beside(&folder, "new"), beside(&folder, "old"), self.folder.join("incoming").join(name.file())]
+        {
             admin::forget(&folder)?;
         }
         admin::clear(&folder)?;
@@ -303,7 +307,9 @@ impl RunTrees {
         for line in bytes.split(|b| *b == b'\n') {
             let Ok(line) = std::str::from_utf8(line) else { continue };
             let mut parts = line.splitn(3, ' ');
-            let (Some(id), Some(""), Some(name)) = (parts.next(), parts.next(), parts.next()) else { continue };
+            let (Some(id), Some(""), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+                continue;
+            };
             if name.starts_with("refs/heads/niia/") && !name.starts_with(&own) {
                 continue;
             }

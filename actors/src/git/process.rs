@@ -171,10 +171,17 @@ pub(crate) fn run_within(
 
 fn limit(leader: &Child, limits: Limits) -> io::Result<()> {
     use rustix::process::{Resource, Rlimit, prlimit};
-    let all =
-        [(Resource::Data, limits.memory_bytes_max), (Resource::Fsize, limits.file_bytes_max), (Resource::Core, 0)];
+    let all = [
+        (Resource::Data, limits.memory_bytes_max),
+        (Resource::Fsize, limits.file_bytes_max),
+        (Resource::Core, 0),
+    ];
     for (resource, max) in all {
-        match prlimit(Some(Pid::from_child(leader)), resource, Rlimit { current: Some(max), maximum: Some(max) }) {
+        match prlimit(
+            Some(Pid::from_child(leader)),
+            resource,
+            Rlimit { current: Some(max), maximum: Some(max) },
+        ) {
             // It is over already.
             Ok(_) | Err(rustix::io::Errno::SRCH) => {}
             Err(error) => return Err(error.into()),

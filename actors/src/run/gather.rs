@@ -85,7 +85,8 @@ pub(super) fn gather(work: &Work) -> Gathering {
     let Some(trees) = &work.context.trees else {
         return Gathering::Merged { commit: None };
     };
-    for (tree, info) in work.to_commit() {
+    // What was worked in on another machine alone was committed there.
+    for (tree, info) in work.to_commit().into_iter().filter(|(tree, _)| trees.is_here(tree)) {
         match trees.commit(&tree, &info) {
             Ok(Committed::Commit { .. } | Committed::Nothing) => {}
             Ok(Committed::Refused { reasons }) => {

@@ -40,10 +40,10 @@ pub(super) struct Life {
     pub orders: mpsc::UnboundedReceiver<Order>,
     /// Why it was ended, if by order.
     pub ordered: Option<EndReason>,
-    /// Why it was ended by niia itself: nobody can say what became of its prompt.
-    pub unsure: Option<String>,
     /// Where a sandboxed session finds the node; shut when its life is over.
     pub door: Option<Door>,
+    /// Why it was ended by niia itself: nobody can say what became of its prompt.
+    pub unsure: Option<String>,
 }
 
 /// A terminal that was reached.
@@ -72,7 +72,7 @@ pub(super) async fn live(arguments: SessionArguments) {
     drop(known.await);
     let assignment = Arc::new(assignment);
     let mut life =
-        Life { assignment, machine, parent, facts, orders, ordered: None, unsure: None, door: None };
+        Life { assignment, machine, parent, facts, orders, ordered: None, door: None, unsure: None };
     let place = life.place().await;
     let ending = match place {
         Some(place) => life.with_place(place).await,

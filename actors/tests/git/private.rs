@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use niia_actors::git::{
-    Branch, Checkout, Committed, Grants, LinkedWorktree, Refusal, Removed, RunTrees, Tree, TreeError, TreeName,
-    Uncommitted, grants,
+    Branch, Checkout, Committed, Grants, LinkedWorktree, Refusal, Removed, RunTrees, Tree, TreeError,
+    TreeName, Uncommitted, grants,
 };
 
 use crate::scene::*;
@@ -158,10 +158,9 @@ fn nothing_that_tells_a_git_where_to_look_can_be_changed_or_moved_away() {
         format!("git -C '{tree}' config core.fsmonitor /bin/false"),
         format!("git -C '{tree}' config --worktree core.fsmonitor /bin/false"),
     ];
-    let files =
-        [format!("{tree}/.git"), format!("{folder}/config")].into_iter().chain(
-            ["commondir", "gitdir", "config.worktree"].map(|file| format!("{admin}/{file}")),
-        );
+    let files = [format!("{tree}/.git"), format!("{folder}/config")]
+        .into_iter()
+        .chain(["commondir", "gitdir", "config.worktree"].map(|file| format!("{admin}/{file}")));
     for file in files {
         attempts.push(format!("echo x > '{file}'"));
         attempts.push(format!("mv '{file}' '{file}.x'"));
@@ -195,7 +194,8 @@ fn a_tree_to_look_at_is_granted_for_looking_alone() {
     let tree = trees.create(&TreeName::Reading(slug("look")), trees.base()).unwrap();
     let granted = grants(&tree);
     assert_eq!(granted.write, [PathBuf::new(); 0]);
-    let script = format!("cd '{}'; git status --porcelain; git log --oneline; ! touch x", tree.path.display());
+    let script =
+        format!("cd '{}'; git status --porcelain; git log --oneline; ! touch x", tree.path.display());
     let output = inside(&granted, &script);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     scene.write("later.txt", "x");
@@ -267,7 +267,10 @@ fn a_later_phase_sees_what_was_merged_since() {
     assert!(conflict.is_none() && tree.path.join("b.txt").exists());
     assert_eq!(work.git(&["status", "--porcelain"]), "");
     assert_eq!(work.git(&["rev-parse", "HEAD"]), work.tip());
-    assert_eq!(work.git(&["rev-parse", "niia/demo-1/result"]), work.scene.git(&["rev-parse", "niia/demo-1/result"]));
+    assert_eq!(
+        work.git(&["rev-parse", "niia/demo-1/result"]),
+        work.scene.git(&["rev-parse", "niia/demo-1/result"])
+    );
     assert!(!work.git(&["for-each-ref"]).contains("refs/niia/"), "niia's own refs are its own affair");
 }
 

@@ -1,5 +1,7 @@
 //! Reading a profile's TOML file. Whatever is wrong is told with file, line and column.
 
+mod drive;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -9,7 +11,7 @@ use toml::Spanned;
 use crate::course::Unavailable;
 use crate::profile::call::{Entry, Hole, Template};
 use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
-use crate::profile::{ErrorRule, Pattern, Profile, PromptWay, ScreenMeaning, ScreenRule};
+use crate::profile::{ErrorRule, Pattern, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay};
 
 /// The largest profile file: the longest built-in one has 3 KiB.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;
@@ -53,6 +55,14 @@ struct Keys {
     error: Option<Vec<Spanned<ErrorKeys>>>,
     screen: Option<Vec<Spanned<ScreenKeys>>>,
     sandboxed: Option<Spanned<SandboxedKeys>>,
+    version_pattern: Option<Spanned<String>>,
+    conversation: Option<Spanned<drive::ConversationKeys>>,
+    typing: Option<TypingWay>,
+    permission: Option<BTreeMap<Spanned<String>, Vec<String>>>,
+    dialog: Option<Vec<Spanned<drive::DialogKeys>>>,
+    hook: Option<Vec<Spanned<drive::WordKeys>>>,
+    record: Option<Vec<Spanned<drive::WordKeys>>>,
+    report: Option<Vec<drive::ReportKeys>>,
 }
 
 /// An argument or a group of arguments, which stand or fall together.
@@ -64,6 +74,7 @@ struct ErrorKeys {
     class: Unavailable,
     pattern: Option<Spanned<String>>,
     exit: Option<i32>,
+    code: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -72,6 +83,7 @@ struct ScreenKeys {
     is: ScreenMeaning,
     screen: Option<Spanned<String>>,
     title: Option<Spanned<String>>,
+    unless: Option<Spanned<String>>,
     #[serde(default)]
     quiet_ms: u64,
 }
@@ -139,6 +151,7 @@ impl ProfileFile {
             let put = keys.get_ref().put(&mut profile.sandboxed);
             put.map_err(|message| self.wrong(keys.span(), message))?;
         }
+        self.put_drive(&mut profile)?;
         profile.source.clone_from(&self.name);
         self.check(&profile)?;
         Ok(profile)
@@ -165,6 +178,14 @@ impl ProfileFile {
             errors: Vec::new(),
             screens: Vec::new(),
             sandboxed: Sandboxed::default(),
+            version_pattern: None,
+            conversation: None,
+            typing: TypingWay::default(),
+            permission: BTreeMap::new(),
+            dialogs: Vec::new(),
+            hooks: Vec::new(),
+            records: Vec::new(),
+            reports: Vec::new(),
             argv: Vec::new(),
             large: None,
             source: self.name.clone(),
@@ -215,13 +236,18 @@ impl ProfileFile {
     fn errors(&self, keys: &[Spanned<ErrorKeys>]) -> Result<Vec<ErrorRule>, ProfileError> {
         let rule = |rule: &Spanned<ErrorKeys>| {
             let keys = rule.get_ref();
-            if keys.pattern.is_none() && keys.exit.is_none() {
+            if keys.pattern.is_none() && keys.exit.is_none() && keys.code.is_none() {
                 return Err(
-                    self.wrong(rule.span(), "an error needs a `pattern`, an `exit` or both".to_owned())
+                    self.wrong(rule.span(), "an error needs a `pattern`, an `exit` or a `code`".to_owned())
                 );
             }
+            if keys.code.is_some() && (keys.pattern.is_some() || keys.exit.is_some()) {
+                let message = "a `code` comes from the tool's own word and stands alone".to_owned();
+                return Err(self.wrong(rule.span(), message));
+            }
             let pattern = keys.pattern.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
-            Ok(ErrorRule { class: keys.class, pattern, exit: keys.exit })
+            let code = keys.code.as_ref().map(|code| self.pattern(code)).transpose()?;
+            Ok(ErrorRule { class: keys.class, pattern, exit: keys.exit, code })
         };
         keys.iter().map(rule).collect()
     }
@@ -236,7 +262,8 @@ impl ProfileFile {
             }
             let screen = keys.screen.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
             let title = keys.title.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
-            Ok(ScreenRule { is: keys.is, screen, title, quiet_ms: keys.quiet_ms })
+            let unless = keys.unless.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
+            Ok(ScreenRule { is: keys.is, screen, title, unless, quiet_ms: keys.quiet_ms })
         };
         keys.iter().map(rule).collect()
     }

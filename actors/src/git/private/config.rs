@@ -22,7 +22,10 @@ pub(super) fn of_session(engine: &[u8], folder: &Path) -> Vec<u8> {
             continue;
         }
         // Addresses that stand for others are where people put their tokens.
-        if section.starts_with(b"[url ") || line.starts_with(b"\tbare") || (section == b"[lfs]\n" && line.starts_with(b"\tstorage")) {
+        if section.starts_with(b"[url ")
+            || line.starts_with(b"\tbare")
+            || (section == b"[lfs]\n" && line.starts_with(b"\tstorage"))
+        {
             continue;
         }
         config.extend_from_slice(section);

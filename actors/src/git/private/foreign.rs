@@ -155,10 +155,7 @@ fn loose(root: &OwnedFd) -> Result<Vec<PathBuf>, Strange> {
 }
 
 /// What lies in a folder below the root; nothing where there is no such folder.
-pub(crate) fn entries(
-    root: &OwnedFd,
-    folder: &Path,
-) -> Result<Vec<(std::ffi::OsString, FileType)>, Strange> {
+pub(crate) fn entries(root: &OwnedFd, folder: &Path) -> Result<Vec<(std::ffi::OsString, FileType)>, Strange> {
     use std::os::unix::ffi::OsStrExt;
     let strange = |error: Errno| Strange(format!("`{}` cannot be listed: {error}", folder.display()));
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
@@ -176,7 +173,8 @@ pub(crate) fn entries(
         }
         let kind = match entry.file_type() {
             FileType::Unknown => {
-                let stat = rustix::fs::statat(&open, entry.file_name(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
+                let stat =
+                    rustix::fs::statat(&open, entry.file_name(), rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
                 FileType::from_raw_mode(stat.map_err(strange)?.st_mode)
             }
             kind => kind,
@@ -238,7 +236,11 @@ mod tests {
             std::fs::create_dir_all(folder.path().join(part)).unwrap();
         }
         put(&folder, "worktrees/tree/HEAD", "ref: refs/heads/main\n");
-        put(&folder, "packed-refs", &format!("# comment\n{ONE} refs/heads/main\n^{TWO}\n{ONE} refs/tags/v1\n"));
+        put(
+            &folder,
+            "packed-refs",
+            &format!("# comment\n{ONE} refs/heads/main\n^{TWO}\n{ONE} refs/tags/v1\n"),
+        );
         folder
     }
 
@@ -279,19 +281,15 @@ mod tests {
         assert!(strange(&|f| link(f, "worktrees/tree/HEAD", "/etc/passwd")).contains("HEAD` is a link"));
         assert!(strange(&|f| link(f, "packed-refs", "/etc/passwd")).contains("packed-refs` is a link"));
         assert!(strange(&|f| link(f, "refs/heads/x", "/etc/passwd")).contains("refs/heads/x` is no plain"));
-        assert!(strange(&|f| link(f, "refs/heads/folder", "/etc")).contains("refs/heads/folder` is no plain"));
+        assert!(
+            strange(&|f| link(f, "refs/heads/folder", "/etc")).contains("refs/heads/folder` is no plain")
+        );
         assert!(strange(&|f| put(f, "worktrees/tree/HEAD", "ref: ../../x\n")).contains("is no head"));
         assert!(strange(&|f| put(f, "worktrees/tree/HEAD", "")).contains("is no head"));
         let piped = strange(&|f| {
             std::fs::remove_file(f.path().join("packed-refs")).unwrap();
-            rustix::fs::mknodat(
-                rustix::fs::CWD,
-                f.path().join("packed-refs"),
-                FileType::Fifo,
-                Mode::RWXU,
-                0,
-            )
-            .unwrap();
+            rustix::fs::mknodat(rustix::fs::CWD, f.path().join("packed-refs"), FileType::Fifo, Mode::RWXU, 0)
+                .unwrap();
         });
         assert!(piped.contains("is no plain file"), "{piped}");
         let symbolic = strange(&|f| {

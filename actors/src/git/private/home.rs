@@ -27,7 +27,8 @@ impl RunTrees {
         if !is_folder(&folder) {
             return Ok(());
         }
-        let foreign = |strange: Strange| TreeError::Foreign { path: folder.clone(), what: strange.to_string() };
+        let foreign =
+            |strange: Strange| TreeError::Foreign { path: folder.clone(), what: strange.to_string() };
         let seen = foreign::read(&folder, TREE).map_err(foreign)?;
         let tip = marker.branch.as_ref().and_then(|branch| seen.refs.get(branch)).cloned();
         let given = foreign::parse_packed(&std::fs::read(self.given_of(name)).unwrap_or_default());
@@ -44,7 +45,10 @@ impl RunTrees {
         step("git.home.imported");
         beside.retain(|id| unknown.contains(id) && Some(id) != tip.as_ref());
         if beside.len() > KEPT_MAX {
-            let what = format!("it has {} branches, tags and stashes of its own, more than {KEPT_MAX}", beside.len());
+            let what = format!(
+                "it has {} branches, tags and stashes of its own, more than {KEPT_MAX}",
+                beside.len()
+            );
             return Err(TreeError::Foreign { path: folder, what });
         }
         for id in &beside {
@@ -108,7 +112,8 @@ impl RunTrees {
         let seen = self.seen(name)?;
         let commit = seen.head_commit().cloned();
         // An object of another name than a commit's is nobody's head.
-        let commit = commit.filter(|commit| matches!(self.missing(std::slice::from_ref(commit)), Ok(m) if m.is_empty()));
+        let commit = commit
+            .filter(|commit| matches!(self.missing(std::slice::from_ref(commit)), Ok(m) if m.is_empty()));
         match seen.head {
             None => Ok((None, None)),
             Some(Head::Branch(branch)) => Ok((Some(branch), commit)),
@@ -132,7 +137,8 @@ impl RunTrees {
         }
         let names: String = ids.iter().map(|id| format!("{id}\n")).collect();
         // A name that a session made up is not asked for over the network.
-        let call = self.engine.call("cat-file").arg("--batch-check=%(objectname)").env("GIT_NO_LAZY_FETCH", "1");
+        let call =
+            self.engine.call("cat-file").arg("--batch-check=%(objectname)").env("GIT_NO_LAZY_FETCH", "1");
         let bytes = call.input(names).long().bytes()?;
         let text = String::from_utf8_lossy(&bytes);
         let missing = text.lines().filter_map(|line| line.strip_suffix(" missing"));

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use rustix::fs::FileType;
 
-use super::foreign::{self, Strange};
 use super::alternates_of;
+use super::foreign::{self, Strange};
 use crate::git::admin;
 use crate::git::error::GitError;
 use crate::git::process::Limits;

@@ -40,7 +40,9 @@ impl RunTrees {
             let Some(source) = foreign::open_plain(&root, &path).map_err(foreign)? else { continue };
             match copy(source, &to, &hash, bytes_left).map_err(GitError::file(&to))? {
                 Some(copied) => bytes_left -= copied,
-                None => return Err(foreign(Strange(format!("`{}` is not what its name says", path.display())))),
+                None => {
+                    return Err(foreign(Strange(format!("`{}` is not what its name says", path.display()))));
+                }
             }
         }
         Ok(())

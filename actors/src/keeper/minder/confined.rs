@@ -42,7 +42,9 @@ pub(super) fn spawn(
     let mut command = Command::new(HELPER);
     command.arg0(HELPER_NAME).arg(sandbox::HELPER_VERB).arg("--");
     command.args(order.argv.iter().map(|argument| OsStr::from_bytes(argument)));
-    furnish(&mut command, order, umask, slave)?;
+    furnish(&mut command, umask, slave)?;
+    let text = OsStr::from_bytes;
+    sandbox::clothe(&mut command, order.env.iter().map(|(name, value)| (text(name), text(value))));
     line.attach(&mut command)?;
     let helper = command.spawn()?;
     let begun = line.begun(command);

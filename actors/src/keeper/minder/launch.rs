@@ -162,14 +162,14 @@ fn spawn(order: &Order, umask: u32, slave: OwnedFd) -> io::Result<Pid> {
     };
     let mut command = Command::new(OsStr::from_bytes(program));
     command.args(arguments.iter().map(|argument| OsStr::from_bytes(argument)));
-    furnish(&mut command, order, umask, slave)?;
+    command.env_clear();
+    command.envs(order.env.iter().map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value))));
+    furnish(&mut command, umask, slave)?;
     pid_of(&command.spawn()?)
 }
 
-/// Gives a command the environment of the order and the terminal.
-pub(super) fn furnish(command: &mut Command, order: &Order, umask: u32, slave: OwnedFd) -> io::Result<()> {
-    command.env_clear();
-    command.envs(order.env.iter().map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value))));
+/// Gives a command the terminal.
+pub(super) fn furnish(command: &mut Command, umask: u32, slave: OwnedFd) -> io::Result<()> {
     command
         .stdin(Stdio::from(slave.try_clone()?))
         .stdout(Stdio::from(slave.try_clone()?))

@@ -60,7 +60,8 @@ fn no_configuration_beside_that_of_the_tree_alone_is_read() {
             work.git(&["config", "extensions.worktreeConfig", "true"]);
             fs::write(work.admin().join("config.worktree"), "[core]\n\tbare = false\n").unwrap();
             work.git(&["config", "core.bare", "false"]);
-            fs::write(work.admin().join("config.worktree"), format!("[core]\n\tfsmonitor = {trap}\n")).unwrap();
+            fs::write(work.admin().join("config.worktree"), format!("[core]\n\tfsmonitor = {trap}\n"))
+                .unwrap();
         },
         &["status"],
     );
@@ -118,7 +119,10 @@ fn heads_and_refs_that_lead_elsewhere_are_refused_by_name() {
     };
     refused(&|work| replaced(&work.admin().join("HEAD"), "/etc/passwd"), "is a link");
     refused(&|work| replaced(&work.folder().join("packed-refs"), "/etc/passwd"), "is a link");
-    refused(&|work| fs::write(work.admin().join("HEAD"), "ref: ../../../etc/passwd\n").unwrap(), "is no head");
+    refused(
+        &|work| fs::write(work.admin().join("HEAD"), "ref: ../../../etc/passwd\n").unwrap(),
+        "is no head",
+    );
     refused(
         &|work| {
             let branch = work.folder().join("refs/heads/niia/demo-1/w/one");
@@ -240,7 +244,11 @@ fn lists_of_other_stores_replacements_and_grafts_are_not_believed() {
     let work = Work::new();
     work.commits("a.txt", "a");
     // The session's own git finds the other repository's objects; niia's does not.
-    let list = format!("{}\n{}\n", work.scene.root.join(".git/objects").display(), secret.root.join(".git/objects").display());
+    let list = format!(
+        "{}\n{}\n",
+        work.scene.root.join(".git/objects").display(),
+        secret.root.join(".git/objects").display()
+    );
     fs::write(work.folder().join("objects/info/alternates"), list).unwrap();
     work.git(&["update-ref", "refs/heads/niia/demo-1/w/one", &hidden]);
     assert!(work.refusal().contains("cannot be taken into the repository"));

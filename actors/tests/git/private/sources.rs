@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use niia_actors::git::{LinkedWorktree, Checkout, Merged};
+use niia_actors::git::{Checkout, LinkedWorktree, Merged};
 
 use super::Work;
 use crate::scene::*;
