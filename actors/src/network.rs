@@ -15,6 +15,7 @@ mod address;
 mod carrier;
 mod connection;
 pub mod decisions;
+mod dial;
 mod flow;
 mod gateway;
 mod head;
@@ -23,6 +24,7 @@ mod lookup;
 mod name;
 mod process;
 mod rules;
+mod shared;
 
 #[cfg(test)]
 mod tests;

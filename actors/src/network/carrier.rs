@@ -9,9 +9,10 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use super::PROXY_PORT;
-use super::connection::{Connection, Door, Reach, Shared};
+use super::connection::Connection;
 use super::decisions::Log;
 use super::rules::Rules;
+use super::shared::{Door, Reach, Shared};
 use crate::keeper::kernel;
 
 /// Builds and package managers open some dozens at a time. Each has two descriptors.

@@ -4,22 +4,23 @@
 //! without waiting, and says what it waits for next. No stage is without a deadline.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use niia_spec::course::Access;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
+use rustix::net::Shutdown;
 
-use super::decisions::Log;
+use super::dial::{Wanted, begin_connect, loopback, site_of};
 use super::flow::{self, Flow};
 use super::gateway::{self, Judged};
 use super::head::{self, HEAD_BYTES_MAX, Status};
 use super::hello::{self, HELLO_BYTES_MAX};
-use super::lookup::{Lookup, Resolve};
-use super::rules::{Kind, Rules};
+use super::lookup::Lookup;
+use super::rules::Kind;
+use super::shared::{Door, PORT, Shared};
 
 /// A request comes at once; who drips it holds a place that others need.
 const HEAD_WAIT: Duration = Duration::from_secs(10);
@@ -42,51 +43,7 @@ const LEAVE_WAIT: Duration = Duration::from_secs(2);
 const UNFINISHED_BYTES_MAX: usize = 64 << 20;
 /// Read at a time while a request is not complete.
 const REQUEST_PIECE_BYTES: usize = 64 << 10;
-/// The only port a proxy leads to: what is spoken there is TLS, and the name in it can be compared.
-const PORT: u16 = 443;
-
 const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
-
-/// How names become connections.
-pub(super) struct Reach {
-    pub resolve: Box<dyn Resolve>,
-    /// Why an address is nobody's to reach.
-    pub forbidden: fn(IpAddr) -> Option<&'static str>,
-    /// Where the port that is asked for really lies.
-    pub port: u16,
-}
-
-impl Reach {
-    /// The Internet, by the system's resolver.
-    pub fn public() -> Reach {
-        Reach { resolve: Box::new(super::lookup::System), forbidden: super::address::forbidden, port: PORT }
-    }
-}
-
-/// What all connections of a session share.
-pub(super) struct Shared {
-    pub rules: Rules,
-    pub reach: Reach,
-    pub log: Log,
-    pub piece: Option<Box<[u8]>>,
-    /// Bytes of unfinished requests.
-    pub unfinished_bytes: usize,
-    /// Whether one more name may be looked up now.
-    pub may_look_up: bool,
-}
-
-impl Shared {
-    fn piece(&mut self) -> &mut [u8] {
-        self.piece.get_or_insert_with(|| vec![0; flow::PIECE_BYTES].into_boxed_slice())
-    }
-}
-
-/// Where a client came in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Door {
-    Proxy,
-    Forward { port: u16, kind: Kind },
-}
 
 pub(super) struct Connection {
     door: Door,
@@ -125,22 +82,6 @@ enum Stage {
     /// All is said.
     Leave,
     Over,
-}
-
-/// What is done once a server is there.
-enum Wanted {
-    Tls { host: String, early: Vec<u8> },
-    Plain { name: String },
-    Question { name: String, request: Vec<u8> },
-}
-
-impl Wanted {
-    fn name(&self) -> &str {
-        match self {
-            Wanted::Tls { host, .. } => host,
-            Wanted::Plain { name } | Wanted::Question { name, .. } => name,
-        }
-    }
 }
 
 /// A descriptor and what it is waited for.
@@ -554,29 +495,5 @@ impl Connection {
             }
             Err(_) => Stage::Over,
         }
-    }
-}
-
-/// Of an address of a page only the part before its path: behind it there may be secrets.
-fn site_of(target: &str) -> &str {
-    let after_scheme = target.find("://").map_or(0, |at| at + 3);
-    let end = target[after_scheme..].find(['/', '?', '#']).map_or(target.len(), |at| after_scheme + at);
-    let site = &target[..end];
-    if site.contains('@') || site.is_empty() { "(a page)" } else { site }
-}
-
-/// This machine itself, in both of its forms: some servers listen at one of them only.
-fn loopback(port: u16) -> VecDeque<SocketAddr> {
-    let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
-    addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect()
-}
-
-fn begin_connect(address: SocketAddr) -> Result<OwnedFd, Errno> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    match rustix::net::connect(&socket, &address) {
-        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
-        Err(errno) => Err(errno),
     }
 }

@@ -9,9 +9,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Signal, Uid};
 
 use super::carrier::Carrier;
-use super::connection::Reach;
 use super::decisions::{self, Log};
 use super::rules::Rules;
+use super::shared::Reach;
 use crate::keeper::kernel::{self, Fork};
 use crate::sandbox::RunAs;
 

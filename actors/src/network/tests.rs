@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use niia_spec::course::Access;
 
 use super::carrier::Carrier;
-use super::connection::{Connection, Door, Reach, Shared};
+use super::connection::Connection;
 use super::decisions::{FILE, Log};
 use super::lookup::{Lookup, Resolve};
+use super::shared::{Door, Reach, Shared};
 use super::*;
 
 /// Long enough for anything a test waits for; nothing is expected to take it.
@@ -77,12 +78,12 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(&folder.path().join(FILE)).unwrap();
         let (read, lifeline) = io::pipe().unwrap();
-        let reach = Reach { resolve: Box::new(known.clone()), forbidden, port };
         let ports = (proxy.local_addr().unwrap().port(), forward.local_addr().unwrap().port());
-        let resolver = SendReach(reach);
+        let resolver = known.clone();
         let carrier = thread::spawn(move || {
             let listeners = vec![(PROXY_PORT, proxy.into()), (port, forward.into())];
-            Carrier::new(rules, listeners, read.into(), log, resolver.into_inner())?.run()
+            let reach = Reach { resolve: Box::new(resolver), forbidden, port };
+            Carrier::new(rules, listeners, read.into(), log, reach)?.run()
         });
         Rig {
             proxy: ports.0,
@@ -134,18 +135,6 @@ impl Rig {
         decisions.all.into_iter().map(|one| (one.verdict, one.host, one.why, one.count)).collect()
     }
 }
-
-/// The resolver of a test can be given to a thread; of the product's none is.
-struct SendReach(Reach);
-
-impl SendReach {
-    fn into_inner(self) -> Reach {
-        self.0
-    }
-}
-
-// SAFETY: a rig's `Reach` holds a `Known`, which is made of things that can be sent, and two plain values.
-unsafe impl Send for SendReach {}
 
 fn head_of(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
