@@ -11,6 +11,7 @@ mod external;
 mod ports;
 #[path = "launch/prepare.rs"]
 mod prepare;
+
 #[path = "git/scene.rs"]
 #[allow(dead_code, reason = "what one kind of test needs of the scene, another does not")]
 mod scene;

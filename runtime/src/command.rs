@@ -8,10 +8,12 @@ mod doctor;
 mod document;
 mod explain;
 mod follow;
+mod hook;
 mod init;
 mod logs;
 mod machines;
 mod origin;
+mod profile;
 mod replay;
 mod run;
 mod runs;
@@ -19,6 +21,7 @@ mod serve;
 mod sessions;
 mod shell;
 mod surroundings;
+mod talks;
 mod top;
 mod work;
 
@@ -50,6 +53,9 @@ const LEAVE_WITHIN: Duration = Duration::from_millis(50);
 pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).as_deref() == Some(OsStr::new("keeper")) {
         return daemon::keeper();
+    }
+    if let Some(exit) = hook::asked() {
+        return exit;
     }
     if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(sandbox::HELPER_VERB)) {
         return sandbox::helper_main(std::env::args_os().skip(2));
@@ -133,12 +139,18 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Output(words) => agents::output(caller, words).await,
         Verb::Scratchpad(words) => agents::scratchpad(caller, words).await,
         Verb::Mailbox(words) => agents::mailbox(caller, words).await,
+        Verb::Mesh(words) => talks::mesh(caller, words).await,
+        Verb::Inbox(words) => talks::inbox(caller, words).await,
+        Verb::Done(words) => talks::end(caller, words).await,
         Verb::Serve(words) => serve::serve(caller, words).await,
         Verb::Sessions(words) => sessions::sessions(caller, words).await,
         Verb::Read(words) => sessions::read(caller, words).await,
         Verb::Write(words) => sessions::write(caller, words).await,
         Verb::WaitIdle(words) => sessions::wait_idle(caller, words).await,
         Verb::GetAnswer(words) => sessions::get_answer(caller, words).await,
+        Verb::Profile(words) => profile::profile(caller, words).await,
+        Verb::Hook(words) => Ok(hook::told(&words.event)),
+        Verb::Interrupt(words) => sessions::interrupt(caller, words).await,
         Verb::Resize(words) => sessions::resize(caller, words).await,
         Verb::Kill(words) => sessions::kill(caller, words).await,
         Verb::Pair(words) => machines::pair(caller, words).await,

@@ -117,6 +117,8 @@ pub enum WorkerState {
     Ending,
     Done,
     Failed,
+    /// Its phase is over without it.
+    NotStarted,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -152,6 +154,14 @@ pub struct SessionView {
     pub rows: u16,
     /// Who holds the writing lease, when a person does.
     pub held_by: Option<String>,
+    /// It holds a conversation: a prompt has an end, and that end an answer.
+    #[serde(default)]
+    pub conversation: bool,
+    /// The dialog it shows, by the name its profile has for it, and what may be chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialog: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
     /// Whom its programs asked for, where they are kept from the network.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub contacts: Vec<crate::course::Contact>,
@@ -196,6 +206,13 @@ pub struct JournalLine {
     pub at_ms: u64,
     pub event: Value,
     pub commands: Value,
+}
+
+/// A letter to people, and the run it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxView {
+    pub run: RunId,
+    pub letter: LetterView,
 }
 
 /// A letter between workers.

@@ -49,6 +49,11 @@ const BUILT_IN: [(&str, &str); 10] = [
     ("generic.toml", include_str!("profile/builtin/generic.toml")),
 ];
 
+/// The file of a built-in profile.
+pub fn built_in_text(id: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(name, _)| name.strip_suffix(".toml") == Some(id)).map(|(_, text)| *text)
+}
+
 /// How one command-line tool is driven.
 #[derive(Clone, Debug)]
 pub struct Profile {

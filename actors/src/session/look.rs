@@ -31,6 +31,7 @@ pub(super) struct Seen {
     pub printed_bytes: u64,
     pub size: (u16, u16),
     pub held_by: Option<String>,
+    pub conversation: bool,
 }
 
 pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) -> SessionView {
@@ -38,7 +39,7 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
     let place = facts.place();
     SessionView {
         session: facts.session.clone(),
-        state: word(&detected.state).to_owned(),
+        state: detected.state.word().to_owned(),
         rule: rule.clone(),
         excerpt: shortened(excerpt),
         since_ms: seen.now_ms.saturating_sub(*since_ms),
@@ -51,6 +52,12 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
         cols: seen.size.0,
         rows: seen.size.1,
         held_by: seen.held_by.clone(),
+        conversation: seen.conversation,
+        dialog: detected.dialog.clone(),
+        choices: match &detected.state {
+            State::WaitingInput { choices, .. } => choices.clone(),
+            _ => Vec::new(),
+        },
         contacts: network::contacts(&facts.folder),
         sandbox: sandbox(&facts.folder),
     }
@@ -73,6 +80,9 @@ pub(super) fn waiting_view(facts: &SessionFacts) -> SessionView {
         cols: 0,
         rows: 0,
         held_by: None,
+        conversation: false,
+        dialog: None,
+        choices: Vec::new(),
         contacts: Vec::new(),
         sandbox: None,
     }
@@ -103,6 +113,9 @@ pub fn ended_view(run_folder: &Path, session: &SessionId) -> Option<SessionView>
         cols: start.cols,
         rows: start.rows,
         held_by: None,
+        conversation: false,
+        dialog: None,
+        choices: Vec::new(),
         contacts: network::contacts(&folder),
         sandbox: sandbox(&folder),
     })
@@ -163,20 +176,6 @@ pub(super) fn detected(profile: Option<&Profile>, seen: &Seen, before: Option<&D
             let evidence = Evidence { rule, excerpt: String::new(), since_ms: seen.now_ms };
             Detected { state: State::Unknown, evidence, dialog: None }
         }
-    }
-}
-
-/// The word for a state.
-fn word(state: &State) -> &'static str {
-    match state {
-        State::Starting => "starting",
-        State::Ready => "ready",
-        State::Working => "working",
-        State::WaitingInput { .. } => "waiting_input",
-        State::RateLimited { .. } => "rate_limited",
-        State::Exited { .. } => "exited",
-        State::Lost { .. } => "lost",
-        State::Unknown => "unknown",
     }
 }
 

@@ -1,9 +1,11 @@
 //! `niia explain`: why a run or session is as it is; of a run from its journal alone.
 
+use niia_spec::detect::{Process, Seen, Statuses, detect};
 use niia_spec::notice::JournalLine;
 use serde_json::json;
 
 use super::agents::read_input;
+use super::runs::view_of;
 use super::sessions;
 use super::surroundings::profiles;
 use super::{Caller, say, say_json};
@@ -12,6 +14,8 @@ use crate::control::client::Client;
 use crate::control::words::{Reply, Request, RunName};
 use crate::failure::{Exit, Failure};
 use crate::report::journal::account;
+use crate::report::neutral;
+use crate::report::run::attention_lines;
 use crate::report::session::session_text;
 
 /// The largest screen or recording whose rules are tried.
@@ -36,8 +40,10 @@ async fn session(caller: &Caller, client: &mut Client, name: &str) -> Result<Exi
 }
 
 async fn run(caller: &Caller, client: &mut Client, name: RunName) -> Result<Exit, Failure> {
-    let lines = journal(client, name, 0).await?;
-    caller.show(&lines, |_| account(&lines))?;
+    let run = view_of(client, name).await?;
+    let lines = journal(client, Some(run.run.to_string()), 0).await?;
+    let held: String = attention_lines(&run).into_iter().map(|line| line + "\n").collect();
+    caller.show(&lines, |_| account(&lines) + &held)?;
     Ok(Exit::Done)
 }
 
@@ -72,12 +78,29 @@ fn screen(caller: &Caller, text: &str, profile: &str) -> Result<Exit, Failure> {
         .filter(|(_, rule)| rule.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&text)))
         .map(|(n, rule)| json!({ "rule": n + 1, "class": rule.class }))
         .collect();
-    let found = json!({ "profile": profile.id, "source": profile.source, "screen": fired, "error": errors });
+    let (statuses, process) = (Statuses::default(), Process::Running { has_printed: true });
+    let seen = Seen {
+        screen: text.trim_end(),
+        title: "",
+        statuses: &statuses,
+        hooks: &[],
+        records: &[],
+        process: &process,
+        quiet_ms: u64::MAX,
+        now_ms: 0,
+    };
+    let state = detect(profile, &seen, None);
+    let found = json!({ "state": state.state, "rule": state.evidence.rule, "excerpt": state.evidence.excerpt,
+        "dialog": state.dialog, "profile": profile.id, "source": profile.source, "screen": fired, "error": errors });
     if caller.json {
         say_json(&found)?;
         return Ok(Exit::Done);
     }
     let mut lines = vec![format!("profile {} ({})", profile.id, profile.source)];
+    lines.push(format!("state: {} by {}", state.state.word(), state.evidence.rule));
+    if !state.evidence.excerpt.is_empty() {
+        lines.push(format!("saw: {}", neutral(&state.evidence.excerpt)));
+    }
     for rule in &fired {
         lines.push(format!("screen rule {}: {}", rule["rule"], rule["is"].as_str().unwrap_or_default()));
     }
@@ -85,7 +108,7 @@ fn screen(caller: &Caller, text: &str, profile: &str) -> Result<Exit, Failure> {
         lines.push(format!("error rule {}: {}", rule["rule"], rule["class"].as_str().unwrap_or_default()));
     }
     if fired.is_empty() && errors.is_empty() {
-        lines.push("no rule fires: the state is unknown".to_owned());
+        lines.push("no screen rule and no error rule fires".to_owned());
     }
     say(&(lines.join("\n") + "\n"))?;
     Ok(Exit::Done)

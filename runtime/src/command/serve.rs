@@ -47,7 +47,9 @@ async fn started(client: &mut Client, run: &str) -> Result<(), Failure> {
     client.tell(Request::Follow { run: Some(run.to_owned()) }).await?;
     while let Some(Reply::Run(view)) = client.next().await? {
         let mut workers = view.phases.iter().flat_map(|phase| &phase.workers);
-        if workers.any(|worker| !matches!(worker.state, WorkerState::Waiting | WorkerState::Starting)) {
+        if workers.any(|worker| {
+            !matches!(worker.state, WorkerState::Waiting | WorkerState::NotStarted | WorkerState::Starting)
+        }) {
             break;
         }
         if view.state.is_over() {
@@ -70,7 +72,8 @@ fn document_of(words: &Serve) -> Value {
     if !words.command.is_empty() {
         document["models"] = json!({ "primary": { "use": "command", "args": words.command } });
     } else if let Some(model) = &words.model {
-        document["models"] = json!({ "primary": model });
+        // The same once more: a tool that crashes is started again, and goes on with its own conversation.
+        document["models"] = json!({ "primary": model, "fallback": model });
     }
     document
 }

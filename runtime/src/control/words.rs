@@ -8,8 +8,9 @@ use std::path::PathBuf;
 
 use niia_net::trust::Rights;
 use niia_spec::course::RunOutcome;
+use niia_spec::detect::Turned;
 use niia_spec::name::RunId;
-use niia_spec::notice::{JournalLine, LetterView, Receipt, RunView, SessionView};
+use niia_spec::notice::{InboxView, JournalLine, LetterView, Receipt, RunView, SessionView};
 pub use niia_spec::origin::Origin;
 use niia_spec::plan::Plan;
 use serde::{Deserialize, Serialize};
@@ -86,6 +87,21 @@ pub enum Request {
         quiet_ms: u64,
         within_ms: u64,
     },
+    /// A further prompt of a conversation; answered when its turn is over.
+    Turn {
+        session: String,
+        prompt: String,
+        within_ms: u64,
+    },
+    /// End the turn under way early.
+    Interrupt {
+        session: String,
+    },
+    /// Answer the dialog a session shows.
+    Dialog {
+        session: String,
+        allow: bool,
+    },
     Resize {
         session: String,
         cols: u16,
@@ -146,6 +162,19 @@ pub enum Request {
         to: String,
         text: String,
         id: Option<String>,
+        /// The letter it answers, where the sender names one.
+        #[serde(default)]
+        cause: Option<String>,
+    },
+    /// What agents wrote to people, in every run.
+    Inbox {
+        all: bool,
+        take: bool,
+    },
+    /// A talk is done.
+    Conclude {
+        run: RunName,
+        phase: Option<String>,
     },
     MailboxList {
         run: RunName,
@@ -202,6 +231,7 @@ pub enum Reply {
         cursor: (u16, u16),
     },
     Receipt(Receipt),
+    Turned(Turned),
     /// Attached: paint this, then go on reading the recording in `folder` from `offset`.
     Painted {
         #[serde(with = "serde_bytes")]
@@ -244,6 +274,7 @@ pub enum Reply {
         bytes: Vec<u8>,
     },
     Letters(Vec<LetterView>),
+    Inbox(Vec<InboxView>),
     Done,
     Refused(Refusal),
     /// A piece of a reply that is too large for one frame.

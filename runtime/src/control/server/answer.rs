@@ -2,7 +2,7 @@
 
 use niia_spec::notice::JournalLine;
 
-use super::{agents, machines, runs, sessions};
+use super::{agents, machines, runs, sessions, talks};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
 use crate::node::{Node, accept};
@@ -37,6 +37,11 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::WaitIdle { session, quiet_ms, within_ms } => {
             sessions::wait_idle(node, caller, &session, quiet_ms, within_ms).await
         }
+        Request::Turn { session, prompt, within_ms } => {
+            sessions::turn(node, caller, &session, prompt, within_ms).await
+        }
+        Request::Interrupt { session } => sessions::interrupt(node, caller, &session),
+        Request::Dialog { session, allow } => sessions::dialog(node, caller, &session, allow).await,
         Request::Resize { session, cols, rows } => sessions::resize(node, caller, &session, (cols, rows)),
         Request::Kill { session } => sessions::kill(node, caller, &session),
         Request::OutputSet { run, key, value } => agents::output_set(node, caller, &run, key, value).await,
@@ -47,7 +52,11 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::ScratchpadPut { run, path, bytes } => {
             agents::scratchpad_put(node, caller, &run, path, bytes).await
         }
-        Request::MailboxSend { run, to, text, id } => agents::send(node, caller, &run, to, text, id).await,
+        Request::MailboxSend { run, to, text, id, cause } => {
+            agents::send(node, caller, &run, agents::Post { to, text, id, cause }).await
+        }
+        Request::Inbox { all, take } => talks::inbox(node, caller, all, take).await,
+        Request::Conclude { run, phase } => talks::conclude(node, caller, &run, phase).await,
         Request::MailboxList { run, reader } => agents::letters(node, caller, &run, reader, false).await,
         Request::MailboxRead { run, reader } => agents::letters(node, caller, &run, reader, true).await,
         Request::Stop { end_sessions } => {
