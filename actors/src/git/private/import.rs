@@ -128,7 +128,8 @@ impl RunTrees {
     /// Every object the new commits name is in the store or in the user's repository.
     fn all_there(&self, store: &Path, wanted: &[ObjectId]) -> Result<(), GitError> {
         let mut revisions: String = wanted.iter().map(|id| format!("{id}\n")).collect();
-        revisions.push_str(&format!("--not\n{}\n", self.base));
+        // An older git takes no `--not` here.
+        revisions.push_str(&format!("^{}\n", self.base));
         let call = self.call_in(store, "rev-list").args(["--objects", "--quiet", "--stdin"]);
         let call = if self.repository.traits.partial { call.arg("--exclude-promisor-objects") } else { call };
         call.input(revisions).done()
