@@ -22,6 +22,8 @@ mod surroundings;
 mod top;
 mod work;
 
+pub(crate) use origin::environment_of;
+
 use std::any::Any;
 use std::ffi::OsStr;
 use std::io::{self, Write};

@@ -22,6 +22,7 @@ use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
 use crate::network::{Network, NetworkSettings};
+use crate::remote::{Guests, Remotes};
 
 pub mod accept;
 pub mod admission;
@@ -85,6 +86,9 @@ pub struct Node {
     pub quarantined: Vec<(String, String)>,
     /// The way to other machines; nothing where this node's own key cannot be used.
     pub network: Option<Arc<Network>>,
+    /// What was given to other machines, and what was taken from them.
+    pub remotes: Option<Arc<Remotes>>,
+    pub guests: Arc<Guests>,
     began: Instant,
     stop: watch::Sender<bool>,
 }
@@ -100,7 +104,7 @@ impl Node {
     }
 
     pub fn run_folder(&self, run: &RunId) -> PathBuf {
-        self.state.run(run)
+        self.guests.folder_of(run).unwrap_or_else(|| self.state.run(run))
     }
 
     /// What is wrong with the journal, while something is.
@@ -182,9 +186,16 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     niia_actors::keeper::tidy(state.run_folder().as_ref());
     let keeper = Keeper::new(state.run_folder(), &program);
     let here = LocalMachine::new(keeper, live.clone(), options.sessions_max, &program, state.path());
-    let machines = Arc::new(Machines::only(Arc::new(here)));
-    let root = RootHandle::spawn(journal.clone(), Arc::clone(&machines)).await.map_err(NodeError::Actor)?;
     let network = network_of(&state, options.network);
+    let remotes = network.clone().map(|network| Arc::new(Remotes::new(network, live.clone())));
+    let machines = Machines::only(Arc::new(here));
+    let machines = Arc::new(match &remotes {
+        Some(remotes) => machines.and(Arc::clone(remotes) as Arc<dyn niia_actors::machine::Elsewhere>),
+        None => machines,
+    });
+    let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
+    let root = RootHandle::spawn(journal.clone(), Arc::clone(&machines)).await.map_err(NodeError::Actor)?;
+    guests.take_up().await;
     let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
         loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
@@ -205,6 +216,8 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         memory_floor_mib: options.memory_floor_mib,
         quarantined,
         network,
+        remotes,
+        guests,
         began: Instant::now(),
         stop,
     });
