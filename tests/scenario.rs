@@ -11,6 +11,7 @@ mod pipeline;
 mod prompts;
 mod refusals;
 mod remote;
+mod resume;
 mod stand_in;
 mod stranger;
 mod tidy;

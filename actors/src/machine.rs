@@ -32,6 +32,8 @@ pub struct Assignment {
     pub subject: String,
     /// A conflict to mend instead of a task of the document.
     pub mend: Option<Mend>,
+    /// Its program is started for a conversation: it stays after a turn and takes further prompts.
+    pub conversation: bool,
     pub context: Arc<RunContext>,
 }
 
@@ -109,9 +111,10 @@ impl Machines {
 
     /// Where this attempt is made; this machine when the plan names none. A conflict lies here and is mended here.
     pub fn of(&self, assignment: &Assignment) -> Result<Arc<dyn Machine>, StartError> {
-        let elsewhere = self.elsewhere.as_ref().filter(|_| {
-            !assignment.worker.machine.is_empty() && assignment.mend.is_none()
-        });
+        let elsewhere = self
+            .elsewhere
+            .as_ref()
+            .filter(|_| !assignment.worker.machine.is_empty() && assignment.mend.is_none());
         let found = elsewhere.map(|elsewhere| elsewhere.find(assignment)).transpose()?.flatten();
         Ok(found.unwrap_or_else(|| self.here()))
     }

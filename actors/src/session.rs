@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use niia_spec::course::EndReason;
+use niia_spec::detect::TurnEnd;
 use niia_spec::name::AttemptId;
 use niia_spec::notice::{Receipt, SessionView};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SpawnErr};
@@ -29,12 +30,14 @@ mod facts;
 pub mod finish;
 mod follow;
 mod glass;
+pub mod hooks;
 mod life;
 pub mod look;
 mod prepare;
 pub mod query;
 pub mod screen;
 pub mod token;
+mod trees;
 pub mod view;
 
 pub use clock::wall_ms;
@@ -74,6 +77,15 @@ pub(crate) enum Order {
         urgent: bool,
         reply: oneshot::Sender<Receipt>,
     },
+    /// A further prompt of a conversation.
+    Turn {
+        prompt: String,
+        reply: oneshot::Sender<Turned>,
+    },
+    /// The end of the turn under way, or of the last one.
+    TurnEnd(oneshot::Sender<Turned>),
+    Interrupt,
+    Conclude,
     WaitIdle {
         quiet_ms: u64,
         reply: oneshot::Sender<SessionView>,
@@ -105,6 +117,17 @@ pub(crate) enum Order {
     Leave {
         viewer: ViewerId,
     },
+}
+
+/// What became of a prompt of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// The turn is over: answered, interrupted or failed, and what said so.
+    Ended(TurnEnd),
+    /// Nothing of the prompt was typed.
+    Undelivered { reason: String },
+    /// Nobody can say; the prompt is not put again.
+    Unknown { reason: String },
 }
 
 impl SessionHandle {
@@ -157,6 +180,26 @@ impl SessionHandle {
 
     pub async fn write(&self, text: String, enter: bool, urgent: bool) -> Result<Receipt, AskError> {
         self.question(|reply| Order::Write { text, enter, urgent, reply }).await
+    }
+
+    /// Puts a further prompt to a conversation, once, and tells how its turn ended.
+    pub async fn turn(&self, prompt: String) -> Result<Turned, AskError> {
+        self.question(|reply| Order::Turn { prompt, reply }).await
+    }
+
+    /// How the turn under way ends, or the last one ended; also that of the prompt the session began with.
+    pub async fn turn_end(&self) -> Result<Turned, AskError> {
+        self.question(Order::TurnEnd).await
+    }
+
+    /// Ends the turn under way early, by the tool's own key; its end says that it was interrupted.
+    pub fn interrupt(&self) {
+        self.order(Order::Interrupt);
+    }
+
+    /// Ends a conversation well: the last turn's answer is the session's.
+    pub fn conclude(&self) {
+        self.order(Order::Conclude);
     }
 
     /// Answers once the terminal has been quiet for so long, or the session is over.

@@ -13,7 +13,7 @@ use mdns_sd::{IfKind, ResolvedService, ScopedIp, ServiceDaemon, ServiceEvent, Se
 use tokio::sync::watch;
 
 use crate::identity::NodeId;
-pub use sighting::{ADDRESSES_MAX, SIGHTINGS_MAX, Sighting, Sightings, SightingError};
+pub use sighting::{ADDRESSES_MAX, SIGHTINGS_MAX, Sighting, SightingError, Sightings};
 
 /// What nodes announce themselves as.
 pub const SERVICE: &str = "_niia._udp.local.";

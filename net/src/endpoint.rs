@@ -103,8 +103,10 @@ impl Endpoint {
 
     /// Waits for the next who comes in and has done the handshake; nothing once the endpoint is closed. `admit` is
     /// called for each in a task of its own.
-    pub async fn accept_each<F>(&self, admit: impl Fn(Shaken, OwnedSemaphorePermit) -> F + Clone + Send + 'static)
-    where
+    pub async fn accept_each<F>(
+        &self,
+        admit: impl Fn(Shaken, OwnedSemaphorePermit) -> F + Clone + Send + 'static,
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
         while let Some(incoming) = self.quinn.accept().await {

@@ -140,8 +140,8 @@ fn read_key(path: &Path) -> Result<Option<KeyPair>, IdentityError> {
         return Err(IdentityError::Open { path: path.to_owned() });
     }
     let text = fs::read_to_string(path).map_err(failed)?;
-    let key =
-        KeyPair::from_pem(&text).map_err(|source| IdentityError::Damaged { path: path.to_owned(), source })?;
+    let key = KeyPair::from_pem(&text)
+        .map_err(|source| IdentityError::Damaged { path: path.to_owned(), source })?;
     Ok(Some(key))
 }
 

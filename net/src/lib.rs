@@ -12,6 +12,9 @@ pub mod transfer;
 pub mod trust;
 pub mod wire;
 
+#[cfg(test)]
+mod fuzz;
+
 /// A hash of contents, for telling versions apart.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> String {

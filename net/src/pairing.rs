@@ -23,7 +23,9 @@ const CODE_CHARS: usize = 6;
 pub struct Code(String);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a code has {CODE_CHARS} letters and digits, such as K7M-9XQ; `niia pair` on the other machine shows one")]
+#[error(
+    "a code has {CODE_CHARS} letters and digits, such as K7M-9XQ; `niia pair` on the other machine shows one"
+)]
 pub struct CodeError;
 
 /// The kernel gives no random bits: nothing secret can be made.
@@ -34,14 +36,16 @@ pub struct NoChance;
 impl Code {
     /// A code that nobody can foresee.
     pub fn random() -> Result<Code, NoChance> {
-        let bits: [u8; 8] = ring::rand::generate(&ring::rand::SystemRandom::new()).map_err(|_| NoChance)?.expose();
+        let bits: [u8; 8] =
+            ring::rand::generate(&ring::rand::SystemRandom::new()).map_err(|_| NoChance)?.expose();
         Ok(Code::of_random(u64::from_le_bytes(bits)))
     }
 
     /// A code of 30 random bits.
     #[must_use]
     pub fn of_random(bits: u64) -> Code {
-        let chars = (0..CODE_CHARS).map(|n| char::from(ALPHABET[(bits >> (5 * n)) as usize % ALPHABET.len()]));
+        let chars =
+            (0..CODE_CHARS).map(|n| char::from(ALPHABET[(bits >> (5 * n)) as usize % ALPHABET.len()]));
         Code(chars.collect())
     }
 

@@ -63,8 +63,7 @@ impl Rights {
     }
 
     fn list(&self) -> Vec<&'static str> {
-        let each =
-            [(self.run, "run"), (self.read, "read"), (self.write, "write"), (self.files, "files")];
+        let each = [(self.run, "run"), (self.read, "read"), (self.write, "write"), (self.files, "files")];
         each.into_iter().filter(|(has, _)| *has).map(|(_, name)| name).collect()
     }
 }
@@ -280,7 +279,10 @@ mod tests {
         for name in ["seoul", "SEOUL", "seoul-server", "Seoul-Server.LOCAL", "seoul-server.local."] {
             assert_eq!(peers.named(name), Named::One(id(1)), "{name}");
         }
-        assert_eq!(peers.named("lab"), Named::Several(peers.0.keys().copied().filter(|k| *k != id(1)).collect()));
+        assert_eq!(
+            peers.named("lab"),
+            Named::Several(peers.0.keys().copied().filter(|k| *k != id(1)).collect())
+        );
         assert_eq!(peers.named("bo@lab"), Named::One(id(3)));
         assert_eq!(peers.named(&id(2).to_string()), Named::One(id(2)));
         assert_eq!(peers.named(&id(2).short()), Named::One(id(2)));

@@ -230,13 +230,19 @@ async fn serve(begun: Begun) -> Journal {
     if let Some(network) = &node.network {
         network.serve(&node).await;
     }
+    let told = async {
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => {}
+            () = signals.wait() => {}
+        }
+        // While it says goodbye it is still this node that listens here: nobody takes it for gone.
+        if let Some(network) = &node.network {
+            network.close().await;
+        }
+    };
     tokio::select! {
         () = server::listen(listener, Arc::clone(&node)) => {}
-        _ = stopping.wait_for(|stop| *stop) => {}
-        () = signals.wait() => {}
-    }
-    if let Some(network) = &node.network {
-        network.close().await;
+        () = told => {}
     }
     // Named here so that it is held to this point: another node may begin only now.
     remove_socket(&node.state.socket(SOCKET));

@@ -38,7 +38,8 @@ pub async fn serve(node: Arc<Node>, link: PeerLink) {
 
 async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(), String> {
     let purpose = tokio::time::timeout(PURPOSE_WITHIN, PeerLink::purpose(&mut stream)).await;
-    let purpose: Purpose = purpose.map_err(|_| "it did not say what for".to_owned())?.map_err(|e| chain(&e))?;
+    let purpose: Purpose =
+        purpose.map_err(|_| "it did not say what for".to_owned())?.map_err(|e| chain(&e))?;
     match purpose {
         Purpose::Control => {
             let visitor = Visitor { id: link.id, name: link.name.clone() };

@@ -55,7 +55,13 @@ impl RunState {
         }
     }
 
+    /// Nothing will ever happen in it again.
     pub fn is_over(self) -> bool {
+        !matches!(self, RunState::Running | RunState::NeedsAttention)
+    }
+
+    /// Nothing happens in it by itself: it is over, or it waits for a person.
+    pub fn rests(self) -> bool {
         self != RunState::Running
     }
 }

@@ -1,5 +1,6 @@
 //! Several machines: pairing, rights, and the remote twins of local verbs. Each house is a machine of its own.
 
+mod campaign;
 mod hosts;
 mod losing;
 mod pairing;
@@ -21,7 +22,12 @@ pub fn machine(name: &str) -> House {
 }
 
 /// Shows a code in one house and types what `typed` makes of it in another one.
-pub fn pair(shows: &House, types: &House, rights: &str, typed: impl Fn(&str) -> String) -> (i32, String, String) {
+pub fn pair(
+    shows: &House,
+    types: &House,
+    rights: &str,
+    typed: impl Fn(&str) -> String,
+) -> (i32, String, String) {
     let showing = shows.niia(["pair", "--json", "--allow", rights]).start();
     let shown = wait_until("a code is shown", SOON, || {
         serde_json::from_str::<Value>(showing.out_so_far().lines().next()?).ok()

@@ -1,8 +1,8 @@
 //! A bad network between two UDP ends: delay, loss, doubles, reordering, damage, and holes that swallow everything, in
 //! one direction or both. What happens to which datagram follows from a seed.
 
-use std::collections::{BinaryHeap, HashMap};
 use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -206,7 +206,9 @@ fn received<T>(came: io::Result<T>) -> io::Result<Option<T>> {
     use io::ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
     match came {
         Ok(came) => Ok(Some(came)),
-        Err(error) if matches!(error.kind(), WouldBlock | TimedOut | ConnectionRefused | Interrupted) => Ok(None),
+        Err(error) if matches!(error.kind(), WouldBlock | TimedOut | ConnectionRefused | Interrupted) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }

@@ -9,6 +9,7 @@ use super::commit::{CommitInfo, Committed};
 use super::engine::write_whole;
 use super::error::GitError;
 use super::paths;
+use super::private::Known;
 use super::repository::ObjectId;
 
 /// How far a tree's making got. Nobody has worked in one that is being made.
@@ -44,6 +45,9 @@ pub(super) struct Marker {
     /// The commit its files are being brought to; nobody works in it meanwhile.
     #[serde(default)]
     pub moving: Option<ObjectId>,
+    /// Of a tree with a private repository: what is known of that.
+    #[serde(default)]
+    pub private: Option<Known>,
     /// What was answered when the last attempt was committed.
     #[serde(default)]
     pub answered: Option<Answered>,
@@ -81,6 +85,23 @@ pub enum Kind {
 }
 
 impl Marker {
+    /// A tree that is about to be made of a commit.
+    pub(super) fn begun(path: PathBuf, branch: Option<String>, from: &ObjectId) -> Marker {
+        Marker {
+            making: Making::Begun,
+            path,
+            branch,
+            start: from.clone(),
+            at: from.clone(),
+            admin: None,
+            overlays: Vec::new(),
+            mends: None,
+            moving: None,
+            private: None,
+            answered: None,
+        }
+    }
+
     /// What was answered to the same question before.
     pub(super) fn answer_to(&self, info: &CommitInfo) -> Option<Committed> {
         let before = self.answered.as_ref()?;

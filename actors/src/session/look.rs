@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use niia_spec::detect::{self, Detected, Evidence, Process, State, Statuses};
+use niia_spec::detect::{self, Detected, Evidence, Process, State, Statuses, Told};
 use niia_spec::name::SessionId;
 use niia_spec::notice::{self, SessionView};
 use niia_spec::profile::Profile;
@@ -23,6 +23,8 @@ pub(super) struct Seen {
     pub screen: String,
     pub title: String,
     pub statuses: Statuses,
+    pub hooks: Vec<Told>,
+    pub records: Vec<Told>,
     pub quiet_ms: u64,
     pub now_ms: u64,
     pub printed_bytes: u64,
@@ -138,13 +140,15 @@ pub(super) fn detected(profile: Option<&Profile>, seen: &Seen, before: Option<&D
         Some(profile) => {
             let Seen { screen, title, statuses, quiet_ms, now_ms, .. } = seen;
             let (quiet_ms, now_ms) = (*quiet_ms, *now_ms);
-            let seen = detect::Seen { screen, title, statuses, process: &process, quiet_ms, now_ms };
+            let (hooks, records) = (&seen.hooks, &seen.records);
+            let seen =
+                detect::Seen { screen, title, statuses, hooks, records, process: &process, quiet_ms, now_ms };
             detect::detect(profile, &seen, before)
         }
         None => {
             let rule = "its profile is gone".to_owned();
             let evidence = Evidence { rule, excerpt: String::new(), since_ms: seen.now_ms };
-            Detected { state: State::Unknown, evidence }
+            Detected { state: State::Unknown, evidence, dialog: None }
         }
     }
 }

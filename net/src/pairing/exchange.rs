@@ -19,7 +19,9 @@ pub enum Role {
 pub enum ExchangeError {
     #[error("what the other machine sent is no part of a pairing")]
     Message,
-    #[error("the code is not the one that is shown there; it is used up now, `niia pair` there shows a new one")]
+    #[error(
+        "the code is not the one that is shown there; it is used up now, `niia pair` there shows a new one"
+    )]
     WrongCode,
 }
 

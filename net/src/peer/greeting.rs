@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::link::{CloseCode, PeerLink, Stream, broken};
 use super::PeerError;
+use super::link::{CloseCode, PeerLink, Stream, broken};
 use crate::endpoint::Shaken;
 use crate::frame;
 use crate::identity::NodeId;
@@ -72,8 +72,12 @@ pub enum RefusedWhy {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.why {
-            RefusedWhy::NotPaired => f.write_str("the two nodes are not paired: `niia pair` on both pairs them"),
-            RefusedWhy::NoPairing => f.write_str("nobody is awaited there who wants to pair: begin with `niia pair` there"),
+            RefusedWhy::NotPaired => {
+                f.write_str("the two nodes are not paired: `niia pair` on both pairs them")
+            }
+            RefusedWhy::NoPairing => {
+                f.write_str("nobody is awaited there who wants to pair: begin with `niia pair` there")
+            }
             RefusedWhy::Version => f.write_str("the two nodes are too far apart in their versions"),
             RefusedWhy::Itself => f.write_str("that is this very node"),
             RefusedWhy::WrongCode => f.write_str("the code was wrong"),
@@ -200,7 +204,10 @@ pub async fn greet(
 ) -> Result<Welcomed, PeerError> {
     if let Some(wanted) = wanted.filter(|wanted| *wanted != shaken.id) {
         let error = PeerError::WrongKey { wanted, came: shaken.id };
-        let reason = format!("a key was met that is not the expected one: {} instead of {wanted}; met by {own}", shaken.id);
+        let reason = format!(
+            "a key was met that is not the expected one: {} instead of {wanted}; met by {own}",
+            shaken.id
+        );
         shaken.connection.close(CloseCode::WrongKey.number(), reason.as_bytes());
         return Err(error);
     }

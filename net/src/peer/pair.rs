@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::PeerError;
 use super::greeting::{GREETING_BYTES_MAX, Pairing, Refused, RefusedWhy, Refusing};
 use super::link::CloseCode;
-use super::PeerError;
 use crate::frame;
 use crate::identity::NodeId;
 use crate::link::LinkError;
@@ -115,7 +115,8 @@ impl Pairing {
     /// What TLS exports of this connection and no other: a proof is worth nothing anywhere else.
     fn channel(&self) -> Result<[u8; 32], PairError> {
         let mut channel = [0; 32];
-        let exported = self.shaken.connection.export_keying_material(&mut channel, b"EXPORTER-niia-pairing", b"");
+        let exported =
+            self.shaken.connection.export_keying_material(&mut channel, b"EXPORTER-niia-pairing", b"");
         exported.map(|()| channel).map_err(|_| PairError::Export)
     }
 

@@ -207,7 +207,10 @@ async fn a_node_that_is_two_versions_apart_is_told_which_one_to_upgrade() {
     let shaken = here.endpoint.connect(&[there.address()], Some(there.id)).await.unwrap();
     let mut next = greeting(Want::Work);
     next.hello.version += 1;
-    assert!(greet(shaken, here.id, None, next, Rights::ALL).await.is_ok(), "neighbours understand each other");
+    assert!(
+        greet(shaken, here.id, None, next, Rights::ALL).await.is_ok(),
+        "neighbours understand each other"
+    );
 }
 
 #[tokio::test]

@@ -37,7 +37,9 @@ impl Trust {
         let peers = match fs::metadata(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Peers::default(),
             Err(source) => return Err(failed(source)),
-            Ok(about) if about.len() > FILE_BYTES_MAX => return Err(failed(io::ErrorKind::FileTooLarge.into())),
+            Ok(about) if about.len() > FILE_BYTES_MAX => {
+                return Err(failed(io::ErrorKind::FileTooLarge.into()));
+            }
             Ok(_) => {
                 let bytes = fs::read(&path).map_err(failed)?;
                 serde_json::from_slice(&bytes)

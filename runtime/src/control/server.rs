@@ -100,7 +100,8 @@ where
     let mut link = Link::new(Box::new(reader) as Reader, writer);
     link.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION"))).await?;
     let (sender, receiver) = link.split();
-    let mut connection = Connection { node, caller, visitor, sender, receiver, unpacker: Unpacker::default() };
+    let mut connection =
+        Connection { node, caller, visitor, sender, receiver, unpacker: Unpacker::default() };
     while let Some(request) = connection.next().await? {
         connection.handle(request).await?;
     }

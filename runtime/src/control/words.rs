@@ -6,12 +6,12 @@
 
 use std::path::PathBuf;
 
+use niia_net::trust::Rights;
 use niia_spec::course::RunOutcome;
 use niia_spec::name::RunId;
 use niia_spec::notice::{JournalLine, LetterView, Receipt, RunView, SessionView};
 pub use niia_spec::origin::Origin;
 use niia_spec::plan::Plan;
-use niia_net::trust::Rights;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

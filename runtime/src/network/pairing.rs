@@ -94,7 +94,11 @@ impl Network {
         Ok(self.view_of(&paired.id))
     }
 
-    async fn typed(&self, code: &Code, machine: Option<&str>) -> Result<(Paired, Option<String>), PairingError> {
+    async fn typed(
+        &self,
+        code: &Code,
+        machine: Option<&str>,
+    ) -> Result<(Paired, Option<String>), PairingError> {
         let open = self.opened().await?;
         let (addresses, wanted) = self.who_shows(machine).await?;
         let shaken = open.endpoint.connect(&addresses, wanted).await?;
@@ -128,7 +132,8 @@ impl Network {
                     0 => {}
                     1 => return Ok((showing[0].addresses.clone(), Some(showing[0].id))),
                     _ => {
-                        let machines = showing.into_iter().map(|s| format!("{}@{}", s.user, s.host)).collect();
+                        let machines =
+                            showing.into_iter().map(|s| format!("{}@{}", s.user, s.host)).collect();
                         return Err(PairingError::SeveralShow { machines });
                     }
                 }
@@ -178,8 +183,7 @@ pub(super) async fn shown(network: &Network, pairing: niia_net::peer::Pairing, f
     let take = || network.with_desk(|desk| desk.take(boottime()));
     let told = match show(pairing, network.id(), take).await {
         Ok(paired) => {
-            let rights =
-                *network.shown_rights.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let rights = *network.shown_rights.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             tracing::info!(peer = %paired.id, name = paired.name, %rights, "paired");
             match network.keep(&paired, None, rights) {
                 Ok(()) => Ok(network.view_of(&paired.id)),

@@ -73,13 +73,22 @@ impl Network {
             Named::None => Err(names_nobody(name)),
             Named::Several(ids) => {
                 let ids: Vec<String> = ids.iter().map(NodeId::short).collect();
-                Err(format!("`{name}` fits several peers: {}; their fingerprints tell them apart", ids.join(", ")))
+                Err(format!(
+                    "`{name}` fits several peers: {}; their fingerprints tell them apart",
+                    ids.join(", ")
+                ))
             }
         }
     }
 
     /// Trusts a node whose fingerprint a person has compared.
-    pub async fn add(&self, name: &str, address: &str, id: NodeId, rights: Rights) -> Result<PeerView, NetworkError> {
+    pub async fn add(
+        &self,
+        name: &str,
+        address: &str,
+        id: NodeId,
+        rights: Rights,
+    ) -> Result<PeerView, NetworkError> {
         let mut peer = self.trust.get(&id).unwrap_or_default();
         name.clone_into(&mut peer.name);
         peer.also_at(address);

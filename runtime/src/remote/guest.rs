@@ -113,7 +113,9 @@ impl Guests {
 
     /// The folder of a run of another machine.
     pub fn folder_of(&self, run: &RunId) -> Option<PathBuf> {
-        self.with(|all| all.values().find(|guest| guest.session.run == *run).map(|g| g.context.folder.clone()))
+        self.with(|all| {
+            all.values().find(|guest| guest.session.run == *run).map(|g| g.context.folder.clone())
+        })
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut HashMap<SessionId, Arc<Guest>>) -> T) -> T {
@@ -196,6 +198,7 @@ impl Guests {
             prompt: offer.prompt.as_str().into(),
             subject: offer.subject.clone(),
             mend: None,
+            conversation: false,
             context: Arc::clone(context),
         };
         phase.start(assignment).map_err(|error| chain(&error))?;

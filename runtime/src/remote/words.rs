@@ -45,11 +45,15 @@ pub struct Offer {
 pub enum Word {
     // From the machine that works.
     /// Never heard of; these commits are here.
-    New { known: Vec<ObjectId> },
+    New {
+        known: Vec<ObjectId>,
+    },
     /// It is under way, or over: what came of it follows.
     Known,
     Accepted,
-    Refused { reason: String },
+    Refused {
+        reason: String,
+    },
     Started,
     /// The answer as it was printed: bytes follow.
     Answer,
@@ -60,7 +64,9 @@ pub enum Word {
     Offer,
     /// That was all that is needed to begin.
     Ready,
-    End { reason: EndReason },
+    End {
+        reason: EndReason,
+    },
     /// What came of it is safe at home.
     Collected,
     // From both.
@@ -69,7 +75,10 @@ pub enum Word {
     /// Commits that the other side lacks: a pack follows.
     Pack,
     /// A file of the scratchpad, and which version of it this one was made of: bytes follow.
-    File { path: String, parent: Option<String> },
+    File {
+        path: String,
+        parent: Option<String>,
+    },
 }
 
 impl Word {

@@ -63,6 +63,7 @@ fn event_sentence(event: &Event) -> String {
         Event::Approved { phase } => format!("{phase} was approved"),
         Event::Denied { phase, reason } => format!("{phase} was denied: {reason}"),
         Event::Cancelled { reason } => format!("the run was cancelled: {reason}"),
+        Event::Resumed { hold, reason } => format!("the run was resumed after hold {hold}: {reason}"),
     }
 }
 
@@ -70,6 +71,8 @@ fn command_sentence(command: &Command) -> String {
     match command {
         Command::Open { phase } => format!("open phase {phase}"),
         Command::Start { attempt, model } => format!("start {attempt} on model {}", model + 1),
+        Command::Settle { attempt } => format!("take the answer and the work of {attempt} once more"),
+        Command::Hold { reason } => format!("wait for a person: {reason}"),
         Command::End { attempt, reason } => {
             let why = match reason {
                 EndReason::TimedOut => "its time is over",
@@ -97,7 +100,7 @@ fn gathering_words(gathering: &Gathering) -> String {
     match gathering {
         Gathering::Merged { commit: Some(commit) } => format!("merged into {commit}"),
         Gathering::Merged { commit: None } => "nothing to merge".to_owned(),
-        Gathering::Conflict { files, reason } => format!("conflict in {}: {reason}", files.join(", ")),
+        Gathering::Conflict { files, reason, .. } => format!("conflict in {}: {reason}", files.join(", ")),
         Gathering::Refused { reason } => format!("refused: {reason}"),
     }
 }

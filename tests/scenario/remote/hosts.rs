@@ -108,7 +108,7 @@ fn three_hosts_find_each_other_are_paired_by_code_and_work_where_the_file_says()
     let gpu = Machine::new(&network, 3, "GPU-BOX");
     for machine in [&laptop, &seoul, &gpu] {
         machine.start();
-        machine.house.install("claude", "run echo $NIIA_HOUSE > $NIIA_PHASE.txt\nsay {name} did it");
+        machine.house.install("claude", "run echo $NIIA_HOME > $NIIA_PHASE.txt\nsay {name} did it");
     }
     pair(&seoul, &laptop);
     pair(&laptop, &gpu);
@@ -136,7 +136,7 @@ fn three_hosts_find_each_other_are_paired_by_code_and_work_where_the_file_says()
     let run = said.run_id();
     for (phase, machine) in [("build", &seoul), ("train", &gpu), ("review", &laptop)] {
         let made = project.show(&format!("niia/{run}/result"), &format!("{phase}.txt"));
-        assert_eq!(made.trim(), machine.house.mark(), "{phase}");
+        assert!(made.contains(machine.house.mark()), "{phase}: {made}");
     }
     for machine in [&laptop, &seoul, &gpu] {
         let _ = machine.niia(&["daemon", "stop"]).run().exits(0);

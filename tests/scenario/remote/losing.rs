@@ -18,7 +18,8 @@ fn document(on_lost: &str) -> Value {
 fn begun(laptop: &House, seoul: &House, on_lost: &str) -> String {
     paired(laptop, seoul, "run");
     let (calls, go) = (seoul.at("home/calls"), seoul.at("home/go"));
-    let play = format!("note {} x\nwait-for {}\nwrite made.txt made\nsay made", calls.display(), go.display());
+    let play =
+        format!("note {} x\nwait-for {}\nwrite made.txt made\nsay made", calls.display(), go.display());
     seoul.install("claude", &play);
     let project = laptop.repository("project");
     let run = laptop.detach(project.path(), &laptop.document("far", &document(on_lost)));
@@ -32,6 +33,13 @@ fn calls(house: &House) -> usize {
 
 fn go(house: &House) {
     std::fs::write(house.at("home/go"), "").unwrap();
+}
+
+fn ended_there(house: &House) {
+    wait_until("it is over there", SOON, || {
+        let sessions = house.niia(["sessions", "--json"]).run().exits(0).json();
+        (sessions == json!([])).then_some(())
+    });
 }
 
 #[test]
@@ -52,10 +60,7 @@ fn the_home_node_is_killed_and_comes_back_and_finds_the_result_waiting() {
     let run = begun(&laptop, &seoul, "wait");
     laptop.kill(laptop.node());
     go(&seoul);
-    wait_until("it is over there", SOON, || {
-        let sessions = seoul.niia(["sessions", "--json"]).run().exits(0).json();
-        (sessions == json!([])).then_some(())
-    });
+    ended_there(&seoul);
     let _ = laptop.niia(["daemon", "start"]).run().exits(0);
     let status = laptop.wait_over(&run, SOON);
     assert_eq!(status["state"], "done", "{status:#}");
@@ -70,7 +75,10 @@ fn a_lost_machine_fails_the_worker_where_the_document_says_so() {
     let status = laptop.wait_over(&run, SOON);
     assert_eq!(status["state"], "failed", "{status:#}");
     assert!(status.to_string().contains("seoul is lost"), "{status:#}");
+    // What goes on there alone comes to its own end.
+    let _ = seoul.niia(["daemon", "start"]).run().exits(0);
     go(&seoul);
+    ended_there(&seoul);
 }
 
 #[test]

@@ -28,7 +28,10 @@ fn a_wrong_code_pairs_nobody_and_is_used_up() {
     let other = |code: &str| if code == "AAA-AAA" { "BBB-BBB".to_owned() } else { "AAA-AAA".to_owned() };
     let (code, here, there) = pair(&seoul, &laptop, "all", other);
     assert_eq!(code, 1, "{here}");
-    assert!(here.contains("the code was wrong") && there.contains("not the one that is shown"), "{here}{there}");
+    assert!(
+        here.contains("the code was wrong") && there.contains("not the one that is shown"),
+        "{here}{there}"
+    );
     for house in [&laptop, &seoul] {
         let peers = house.niia(["peer", "ls"]).run().exits(0);
         assert!(peers.out.contains("no machine is paired"), "{}", peers.out);

@@ -43,7 +43,7 @@ fn run(house: &House, document: &Value) -> (Value, String) {
 fn work_follows_the_sun_and_its_branch_comes_home() {
     let (laptop, seoul) = (machine("laptop"), machine("SEOUL-SERVER"));
     paired(&laptop, &seoul, "run");
-    seoul.install("claude", "write feature.txt made in {env:NIIA_HOUSE}\nrun echo handover > $NIIA_SCRATCHPAD/note.md\nsay {name} built it");
+    seoul.install("claude", "run echo $NIIA_HOME > feature.txt\nrun echo handover > $NIIA_SCRATCHPAD/note.md\nsay {name} built it");
     laptop.install("claude", "see\nquote\nwrite review.txt looks good\nsay reviewed");
     let document = json!({
         "name": "follow-the-sun",
@@ -56,7 +56,7 @@ fn work_follows_the_sun_and_its_branch_comes_home() {
     let (status, said) = run(&laptop, &document);
     assert_eq!(status["state"], "done", "{said}\n{status:#}");
     let id = status["run"].as_str().unwrap();
-    let project = niia_tests::House::at(&laptop, "project");
+    let project = laptop.at("project");
     let show = |file: &str| {
         let args = ["-C", project.to_str().unwrap(), "show", &format!("niia/{id}/result:{file}")];
         laptop.program(Path::new("/usr/bin/git"), args).run().exits(0).out
@@ -67,7 +67,8 @@ fn work_follows_the_sun_and_its_branch_comes_home() {
     assert!(told.contains("feature.txt") && told.contains("handover"), "{told}");
     // Nothing of it stays there but commits that may be of use again.
     let guests = seoul.at("state/guests");
-    let left: Vec<String> = files_below(&guests).into_iter().filter(|f| !f.contains("/repositories/")).collect();
+    let left: Vec<String> =
+        files_below(&guests).into_iter().filter(|f| !f.contains("/repositories/")).collect();
     assert!(left.is_empty(), "{left:#?}");
     assert_eq!(seoul.niia(["sessions", "--json"]).run().exits(0).json(), json!([]));
 }
@@ -78,7 +79,7 @@ fn workers_of_one_phase_work_on_the_machines_the_file_names_and_are_merged() {
     paired(&laptop, &one, "run");
     paired(&laptop, &two, "run");
     for house in [&laptop, &one, &two] {
-        house.install("claude", "run niia claim first\nrun git rev-parse HEAD > at-$NIIA_WORKER.txt\nrun echo $NIIA_HOUSE > house-$NIIA_WORKER.txt\nrun niia output set worker-$NIIA_WORKER yes\nrun niia mailbox send person hello-from-$NIIA_WORKER\nsay done");
+        house.install("claude", "run niia claim first\nrun git rev-parse HEAD > at-$NIIA_WORKER.txt\nrun echo $NIIA_HOME > house-$NIIA_WORKER.txt\nrun niia output set worker-$NIIA_WORKER yes\nrun niia mailbox send person hello-from-$NIIA_WORKER\nsay done");
     }
     let document = json!({
         "name": "team",
@@ -96,7 +97,7 @@ fn workers_of_one_phase_work_on_the_machines_the_file_names_and_are_merged() {
     };
     for (worker, house) in [("a", &one), ("b", &two), ("c", &laptop)] {
         let made = git(&["show", &format!("niia/{id}/result:house-{worker}.txt")]);
-        assert_eq!(made.trim(), house.mark());
+        assert!(made.contains(house.mark()), "{made}");
     }
     let outputs = laptop.niia(["output", "get", "--json", "--run", id]).run();
     for worker in ["a", "b", "c"] {

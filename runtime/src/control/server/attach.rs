@@ -87,7 +87,9 @@ impl Connection {
             let read = tokio::task::spawn_blocking(move || recorded(&folder, from, to)).await;
             let bytes = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
             match bytes {
-                Ok(bytes) if bytes.len() as u64 == to - from => self.reply(Reply::Output { from, bytes }).await?,
+                Ok(bytes) if bytes.len() as u64 == to - from => {
+                    self.reply(Reply::Output { from, bytes }).await?
+                }
                 // What is not there is not sent; the viewer sees a gap.
                 Ok(_) => {}
                 Err(error) => tracing::debug!(%error, "a recording cannot be carried"),

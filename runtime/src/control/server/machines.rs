@@ -12,9 +12,7 @@ use niia_net::wire::Hello;
 use super::find::{not_found, trouble};
 use super::{Connection, ServeError};
 use crate::control::SPOKEN;
-use crate::control::words::{
-    MachinesRequest, PeerAnswer, PeersView, Refusal, RefusalCode, Reply, Request,
-};
+use crate::control::words::{MachinesRequest, PeerAnswer, PeersView, Refusal, RefusalCode, Reply, Request};
 use crate::network::Network;
 use crate::node::Node;
 use crate::remote::Purpose;
@@ -81,11 +79,7 @@ fn named(network: &Network, name: &str) -> Result<NodeId, Refusal> {
 }
 
 async fn peers(network: &Network) -> PeersView {
-    PeersView {
-        fingerprint: network.id().to_string(),
-        peers: network.views().await,
-        answers: Vec::new(),
-    }
+    PeersView { fingerprint: network.id().to_string(), peers: network.views().await, answers: Vec::new() }
 }
 
 /// Asks all peers side by side, or the one that is named.

@@ -51,13 +51,14 @@ impl Visitor {
         let peer = node.network.as_ref().and_then(|network| network.trust().get(&self.id));
         let wanted = needs(request);
         let message = match (&peer, wanted) {
-            (Some(peer), Some(right)) if peer.rights.has(right) => return self.watches_to_write(request, peer.rights),
+            (Some(peer), Some(right)) if peer.rights.has(right) => {
+                return self.watches_to_write(request, peer.rights);
+            }
             (None, _) => format!("{} is not paired with this machine any more", self.id),
             (Some(_), None) => "that is for people of that machine itself".to_owned(),
-            (Some(peer), Some(right)) => format!(
-                "this needs the right `{right}` there, and {} has: {}",
-                self.id, peer.rights
-            ),
+            (Some(peer), Some(right)) => {
+                format!("this needs the right `{right}` there, and {} has: {}", self.id, peer.rights)
+            }
         };
         self.refused(message)
     }

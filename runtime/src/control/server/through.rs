@@ -52,8 +52,13 @@ impl Connection {
         let Caller::Agent(session) = &self.caller else { return None };
         let here = matches!(
             request,
-            Request::ScratchpadList { .. } | Request::ScratchpadCat { .. } | Request::ScratchpadPut { .. }
-                | Request::Node | Request::Sessions { .. } | Request::Session { .. } | Request::Read { .. }
+            Request::ScratchpadList { .. }
+                | Request::ScratchpadCat { .. }
+                | Request::ScratchpadPut { .. }
+                | Request::Node
+                | Request::Sessions { .. }
+                | Request::Session { .. }
+                | Request::Read { .. }
         );
         let home = self.node.guests.home_of(session).filter(|_| !here)?;
         Some((home, session.clone()))
@@ -74,14 +79,17 @@ impl Connection {
             let stream = link.open(&Purpose::Agent { session }).await.map_err(|error| unreachable(&error))?;
             let (reader, writer) = stream.into_inner();
             let mut far = Link::new(reader, writer);
-            far.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION"))).await.map_err(|error| unreachable(&error))?;
+            far.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION")))
+                .await
+                .map_err(|error| unreachable(&error))?;
             for part in parts::pack(request).map_err(|error| unreachable(&error))? {
                 far.send(&part).await.map_err(|error| unreachable(&error))?;
             }
             let mut unpacker = Unpacker::default();
             loop {
                 let came = far.receive::<Reply>().await.map_err(|error| unreachable(&error))?;
-                let came = came.ok_or_else(|| machines::unreachable("the run's own machine went away".to_owned()))?;
+                let came =
+                    came.ok_or_else(|| machines::unreachable("the run's own machine went away".to_owned()))?;
                 if let Some(reply) = unpacker.take(came).map_err(|error| unreachable(&error))? {
                     return Ok(reply);
                 }
@@ -99,6 +107,8 @@ impl Connection {
         })?;
         let unreachable = |error: &dyn std::error::Error| machines::unreachable(chain(error));
         let link = network.reach(&id).await.map_err(|error| unreachable(&error))?;
-        link.open(&Purpose::Control).await.map_err(|error| Refusal { code: RefusalCode::State, ..unreachable(&error) })
+        link.open(&Purpose::Control)
+            .await
+            .map_err(|error| Refusal { code: RefusalCode::State, ..unreachable(&error) })
     }
 }

@@ -82,7 +82,11 @@ impl Home {
         let mut worker = (*self.assignment.worker).clone();
         worker.machine.clear();
         let env = &context.origin.env;
-        let sent = worker.session.env_from_home.iter().filter_map(|name| Some((name.clone(), env.get(name)?.clone())));
+        let sent = worker
+            .session
+            .env_from_home
+            .iter()
+            .filter_map(|name| Some((name.clone(), env.get(name)?.clone())));
         let offer = Offer {
             plan: (*context.plan).clone(),
             begun_at_ms: context.begun_at_ms,
@@ -130,7 +134,9 @@ impl Home {
         away(move || {
             let came = Changed { path, parent, bytes };
             match lock(&pad).take(&came, &who) {
-                Ok(Take::Beside) => tracing::warn!(path = came.path, who, "both sides changed a file; both are kept"),
+                Ok(Take::Beside) => {
+                    tracing::warn!(path = came.path, who, "both sides changed a file; both are kept")
+                }
                 Ok(_) => {}
                 Err(reason) => lock(&trouble).push(format!("{}: {reason}", came.path)),
             }
@@ -146,8 +152,11 @@ impl Home {
             let Some(trees) = this.assignment.context.trees.as_ref().filter(|_| this.is_open()) else {
                 return Ok(());
             };
-            let failed = |error: &dyn std::error::Error| format!("the commits that came are not kept: {}", chain(error));
-            let file = tempfile::NamedTempFile::new_in(&this.assignment.context.folder).map_err(|e| failed(&e))?;
+            let failed = |error: &dyn std::error::Error| {
+                format!("the commits that came are not kept: {}", chain(error))
+            };
+            let file =
+                tempfile::NamedTempFile::new_in(&this.assignment.context.folder).map_err(|e| failed(&e))?;
             std::fs::write(file.path(), bytes).map_err(|error| failed(&error))?;
             trees.repository().take_in(file.path(), &[]).map_err(|error| failed(&error))
         })
@@ -195,7 +204,9 @@ impl Home {
                 ending.outputs.clear();
             }
         }
-        if let (Some(commit), Some(trees), Some(tree)) = (&ending.commit, &self.assignment.context.trees, self.tree()) {
+        if let (Some(commit), Some(trees), Some(tree)) =
+            (&ending.commit, &self.assignment.context.trees, self.tree())
+        {
             let commit = ObjectId::new(commit).map_err(|error| error.to_string())?;
             let failed = |error: &dyn std::error::Error| format!("its branch is not whole: {}", chain(error));
             trees.repository().check(std::slice::from_ref(&commit)).map_err(|error| failed(&error))?;
@@ -221,7 +232,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// Work with files and git, away from the threads that everybody shares.
-async fn away<T: Send + 'static>(work: impl FnOnce() -> Result<T, String> + Send + 'static) -> Result<T, Trouble> {
+async fn away<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, String> + Send + 'static,
+) -> Result<T, Trouble> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done.map_err(Trouble::Home),
         Err(error) => Err(Trouble::Home(format!("niia itself broke: {error}"))),

@@ -49,7 +49,10 @@ pub fn all(guests: &Path) -> Vec<Record> {
     };
     let runs = folders(guests).into_iter().flat_map(|home| folders(&home.join("runs")));
     let files = runs.flat_map(|run| folders(&run.join("attempts")));
-    files.filter(|file| file.extension().is_some_and(|end| end == "offer")).filter_map(|file| read(&file)).collect()
+    files
+        .filter(|file| file.extension().is_some_and(|end| end == "offer"))
+        .filter_map(|file| read(&file))
+        .collect()
 }
 
 fn read(file: &Path) -> Option<Record> {
@@ -141,7 +144,8 @@ impl Record {
     /// Variables of this machine that its sessions may have, and those that were sent along.
     fn environment(&self) -> Result<BTreeMap<String, String>, String> {
         let own = self.offer.profiles.iter().map(|(name, text)| (name.as_str(), text.as_str()));
-        let profiles = Profiles::built_in().and_then(|known| known.with(own)).map_err(|error| chain(&error))?;
+        let profiles =
+            Profiles::built_in().and_then(|known| known.with(own)).map_err(|error| chain(&error))?;
         let mut env = crate::command::environment_of(&self.offer.worker, &profiles);
         env.extend(self.offer.env.clone());
         Ok(env)
@@ -149,7 +153,8 @@ impl Record {
 
     /// The commits that were made here, as a pack; nothing where none were.
     pub fn work(&self, context: &RunContext, ending: &Ending) -> Result<Option<Vec<u8>>, String> {
-        let (Some(trees), Some(commit), Some(tips)) = (&context.trees, &ending.commit, &self.offer.tips) else {
+        let (Some(trees), Some(commit), Some(tips)) = (&context.trees, &ending.commit, &self.offer.tips)
+        else {
             return Ok(None);
         };
         let commit = ObjectId::new(commit).map_err(|error| error.to_string())?;

@@ -117,12 +117,14 @@ async fn taken_on(
 }
 
 fn read_offer(bytes: &[u8]) -> Result<Offer, GuestError> {
-    serde_json::from_slice(bytes).map_err(|error| GuestError::Here(format!("the offer cannot be read: {error}")))
+    serde_json::from_slice(bytes)
+        .map_err(|error| GuestError::Here(format!("the offer cannot be read: {error}")))
 }
 
 fn unpack(folder: &std::path::Path, pack: &[u8], offer: &Offer) -> Result<(), String> {
     let repository = niia_actors::git::Repository::empty(folder).map_err(|error| chain(&error))?;
-    let file = tempfile::NamedTempFile::new_in(folder.parent().unwrap_or(folder)).map_err(|e| e.to_string())?;
+    let file =
+        tempfile::NamedTempFile::new_in(folder.parent().unwrap_or(folder)).map_err(|e| e.to_string())?;
     std::fs::write(file.path(), pack).map_err(|error| error.to_string())?;
     let tips = offer.tips.as_ref().map(niia_actors::git::Tips::commits).unwrap_or_default();
     repository.take_in(file.path(), &tips).map_err(|error| chain(&error))
@@ -201,7 +203,8 @@ async fn step(talk: &mut Talk, guest: &Guest, pad: &Arc<Mutex<Pad>>, all: bool) 
         return Ok(());
     }
     let pad = Arc::clone(pad);
-    let changed = blocking(move || Ok(pad.lock().unwrap_or_else(PoisonError::into_inner).changed(all))).await?;
+    let changed =
+        blocking(move || Ok(pad.lock().unwrap_or_else(PoisonError::into_inner).changed(all))).await?;
     for Changed { path, parent, bytes } in changed {
         talk.bring(&Word::File { path, parent }, &bytes).await?;
     }
