@@ -17,7 +17,7 @@ fn holding(folder: &Path, text: &str) -> Vec<String> {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),
                 Ok(kind) if kind.is_file() => {
                     let bytes = std::fs::read(entry.path()).unwrap_or_default();
-                    if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+                    if text.is_empty() || bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
                         found.push(entry.path().display().to_string());
                     }
                 }
