@@ -14,6 +14,7 @@ mod remote;
 mod resume;
 mod stand_in;
 mod stranger;
+mod talks;
 mod tidy;
 mod trees;
 mod words;

@@ -18,6 +18,7 @@ mod error;
 mod include;
 mod keep;
 mod landing;
+mod later;
 mod list;
 mod lock;
 mod marker;

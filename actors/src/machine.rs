@@ -34,6 +34,8 @@ pub struct Assignment {
     pub mend: Option<Mend>,
     /// Its program is started for a conversation: it stays after a turn and takes further prompts.
     pub conversation: bool,
+    /// What is new in this turn of a talk, for a speaker that remembers the turns before; `prompt` holds all of it.
+    pub turn: Option<Arc<str>>,
     pub context: Arc<RunContext>,
 }
 

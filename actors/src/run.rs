@@ -11,8 +11,9 @@ use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use niia_spec::course::{Command, Event, Gathering, RunCourse, Wake, WorkerCourse};
-use niia_spec::name::{AttemptId, PhaseName, RunId, WorkerId};
+use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::notice::RunView;
+use niia_spec::plan::Plan;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -21,7 +22,7 @@ use tokio::task::AbortHandle;
 use crate::ask::{AskError, ask, tell};
 use crate::journal::{Journal, Row};
 use crate::machine::Machines;
-use crate::mailbox::{MailboxArguments, MailboxHandle};
+use crate::mailbox::{Letter, MailboxArguments, MailboxHandle};
 use crate::phase::{PhaseArguments, PhaseHandle};
 
 mod assign;
@@ -29,14 +30,17 @@ mod context;
 mod ending;
 mod gather;
 mod guest;
+mod minutes;
 mod report;
 mod store;
+mod talk;
 mod times;
 mod view;
 
 pub use context::{
     ContextError, LiveSessions, RunContext, RunMeta, keep_variables, kept_variables, session_folder,
 };
+pub use ending::{HELD_DAYS_MAX, RunNews};
 pub use report::report_path;
 pub use times::Times;
 pub use view::view_of;
@@ -62,8 +66,8 @@ pub struct RunArguments {
     pub machines: Arc<Machines>,
     /// Nothing happened yet: the course begins. Otherwise the course was restored and goes on.
     pub fresh: bool,
-    /// Told once the run's end is durable.
-    pub over: mpsc::UnboundedSender<RunId>,
+    /// Told when a person must look at it, and once its end is durable.
+    pub news: mpsc::UnboundedSender<RunNews>,
 }
 
 /// Who has an item that was claimed.
@@ -109,6 +113,11 @@ impl RunHandle {
         ask(&self.0, RunMessage::Outputs).await
     }
 
+    /// What the run is by its document.
+    pub async fn plan(&self) -> Result<Arc<Plan>, AskError> {
+        ask(&self.0, RunMessage::Plan).await
+    }
+
     /// The run's mailbox; it is opened when it is asked for first.
     pub async fn mailbox(&self) -> Result<MailboxHandle, AskError> {
         ask(&self.0, RunMessage::Mailbox).await
@@ -151,10 +160,15 @@ enum RunMessage {
         commands: Vec<Command>,
         then: Option<Then>,
     },
+    /// The time in which somebody may resume the n-th hold has passed.
+    Waited(u32),
     Look(RpcReplyPort<RunView>),
     Outputs(RpcReplyPort<Value>),
     Watch(RpcReplyPort<watch::Receiver<u64>>),
+    Plan(RpcReplyPort<Arc<Plan>>),
     Mailbox(RpcReplyPort<MailboxHandle>),
+    /// A letter was taken in.
+    Posted(Box<Letter>),
 }
 
 /// Who waits for a row to be durable.
@@ -178,10 +192,13 @@ struct RunState {
     phases: HashMap<PhaseName, PhaseHandle>,
     clocks: HashMap<Wake, AbortHandle>,
     mailbox: Option<MailboxHandle>,
+    minutes: HashMap<PhaseName, minutes::Minutes>,
     changes: watch::Sender<u64>,
-    over: mpsc::UnboundedSender<RunId>,
+    news: mpsc::UnboundedSender<RunNews>,
     /// The newest hold that the report tells of.
     hold_told: Arc<AtomicU32>,
+    /// Until a run that waits for a person is given up.
+    held_clock: Option<AbortHandle>,
 }
 
 impl Actor for Run {
@@ -194,7 +211,7 @@ impl Actor for Run {
         myself: ActorRef<RunMessage>,
         arguments: RunArguments,
     ) -> Result<RunState, ActorProcessingErr> {
-        let RunArguments { context, course, times, journal, machines, fresh, over } = arguments;
+        let RunArguments { context, course, times, journal, machines, fresh, news } = arguments;
         let run = myself.clone();
         let store = Store::new(move |commands, then| {
             // A run that is gone will find the row in the journal.
@@ -204,7 +221,7 @@ impl Actor for Run {
         let cell = myself.get_cell();
         let (changes, _) = watch::channel(0);
         let (phases, clocks) = (HashMap::new(), HashMap::new());
-        let mailbox = None;
+        let (mailbox, minutes) = (None, HashMap::new());
         let mut state = RunState {
             me,
             cell,
@@ -217,10 +234,13 @@ impl Actor for Run {
             phases,
             clocks,
             mailbox,
+            minutes,
             changes,
-            over,
+            news,
             hold_told: Arc::default(),
+            held_clock: None,
         };
+        state.open_mailbox_for_meshes().await;
         if fresh {
             state.happened(Event::Begun, None);
         } else {
@@ -240,10 +260,13 @@ impl Actor for Run {
             RunMessage::Record(event, reply) => state.happened(*event, Some(Then::Recorded(reply))),
             RunMessage::Claim { key, by, reply } => state.claim(key, by, reply),
             RunMessage::Resume { reason, reply } => state.resume(reason, reply),
+            RunMessage::Waited(hold) => state.waited(hold),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
+            RunMessage::Posted(letter) => state.posted(&letter),
             // Somebody who gave up waiting for a look is no fault of the run.
             RunMessage::Look(reply) => drop(reply.send(state.look())),
             RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),
+            RunMessage::Plan(reply) => drop(reply.send(Arc::clone(&state.context.plan))),
             RunMessage::Watch(reply) => drop(reply.send(state.changes.subscribe())),
             RunMessage::Mailbox(reply) => {
                 if let Some(mailbox) = state.mailbox().await {
@@ -272,6 +295,15 @@ impl RunState {
     fn happened(&mut self, event: Event, then: Option<Then>) {
         let mut commands = self.course.on(&event);
         self.times.note(&event, &commands, crate::session::wall_ms());
+        match &event {
+            Event::Ended { attempt, .. } => self.minute(&attempt.worker.phase.clone()),
+            Event::Resumed { .. } => {
+                if let Some(mailbox) = &self.mailbox {
+                    mailbox.allow(self.course.letters_max());
+                }
+            }
+            _ => {}
+        }
         let row = match row(&event, &commands) {
             Ok(row) => row,
             Err(error) => {
@@ -298,7 +330,7 @@ impl RunState {
         if self.context.trees.is_none() {
             commands.retain(|command| {
                 let Command::Gather { phase, round } = command else { return true };
-                let gathering = Gathering::Merged { commit: None };
+                let gathering = Gathering::nothing();
                 gathered.push(Event::Gathered { phase: phase.clone(), round: *round, gathering });
                 false
             });
@@ -352,11 +384,15 @@ impl RunState {
                     let _ = phase.end(attempt, reason);
                 }
             }
+            Command::Dismiss { phase } => self.dismiss(phase).await,
             Command::Gather { phase, round } => self.gather(phase, round),
             Command::Wake { wake, after_ms } => self.wake(wake, after_ms),
-            Command::Ask { phase } => tracing::info!(run = %self.context.run, %phase, "waits for approval"),
+            Command::Ask { phase } => self.tell(RunNews::Asks { run: self.context.run.clone(), phase }),
             Command::Close { phase, .. } => self.close(&phase),
-            Command::Hold { reason } => drop(self.hold(reason)),
+            Command::Hold { reason } => {
+                self.tell(RunNews::Waits { run: self.context.run.clone() });
+                drop(self.hold(reason));
+            }
             Command::Finish { outcome } => self.finish(outcome),
         }
     }
@@ -377,11 +413,24 @@ impl RunState {
         let Some(phase) = self.phases.get(&attempt.worker.phase) else {
             return;
         };
-        match assign::assignment(&self.context, &self.course, &attempt, model) {
+        let phase = phase.clone();
+        let words = self.turn_words(&attempt).await;
+        let assigned =
+            words.and_then(|words| assign::assignment(&self.context, &self.course, &attempt, model, words));
+        match assigned {
             Ok(assignment) => {
                 let _ = phase.start(assignment);
             }
             Err(ending) => self.happened(Event::Ended { attempt, ending: *ending }, None),
+        }
+    }
+
+    /// Ends what a talk's workers keep open. Its minutes are whole by now.
+    async fn dismiss(&mut self, phase: PhaseName) {
+        self.minute(&phase);
+        self.open(phase.clone()).await;
+        if let Some(handle) = self.phases.get(&phase) {
+            let _ = handle.dismiss(phase);
         }
     }
 
@@ -395,14 +444,19 @@ impl RunState {
 
     async fn mailbox(&mut self) -> Option<MailboxHandle> {
         if self.mailbox.is_none() {
+            let (posted, letters) = mpsc::unbounded_channel();
             let arguments = MailboxArguments {
                 run: self.context.run.clone(),
                 journal: self.journal.clone(),
                 letters_max: LETTERS_MAX,
-                messages_max: self.context.plan.limits.max_messages,
+                messages_max: self.course.letters_max(),
+                posted: Some(posted),
             };
             match MailboxHandle::start(arguments, Some(self.cell.clone())).await {
-                Ok(mailbox) => self.mailbox = Some(mailbox),
+                Ok(mailbox) => {
+                    tokio::spawn(tell_letters(letters, self.me.clone()));
+                    self.mailbox = Some(mailbox);
+                }
                 Err(error) => tracing::error!(run = %self.context.run, %error, "the mailbox did not open"),
             }
         }
@@ -437,8 +491,11 @@ impl RunState {
             handle.stop();
         }
         self.clocks.retain(|wake, clock| {
-            let (Wake::Timeout { attempt } | Wake::Backoff { attempt }) = wake;
-            let over = attempt.worker.phase == *phase;
+            let of = match wake {
+                Wake::Timeout { attempt } | Wake::Backoff { attempt } => &attempt.worker.phase,
+                Wake::Quiet { phase, .. } => phase,
+            };
+            let over = of == phase;
             if over {
                 clock.abort();
             }
@@ -451,6 +508,18 @@ impl Drop for RunState {
     fn drop(&mut self) {
         for (_, clock) in self.clocks.drain() {
             clock.abort();
+        }
+        if let Some(clock) = self.held_clock.take() {
+            clock.abort();
+        }
+    }
+}
+
+/// Hands letters on to the run, in order.
+async fn tell_letters(mut letters: mpsc::UnboundedReceiver<Letter>, run: RunHandle) {
+    while let Some(letter) = letters.recv().await {
+        if tell(&run.0, RunMessage::Posted(Box::new(letter))).is_err() {
+            return;
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod machines;
 pub mod node;
 pub mod runs;
 pub mod sessions;
+pub mod talks;
 
 use clap::{Parser, Subcommand};
 
@@ -17,7 +18,7 @@ const NOUNS: &str = "\
 More, each with its own --help:
   runs       runs resume explain approve deny schema claim output scratchpad
   sessions   serve sessions read write wait-idle get-answer resize kill replay
-  agents     mailbox
+  agents     mailbox mesh inbox done
   machines   pair peer remote login
   the node   gc top completions man
 
@@ -97,6 +98,15 @@ pub enum Verb {
     /// Send and read letters between workers
     #[command(hide = true)]
     Mailbox(agents::Mailbox),
+    /// Look on at a mesh, or write to its agents
+    #[command(hide = true)]
+    Mesh(talks::Mesh),
+    /// Read what agents wrote to people
+    #[command(hide = true)]
+    Inbox(talks::Inbox),
+    /// End a talk that would go on
+    #[command(hide = true)]
+    Done(talks::Done),
     /// Start a headless session
     #[command(hide = true)]
     Serve(sessions::Serve),

@@ -19,6 +19,7 @@ mod serve;
 mod sessions;
 mod shell;
 mod surroundings;
+mod talks;
 mod top;
 mod work;
 
@@ -131,6 +132,9 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Output(words) => agents::output(caller, words).await,
         Verb::Scratchpad(words) => agents::scratchpad(caller, words).await,
         Verb::Mailbox(words) => agents::mailbox(caller, words).await,
+        Verb::Mesh(words) => talks::mesh(caller, words).await,
+        Verb::Inbox(words) => talks::inbox(caller, words).await,
+        Verb::Done(words) => talks::end(caller, words).await,
         Verb::Serve(words) => serve::serve(caller, words).await,
         Verb::Sessions(words) => sessions::sessions(caller, words).await,
         Verb::Read(words) => sessions::read(caller, words).await,

@@ -16,20 +16,23 @@ use niia_actors::machine::local::LocalMachine;
 use niia_actors::run::LiveSessions;
 use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
 use niia_spec::name::RunId;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
 use crate::network::{Network, NetworkSettings};
+use crate::notify::Notifier;
 use crate::remote::{Guests, Remotes};
 
 pub mod accept;
 pub mod admission;
 mod memory;
+mod news;
 pub(crate) mod past;
 mod root;
 
+use news::Followers;
 pub use root::RootHandle;
 
 /// The name of the node's socket in the state's `run` folder.
@@ -38,6 +41,10 @@ pub const SOCKET: &str = "node.sock";
 pub const SESSIONS_MAX_DEFAULT: u32 = 1_200;
 /// A run begins only with so much memory free, in MiB, where the configuration says nothing.
 pub const MEMORY_FLOOR_MIB_DEFAULT: u64 = 256;
+/// A live session holds its terminal, its recording and its minder's socket open, and one more while it is looked at.
+const DESCRIPTORS_PER_SESSION: u64 = 4;
+/// The journal, the log, sockets of callers and the runtime's own.
+const DESCRIPTORS_RESERVED: u64 = 64;
 /// Threads of the node: it waits more than it computes, and the machine belongs to the workers.
 const THREADS: usize = 2;
 
@@ -47,6 +54,8 @@ pub struct NodeOptions {
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
     pub network: NetworkSettings,
+    /// Tells a person of runs that nobody follows.
+    pub notifier: Notifier,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +90,7 @@ pub struct Node {
     pub machines: Arc<Machines>,
     pub live: LiveSessions,
     pub root: RootHandle,
+    pub followers: Followers,
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
     pub quarantined: Vec<(String, String)>,
@@ -97,6 +107,7 @@ impl Node {
     pub fn room(&self) -> admission::Room {
         admission::Room {
             sessions_live: u32::try_from(self.live.count()).unwrap_or(u32::MAX),
+            runs_waiting: u32::try_from(self.live.waiting()).unwrap_or(u32::MAX),
             sessions_max: self.sessions_max,
             memory_free_mib: memory::free_mib(),
             memory_floor_mib: self.memory_floor_mib,
@@ -171,7 +182,7 @@ struct Begun {
 
 async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     failpoint::check()?;
-    niia_actors::keeper::raise_descriptors();
+    let sessions_max = sessions_bound(options.sessions_max, niia_actors::keeper::raise_descriptors());
     let state = StateFolder::open(&options.state_folder)?;
     let lock = Lock::take(&state)?;
     failpoint::hit("node.locked");
@@ -185,16 +196,16 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let live = LiveSessions::default();
     niia_actors::keeper::tidy(state.run_folder().as_ref());
     let keeper = Keeper::new(state.run_folder(), &program);
-    let here = LocalMachine::new(keeper, live.clone(), options.sessions_max, &program, state.path());
+    let here = LocalMachine::new(keeper, live.clone(), sessions_max, &program, state.path());
     let network = network_of(&state, options.network);
     let remotes = network.clone().map(|network| Arc::new(Remotes::new(network, live.clone())));
-    let machines = Machines::only(Arc::new(here));
-    let machines = Arc::new(match &remotes {
-        Some(remotes) => machines.and(Arc::clone(remotes) as Arc<dyn niia_actors::machine::Elsewhere>),
-        None => machines,
-    });
+    let machines = machines_of(here, remotes.clone());
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
-    let root = RootHandle::spawn(journal.clone(), Arc::clone(&machines)).await.map_err(NodeError::Actor)?;
+    let (news, told) = mpsc::unbounded_channel();
+    let followers = Followers::default();
+    tokio::spawn(news::tell(told, followers.clone(), options.notifier));
+    let root =
+        RootHandle::spawn(journal.clone(), Arc::clone(&machines), news).await.map_err(NodeError::Actor)?;
     guests.take_up().await;
     let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
@@ -212,7 +223,8 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         machines,
         live,
         root,
-        sessions_max: options.sessions_max,
+        followers,
+        sessions_max,
         memory_floor_mib: options.memory_floor_mib,
         quarantined,
         network,
@@ -223,6 +235,21 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     });
     tracing::info!(state = %node.state.path().display(), "the node is ready");
     Ok(Begun { node, lock, listener, signals, stopping })
+}
+
+/// As many sessions as there are descriptors for, and no more than the configuration says.
+fn sessions_bound(wanted: u32, descriptors: Option<u64>) -> u32 {
+    let room = descriptors.unwrap_or(u64::MAX).saturating_sub(DESCRIPTORS_RESERVED) / DESCRIPTORS_PER_SESSION;
+    let bound = wanted.min(u32::try_from(room).unwrap_or(u32::MAX)).max(1);
+    tracing::info!(?descriptors, wanted, bound, "so many sessions may live at a time");
+    if bound < wanted {
+        tracing::warn!(
+            bound,
+            wanted,
+            "fewer sessions than configured: raise the limit of open files (ulimit -Hn)"
+        );
+    }
+    bound
 }
 
 async fn serve(begun: Begun) -> Journal {
@@ -248,6 +275,15 @@ async fn serve(begun: Begun) -> Journal {
     remove_socket(&node.state.socket(SOCKET));
     drop(lock);
     node.journal.clone()
+}
+
+/// This machine, and those that are paired with it.
+fn machines_of(here: LocalMachine, remotes: Option<Arc<Remotes>>) -> Arc<Machines> {
+    let machines = Machines::only(Arc::new(here));
+    Arc::new(match remotes {
+        Some(remotes) => machines.and(remotes),
+        None => machines,
+    })
 }
 
 /// Without a key of its own a node works alone, and says why.

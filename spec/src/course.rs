@@ -7,26 +7,32 @@
 //! the attempts of one worker.
 
 mod crew;
+mod dialogue;
 mod halt;
 mod map;
+mod meeting;
+mod mesh;
 mod next;
 mod note;
 mod outputs;
 mod phase;
 mod run;
 mod take;
+mod talk;
 mod view;
 mod worker;
 
 pub use halt::Halt;
 pub use map::CourseError;
-pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX};
+pub use meeting::QUORUM;
+pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX, RUNS_LATER_MAX};
 pub use outputs::{
     Judge, OUTPUT_KEY_BYTES_MAX, OUTPUT_KEYS_MAX, OUTPUT_VALUE_BYTES_MAX, Outputs, PhaseOutputs, Verdict,
-    WorkerOutputs,
+    WorkerOutputs, take_within_bounds,
 };
 pub use phase::{PhaseCourse, PhaseState};
 pub use run::{RunCourse, RunState};
+pub use talk::{Floor, Spoken, Talk, TalkEnd};
 pub use worker::{
     Attempt, BACKOFF_MS_MAX, LOST_RESTARTS_MAX, MEND_MS_MAX, MENDER, Pause, Settling, Timer, WorkerCourse,
 };
@@ -36,10 +42,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::later::RunsLater;
 use crate::name::{AttemptId, PhaseName, WorkerId};
 
 /// The version of events and commands as they are stored; a course that stores other words counts it up.
-pub const COURSE_VERSION: u32 = 2;
+pub const COURSE_VERSION: u32 = 3;
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +78,20 @@ pub enum Event {
         phase: PhaseName,
         round: u32,
         gathering: Gathering,
+    },
+    /// The n-th letter of the run was sent; `to` is nobody where no worker reads it.
+    Posted {
+        number: u64,
+        to: Option<WorkerId>,
+    },
+    /// Somebody says that a talk is done.
+    Concluded {
+        phase: PhaseName,
+        by: String,
+    },
+    /// Nothing of a talk lives any more.
+    Dismissed {
+        phase: PhaseName,
     },
     /// A time that was asked for has passed.
     Expired {
@@ -115,6 +136,10 @@ pub enum Command {
         attempt: AttemptId,
         reason: EndReason,
     },
+    /// End what a talk's workers keep open between their turns; its `Dismissed` is awaited.
+    Dismiss {
+        phase: PhaseName,
+    },
     /// Commit shared trees and merge the phase's branches into `result`.
     Gather {
         phase: PhaseName,
@@ -149,6 +174,8 @@ pub enum Wake {
     Timeout { attempt: AttemptId },
     /// The pause before the attempt with this number.
     Backoff { attempt: AttemptId },
+    /// The n-th time that a mesh is quiet.
+    Quiet { phase: PhaseName, number: u32 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,13 +202,17 @@ pub struct Ending {
     /// is taken once more and no new attempt is made.
     #[serde(default)]
     pub answered: bool,
+    /// What it said and was not taken, in sentences: outputs past a bound.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub untaken: Vec<String>,
 }
 
 impl Ending {
     /// An ending that left nothing behind.
     pub fn plain(outcome: Outcome, evidence: &str) -> Ending {
         let (excerpt, outputs, commit) = (String::new(), BTreeMap::new(), None);
-        Ending { outcome, excerpt, outputs, commit, evidence: evidence.to_owned(), answered: false }
+        let (evidence, answered, untaken) = (evidence.to_owned(), false, Vec::new());
+        Ending { outcome, excerpt, outputs, commit, evidence, answered, untaken }
     }
 }
 
@@ -221,12 +252,24 @@ pub enum Unavailable {
     Crashed,
 }
 
+impl Gathering {
+    /// Nothing was to be merged.
+    pub fn nothing() -> Gathering {
+        Gathering::Merged { commit: None, runs_later: Vec::new() }
+    }
+}
+
 /// What became of a phase's branches.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gathering {
     /// Merged; `commit` is the new tip of `result`, nothing where there is no repository.
-    Merged { commit: Option<String> },
+    Merged {
+        commit: Option<String>,
+        /// Of all the run has changed so far.
+        #[serde(default)]
+        runs_later: Vec<RunsLater>,
+    },
     Conflict {
         /// Whose branch does not go with what is there.
         #[serde(default)]

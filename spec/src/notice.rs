@@ -117,6 +117,8 @@ pub enum WorkerState {
     Ending,
     Done,
     Failed,
+    /// Its phase is over without it.
+    NotStarted,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -182,6 +184,13 @@ pub struct JournalLine {
     pub at_ms: u64,
     pub event: Value,
     pub commands: Value,
+}
+
+/// A letter to people, and the run it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxView {
+    pub run: RunId,
+    pub letter: LetterView,
 }
 
 /// A letter between workers.

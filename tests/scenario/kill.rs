@@ -1,14 +1,15 @@
 //! Whoever is killed: no session lost, no byte lost, no recorded step twice, nothing left behind.
 //!
-//! A few kills in the ordinary tests. The whole campaign:
+//! A few kills in the ordinary tests. The whole campaign is one command:
 //!
 //! ```text
 //! NIIA_KILLS=200 NIIA_KILL_MB=200 cargo test --release -p niia-tests --test all -- kill::campaign --nocapture
 //! ```
 //!
-//! `NIIA_KILLS` is how often the node is killed, half of it at named points and half at random moments;
-//! `NIIA_KILL_MB` how much each of a run's eight workers prints; `NIIA_KILL_SEED` makes the same moments again;
-//! `NIIA_KILLS_AT_ONCE` runs are disturbed side by side.
+//! `NIIA_KILLS` is how often a node is killed, half of it at named points and half at random moments;
+//! `NIIA_KILLS_PER_RUN` how often in one run: each node that takes it up is the next to die; `NIIA_KILL_MB` how much each
+//! of a run's eight workers prints; `NIIA_KILL_SEED` makes the same moments again; `NIIA_KILLS_AT_ONCE` runs are
+//! disturbed side by side.
 
 mod campaign;
 mod others;

@@ -168,6 +168,82 @@ fn a_run_that_has_had_all_its_agents_may_have_as_many_again() {
 }
 
 #[test]
+fn a_run_that_waits_says_all_it_waits_for_keeps_its_variables_and_ends_when_it_is_cancelled() {
+    use std::os::unix::fs::PermissionsExt;
+    let house = House::new();
+    let project = house.repository("project");
+    house.executable(
+        "claude",
+        "#!/bin/sh\nprintf '%s\\n' '-----BEGIN RSA PRIVATE KEY-----' >\".env$NIIA_WORKER\"\n",
+    );
+    let document = json!({
+        "connector": "2.1",
+        "name": "secret",
+        "pipeline": { "phases": [
+            { "name": "work", "model": "claude", "workers": 2, "prompt": "Work." },
+            { "name": "next", "model": "claude", "prompt": "Go on." }
+        ] }
+    });
+    let id = run(&house, &project, &document, 5);
+    let variables = Path::new(state(&house, &id)["folder"].as_str().unwrap()).join("variables.json");
+    assert_eq!(std::fs::metadata(&variables).unwrap().permissions().mode() & 0o777, 0o600);
+    for said in [house.niia(["status", &id]).run().exits(5), house.niia(["explain", &id]).run().exits(0)] {
+        for wanted in ["work/1: ", "work/2: ", ".env1", ".env2", "is held", "niia resume"] {
+            assert!(said.out.contains(wanted), "{wanted}: {}", said.out);
+        }
+    }
+    assert!(house.niia(["runs"]).run().exits(0).out.contains("needs attention"));
+    let said = house.niia(["cancel", &id]).run().exits(0);
+    assert!(said.out.contains(&format!("run {id} is cancelled")), "{}", said.out);
+    let over = wait_until("it is cancelled", SOON, || {
+        Some(state(&house, &id)).filter(|state| state["state"] == "cancelled")
+    });
+    assert!(!variables.exists(), "what was kept for going on is let go of");
+    assert!(tree(&house, &id, "work-1").join(".env1").exists(), "the work is kept");
+    assert_eq!(over["phases"][1]["workers"][0]["state"], "not_started");
+}
+
+#[test]
+fn the_end_of_a_run_that_nobody_follows_is_told_by_the_node() {
+    let house = House::new();
+    let project = house.repository("project");
+    let told = house.at("home/told");
+    let notify = house.executable("tell", &format!("#!/bin/sh\necho \"$1\" >>{}\n", told.display()));
+    house.file("state/config/niia.toml", &format!("notify = [\"{}\"]\n", notify.display()));
+    house.executable("claude", WRITER);
+    let document = house.document("writers", &writers(2, "stop"));
+    let id = house.detach(project.path(), &document);
+    let said = |wanted: &str| {
+        wait_until(wanted, SOON, || {
+            let told = std::fs::read_to_string(&told).ok()?;
+            told.contains(wanted).then(|| told.lines().count())
+        })
+    };
+    assert_eq!(said(&format!("niia: {id} waits for you")), 1);
+    let _ = house.niia(["cancel", &id]).run().exits(0);
+    assert_eq!(said(&format!("niia: {id} is over: cancelled")), 2);
+}
+
+#[test]
+fn an_output_past_its_bound_is_not_taken_and_that_is_said() {
+    let house = House::new();
+    let project = house.repository("project");
+    house.executable(
+        "claude",
+        "#!/bin/sh\nmkdir -p \"$NIIA_SCRATCHPAD/work\"\nlong=$(head -c 70000 /dev/zero | tr '\\0' x)\nprintf '{\"big\": \"%s\", \"fits\": 1}' \"$long\" >\"$NIIA_SCRATCHPAD/work/outputs.json\"\necho done\n",
+    );
+    let document = json!({
+        "connector": "2.1",
+        "name": "long",
+        "pipeline": { "phases": [{ "name": "work", "model": "claude", "prompt": "Work." }] }
+    });
+    let id = run(&house, &project, &document, 0);
+    let status = state(&house, &id);
+    assert!(status["warnings"].to_string().contains("the output `big` was not taken"), "{status:#}");
+    assert_eq!(status["phases"][0]["workers"][0]["outputs"], json!({ "fits": 1 }));
+}
+
+#[test]
 fn a_run_that_is_over_is_not_resumed() {
     let house = House::new();
     let project = house.repository("project");

@@ -97,3 +97,45 @@ fn a_folder_of_the_users_own_is_left_without_a_link_to_the_scratchpad() {
     }
     assert_eq!(repository.git(["status", "--porcelain"]), "");
 }
+
+#[test]
+fn what_several_workers_take_from_one_place_is_wrong_once() {
+    let house = House::new();
+    let document = house.document(
+        "nowhere",
+        &json!({
+            "connector": "2.1",
+            "pipeline": { "phases": [
+                { "name": "work", "model": "claude", "workers": 3, "prompt": "Work.", "session": { "worktree": "x" } },
+            ] },
+        }),
+    );
+    let said = house.run(&house.at("home"), &document).exits(3);
+    assert_eq!(said.err.matches("error[no-repository]").count(), 1, "{}", said.err);
+}
+
+#[test]
+fn a_document_with_a_schedule_says_that_it_runs_once_now_and_a_note_is_told_once() {
+    let house = House::new();
+    house.executable("claude", "#!/bin/sh\necho done\n");
+    let document = house.document(
+        "nightly",
+        &json!({
+            "schedule": "0 3 * * *",
+            "pipeline": { "phases": [
+                { "name": "work", "model": "claude", "prompt": "Work.", "session": { "worktree": false } },
+            ] },
+        }),
+    );
+    let said = house.run(&house.at("home"), &document).exits(0);
+    assert!(said.err.contains("runs it once, now"), "{}", said.err);
+    assert_eq!(
+        format!("{}{}", said.out, said.err).matches("read as version 2.0").count(),
+        1,
+        "{} {}",
+        said.out,
+        said.err
+    );
+    let typo = house.niia(["run", "nightly.jsn"]).inside(&house.at("home")).run().exits(2);
+    assert!(typo.err.contains("nightly.jsn"), "{}", typo.err);
+}

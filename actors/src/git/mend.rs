@@ -162,11 +162,11 @@ impl RunTrees {
     fn is_touched(&self) -> Result<bool, TreeError> {
         let name = TreeName::Mending;
         let lock = self.lock_tree(&name)?;
-        let marker = self.marker(&name)?;
+        let mut marker = self.marker(&name)?;
+        self.bring_home(&name, &mut marker)?;
         let Some((ours, theirs)) = &marker.mends else { return Ok(false) };
         let Tried::Conflict { tree: laid_out, .. } = self.try_merge(ours, theirs)? else { return Ok(false) };
-        if let Some(admin) = &marker.admin
-            && let Some(head) = admin::head(&self.repository, admin)?
+        if let (_, Some(head)) = self.worker_head(&name, &marker)?
             && self.is_ancestor(theirs, &head)?
         {
             return Ok(true);

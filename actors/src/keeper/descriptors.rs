@@ -11,12 +11,14 @@ static BEFORE: OnceLock<Option<u64>> = OnceLock::new();
 
 /// Raises this process's limit as far as the kernel lets it: a node holds two descriptors for each of its sessions.
 /// Programs in terminals keep the limit there was, since some go through all descriptors there could be.
-pub fn raise() {
+/// Answers how many there may be now; nothing where there is no limit.
+pub fn raise() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
     if BEFORE.set(limit.current).is_ok() {
         // Who may not have more works with what there is, and refuses sessions beyond it by the number.
         let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
+    getrlimit(Resource::Nofile).current
 }
 
 /// The limit before it was raised, for the keeper's environment.

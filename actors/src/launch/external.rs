@@ -32,6 +32,9 @@ const TIME: Duration = Duration::from_secs(5);
 const OUTPUT_BYTES_MAX: usize = 1024 * 1024;
 /// What of its complaint is shown.
 const ERROR_BYTES_MAX: usize = 2_000;
+/// A plugin that is busy being written is tried so often, with this pause between: a fifth of a second in all.
+const BUSY_TRIES_MAX: u32 = 20;
+const BUSY_WAIT: Duration = Duration::from_millis(10);
 
 /// Variables that no plugin may add or take: niia's own, and those by which another program could be slipped in.
 const NOT_ITS_OWN: [&str; 4] = ["NIIA_", "GIT_", "LD_", "DYLD_"];
@@ -86,13 +89,27 @@ fn ask(launch: &Launch, folder: &Path, plugin: &str) -> Result<Launch, ExternalE
         Ok(input) => input,
         Err(error) => return Err(ExternalError::Run { plugin: name, source: error.into() }),
     };
-    let mut command = Command::new(&path);
-    command.env_clear().current_dir(folder);
-    command.envs(["PATH", "HOME", "LANG"].iter().filter_map(|name| launch.env.get_key_value(*name)));
-    let bounds = Bounds { time: TIME, output_bytes_max: OUTPUT_BYTES_MAX, error_bytes_max: ERROR_BYTES_MAX };
-    match process::run(command, Input::Bytes(input), bounds) {
+    match run_free(&path, folder, launch, &input) {
         Ok(ran) => answer(name, &ran),
         Err(source) => Err(ExternalError::Run { plugin: name, source }),
+    }
+}
+
+/// Runs a plugin; one that somebody is writing just now is free in a moment.
+fn run_free(path: &Path, folder: &Path, launch: &Launch, input: &[u8]) -> io::Result<Ran> {
+    let bounds = Bounds { time: TIME, output_bytes_max: OUTPUT_BYTES_MAX, error_bytes_max: ERROR_BYTES_MAX };
+    let mut tries = BUSY_TRIES_MAX;
+    loop {
+        let mut command = Command::new(path);
+        command.env_clear().current_dir(folder);
+        command.envs(["PATH", "HOME", "LANG"].iter().filter_map(|name| launch.env.get_key_value(*name)));
+        match process::run(command, Input::Bytes(input.to_vec()), bounds) {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries > 1 => {
+                tries -= 1;
+                std::thread::sleep(BUSY_WAIT);
+            }
+            ran => return ran,
+        }
     }
 }
 

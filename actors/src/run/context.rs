@@ -1,6 +1,6 @@
 //! What everybody who works on a run needs to know of it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -110,7 +110,7 @@ impl RunContext {
                 let ran = age(&self.session_folder(attempt)).unwrap_or_default();
                 after.saturating_sub(ran)
             }
-            Wake::Backoff { .. } => after,
+            Wake::Backoff { .. } | Wake::Quiet { .. } => after,
         }
     }
 }
@@ -165,9 +165,12 @@ pub fn forget_variables(folder: &Path) {
     }
 }
 
-/// The sessions of a node that live just now.
+/// The sessions of a node that live just now, and the runs that wait for a person.
 #[derive(Clone, Debug, Default)]
-pub struct LiveSessions(Arc<Mutex<HashMap<SessionId, SessionHandle>>>);
+pub struct LiveSessions {
+    sessions: Arc<Mutex<HashMap<SessionId, SessionHandle>>>,
+    waiting: Arc<Mutex<HashSet<RunId>>>,
+}
 
 impl LiveSessions {
     pub fn enter(&self, session: SessionId, handle: SessionHandle) {
@@ -190,7 +193,22 @@ impl LiveSessions {
         self.with(|sessions| sessions.len())
     }
 
+    /// Notes whether a run waits for a person.
+    pub fn note_waiting(&self, run: &RunId, waits: bool) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if waits {
+            waiting.insert(run.clone());
+        } else {
+            waiting.remove(run);
+        }
+    }
+
+    /// How many runs wait for a person.
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn with<T>(&self, look: impl FnOnce(&mut HashMap<SessionId, SessionHandle>) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut self.sessions.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use niia_spec::course::{Gathering, RunCourse};
+use niia_spec::course::{Gathering, RUNS_LATER_MAX, RunCourse};
+use niia_spec::later::RunsLater;
 use niia_spec::name::PhaseName;
 use niia_spec::plan::{MergeRule, TreePlan};
 
@@ -83,7 +84,7 @@ pub(super) fn merged_trees(context: &RunContext, course: &RunCourse, phase: &Pha
 /// Commits and merges. Asked again after a crash, it goes on where it stopped.
 pub(super) fn gather(work: &Work) -> Gathering {
     let Some(trees) = &work.context.trees else {
-        return Gathering::Merged { commit: None };
+        return Gathering::nothing();
     };
     // What was worked in on another machine alone was committed there.
     for (tree, info) in work.to_commit().into_iter().filter(|(tree, _)| trees.is_here(tree)) {
@@ -100,9 +101,27 @@ pub(super) fn gather(work: &Work) -> Gathering {
         take_mended(work, trees);
     }
     match trees.merge(&work.trees.merged) {
-        Ok(Merged::Commit { commit }) => Gathering::Merged { commit: Some(commit.as_str().to_owned()) },
+        Ok(Merged::Commit { commit }) => {
+            let commit = Some(commit.as_str().to_owned());
+            Gathering::Merged { commit, runs_later: later(work, trees) }
+        }
         Ok(Merged::Conflict(conflict)) => conflicting(work, trees, conflict),
         Err(error) => refused(&error),
+    }
+}
+
+/// What the run has changed by now that could run something later, in its line and in trees that are never merged.
+fn later(work: &Work, trees: &RunTrees) -> Vec<RunsLater> {
+    match trees.runs_later(&work.trees.shared) {
+        Ok(mut found) => {
+            found.truncate(RUNS_LATER_MAX);
+            found
+        }
+        Err(error) => {
+            let error = crate::ask::chain(&error);
+            tracing::error!(run = %work.context.run, error, "what could run later is not known");
+            Vec::new()
+        }
     }
 }
 

@@ -37,11 +37,10 @@ impl Actor for Guest {
         message: RunMessage,
         events: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
-            // Whoever listened has gone: nobody needs to know.
-            RunMessage::Happened(event) => drop(events.send(*event)),
-            // Questions are for the run itself; the reply's end says that there is no answer here.
-            _ => {}
+        // Questions are for the run itself: the reply's end says that there is no answer here. Whoever listened may have
+        // gone, and needs to know nothing then.
+        if let RunMessage::Happened(event) = message {
+            drop(events.send(*event));
         }
         Ok(())
     }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use niia_spec::course::{Outcome, PhaseOutcome, RunCourse, RunOutcome};
 use niia_spec::name::{AttemptId, WorkerId};
+use niia_spec::plan::PhasePlan;
 
 use super::context::{RunContext, forget_variables};
+use super::minutes::{decisions_path, transcript_path};
 use crate::git::TreeName;
 use crate::journal::Journal;
 use crate::launch;
@@ -34,7 +36,10 @@ impl End {
             .filter(|(_, phase)| phase.outcome() == Some(&PhaseOutcome::Done))
             .filter_map(|(plan, _)| {
                 let path = context.origin.cwd.join(plan.output.as_ref()?);
-                Some((path, answers(context, course, &plan.name).into_iter().next()?.1))
+                let talked = talk_result(context, course, plan).map(|(_, text)| text);
+                let text =
+                    talked.or_else(|| Some(answers(context, course, &plan.name).into_iter().next()?.1));
+                Some((path, text?))
             })
             .collect();
         if let Some(path) = &context.origin.output {
@@ -98,10 +103,39 @@ fn report(context: &RunContext, course: &RunCourse, outcome: &RunOutcome) -> Str
     if let RunOutcome::NeedsAttention { .. } = outcome {
         text.push_str(&what_to_do(context));
     }
+    text.push_str(&last_answers(context, course));
+    text.push_str(&later(course));
+    text
+}
+
+/// Files that act when they are opened, entered or pushed are told of, so that nobody does so unawares.
+fn later(course: &RunCourse) -> String {
+    let found = course.runs_later();
+    let mut text = String::new();
+    if found.is_empty() {
+        return text;
+    }
+    text.push_str("\n## Changed files that could run something by themselves\n\n");
+    for file in found {
+        let how = if file.new { "new" } else { "changed" };
+        let path: String = file.path.chars().map(|c| if c.is_control() || c == '`' { '\u{fffd}' } else { c }).collect();
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "- `{path}` ({how}): {}", file.by);
+    }
+    text
+}
+
+/// What the last phase that came to an end answered.
+fn last_answers(context: &RunContext, course: &RunCourse) -> String {
+    let mut text = String::new();
     let last = course.phases().filter(|(_, phase)| phase.outcome() == Some(&PhaseOutcome::Done)).last();
     let Some((plan, _)) = last else {
         return text;
     };
+    if let Some((_, result)) = talk_result(context, course, plan) {
+        text.push_str(&result);
+        return text;
+    }
     let answers = answers(context, course, &plan.name);
     match &answers[..] {
         [(_, answer)] => text.push_str(answer),
@@ -138,6 +172,21 @@ fn what_to_do(context: &RunContext) -> String {
          meanwhile, and all its work is kept.\n"
     );
     text
+}
+
+/// What a talk came to, and where it lies in the scratchpad: a meeting's decisions, else all that was said.
+pub(super) fn talk_result(
+    context: &RunContext,
+    course: &RunCourse,
+    phase: &PhasePlan,
+) -> Option<(String, String)> {
+    course.talk(&phase.name).filter(|talk| !talk.spoken().is_empty())?;
+    let decisions = decisions_path(&phase.name);
+    let paths = [decisions, transcript_path(&phase.name)];
+    paths.into_iter().find_map(|path| {
+        let bytes = context.scratchpad.cat(&path).ok()?;
+        Some((path, String::from_utf8_lossy(&bytes).into_owned()))
+    })
 }
 
 /// The answers of a phase's workers that are done, in worker order.

@@ -8,6 +8,8 @@ use niia_spec::name::{PhaseName, WorkerId, WorkerName};
 #[derive(Clone, Debug, Default)]
 pub struct Times {
     workers: HashMap<WorkerId, Span>,
+    /// When a person was last asked for.
+    held: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,10 +25,17 @@ impl Times {
             self.workers.entry(attempt.worker.clone()).or_default().ended = Some(at_ms);
         }
         for command in commands {
+            if let Command::Hold { .. } = command {
+                self.held = Some(at_ms);
+            }
             if let Command::Start { attempt, .. } = command {
                 self.workers.entry(attempt.worker.clone()).or_default().begun.get_or_insert(at_ms);
             }
         }
+    }
+
+    pub(super) fn held(&self) -> Option<u64> {
+        self.held
     }
 
     pub(super) fn begun(&self, phase: &PhaseName, worker: &WorkerName) -> Option<u64> {

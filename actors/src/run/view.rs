@@ -15,6 +15,8 @@ use super::report::report_path;
 use super::times::Times;
 use crate::session::look::last_line;
 
+/// Characters of an answer that a view shows at most; the words of a talk are kept longer.
+const EXCERPT_CHARS_MAX: usize = 400;
 /// Characters of a terminal's last line that a table shows at most.
 const LAST_LINE_CHARS_MAX: usize = 200;
 
@@ -42,7 +44,7 @@ pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunVi
             .phases()
             .map(|(plan, phase)| phase_view(context, course, times, plan, phase))
             .collect(),
-        warnings: context.origin.warnings.clone(),
+        warnings: context.origin.warnings.iter().cloned().chain(untaken(course)).collect(),
     }
 }
 
@@ -56,6 +58,27 @@ pub(super) fn outputs(course: &RunCourse) -> Value {
         (phase.phase.to_string(), Value::Object(workers.collect()))
     });
     Value::Object(phases.collect())
+}
+
+/// What workers said and was not taken.
+fn untaken(course: &RunCourse) -> Vec<String> {
+    let workers = course.phases().flat_map(|(plan, phase)| {
+        let names =
+            plan.work.workers().into_iter().map(move |worker| format!("{}/{}", plan.name, worker.name));
+        names.zip(phase.workers())
+    });
+    let said = workers.flat_map(|(name, worker)| {
+        let endings = worker.attempts().iter().filter_map(|attempt| attempt.ending.as_ref());
+        endings
+            .flat_map(move |ending| {
+                ending.untaken.iter().map({
+                    let name = name.clone();
+                    move |what| format!("{name}: {what}")
+                })
+            })
+            .collect::<Vec<_>>()
+    });
+    said.collect()
 }
 
 fn phase_view(
@@ -80,6 +103,11 @@ fn phase_view(
         workers
             .push(Worker { context, course, times, phase: &plan.name, plan: first }.view(&id.worker, state));
     }
+    if phase.outcome().is_some() || course.over().is_some() {
+        for worker in workers.iter_mut().filter(|worker| worker.state == WorkerState::Waiting) {
+            worker.state = WorkerState::NotStarted;
+        }
+    }
     PhaseView {
         phase: plan.name.clone(),
         kind: plan.work.word().to_owned(),
@@ -99,7 +127,7 @@ fn phase_state(state: &PhaseState) -> notice::PhaseState {
     match state {
         PhaseState::Waiting | PhaseState::Approved => notice::PhaseState::Waiting,
         PhaseState::Asked => notice::PhaseState::Asking,
-        PhaseState::Open => notice::PhaseState::Working,
+        PhaseState::Open | PhaseState::Dismissing | PhaseState::Dismissed => notice::PhaseState::Working,
         PhaseState::Gathering { .. }
         | PhaseState::Gathered { .. }
         | PhaseState::Mending { .. }
@@ -163,7 +191,9 @@ impl Worker<'_> {
             outcome: ending.map(|ending| ending.outcome.clone()),
             evidence: ending.map(|ending| ending.evidence.clone()),
             commit: ending.and_then(|ending| ending.commit.clone()),
-            excerpt: ending.map(|ending| ending.excerpt.clone()).filter(|text| !text.is_empty()),
+            excerpt: ending
+                .map(|ending| ending.excerpt.chars().take(EXCERPT_CHARS_MAX).collect())
+                .filter(|text: &String| !text.is_empty()),
         }
     }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use niia_spec::course::{EndReason, Ending, Outcome};
+use niia_spec::course::{EndReason, Ending, Outcome, take_within_bounds};
 use niia_spec::detect::TurnEnd;
 use niia_spec::plan::TreePlan;
 use niia_spec::profile::{self, Profile, TurnEnds};
@@ -26,6 +26,8 @@ use crate::session::answer::ANSWER_RAW_BYTES_MAX;
 const CONCLUDED: &str = "concluded";
 /// Characters of an answer that the journal keeps for lists.
 const EXCERPT_CHARS_MAX: usize = 400;
+/// The same for what is said in a talk: conditions over it see so much of it.
+const SAID_CHARS_MAX: usize = 16 * 1024;
 /// Bytes read from a recording at a time.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -71,16 +73,19 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) ->
     let turn = profile_of(assignment)
         .filter(|_| assignment.conversation)
         .and_then(|profile| hooks::last_turn(&folder, profile));
-    let (outcome, evidence) = match (&turn, is_concluded(&folder) && ordered.by.is_none()) {
-        (turn, true) => concluded(turn.as_ref()),
-        (_, false) => outcome(assignment, over, ordered, &answer, trouble),
-    };
+    let (outcome, evidence) =
+        match (&turn, is_concluded(&folder) && ordered.by.is_none() && ordered.unsure.is_none()) {
+            (turn, true) => concluded(turn.as_ref()),
+            (_, false) => outcome(assignment, over, ordered, &answer, trouble),
+        };
     // What the tool itself says it answered is exact; its screen is a drawing of it.
     let answer = turn.and_then(|turn| turn.answer).unwrap_or(answer);
     let mut ending = Ending::plain(outcome, &evidence);
-    ending.excerpt = answer.chars().take(EXCERPT_CHARS_MAX).collect();
+    let chars_max = if assignment.turn.is_some() { SAID_CHARS_MAX } else { EXCERPT_CHARS_MAX };
+    ending.excerpt = answer.chars().take(chars_max).collect();
     if ending.outcome == Outcome::Done {
         ending.outputs = outputs(assignment, &answer);
+        ending.untaken = take_within_bounds(&mut ending.outputs);
     }
     let in_journal = ending.excerpt.len() == answer.len();
     if let Err(error) = keep_answer(assignment, &folder, &answer, in_journal, ending.outcome == Outcome::Done)
@@ -236,7 +241,8 @@ fn keep_answer(
         if in_journal { Ok(()) } else { file.sync_all() }
     });
     kept.map_err(|error| error.to_string())?;
-    if !done || !assignment.worker.session.scratchpad {
+    // What is said in a talk stands in its transcript.
+    if !done || !assignment.worker.session.scratchpad || assignment.turn.is_some() {
         return Ok(());
     }
     let worker = &assignment.attempt().worker;

@@ -13,6 +13,7 @@ use crate::control::ready::Ready;
 use crate::control::words::{NodeView, Reply, Request};
 use crate::failure::{Exit, Failure};
 use crate::node::{self, NodeOptions};
+use crate::notify::Notifier;
 use crate::report::table::{Table, cell, toned_cell};
 use crate::report::{Look, Tone, bytes, duration};
 use crate::trace;
@@ -66,7 +67,9 @@ fn begin(words: &StateFolder, awaited: bool) -> Result<(Folders, Config), Failur
 }
 
 fn be_the_node(folders: Folders, config: Config, ready: Ready) -> Result<Exit, Failure> {
+    let notifier = Notifier::new(&config);
     let options = NodeOptions {
+        notifier,
         state_folder: folders.state,
         sessions_max: config.sessions_max.unwrap_or(node::SESSIONS_MAX_DEFAULT),
         memory_floor_mib: config.memory_floor_mib.unwrap_or(node::MEMORY_FLOOR_MIB_DEFAULT),

@@ -4,6 +4,7 @@ use niia_spec::notice::JournalLine;
 use serde_json::json;
 
 use super::agents::read_input;
+use super::runs::view_of;
 use super::sessions;
 use super::surroundings::profiles;
 use super::{Caller, say, say_json};
@@ -12,6 +13,7 @@ use crate::control::client::Client;
 use crate::control::words::{Reply, Request, RunName};
 use crate::failure::{Exit, Failure};
 use crate::report::journal::account;
+use crate::report::run::attention_lines;
 use crate::report::session::session_text;
 
 /// The largest screen or recording whose rules are tried.
@@ -36,8 +38,10 @@ async fn session(caller: &Caller, client: &mut Client, name: &str) -> Result<Exi
 }
 
 async fn run(caller: &Caller, client: &mut Client, name: RunName) -> Result<Exit, Failure> {
-    let lines = journal(client, name, 0).await?;
-    caller.show(&lines, |_| account(&lines))?;
+    let run = view_of(client, name).await?;
+    let lines = journal(client, Some(run.run.to_string()), 0).await?;
+    let held: String = attention_lines(&run).into_iter().map(|line| line + "\n").collect();
+    caller.show(&lines, |_| account(&lines) + &held)?;
     Ok(Exit::Done)
 }
 

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read;
 use std::path::Path;
 
-use niia_spec::diagnostic::{Code, Diagnostic};
+use niia_spec::diagnostic::{Code, Diagnostic, Severity};
 use niia_spec::notice::{RunState, RunView};
 use niia_spec::plan::{PhaseWork, Plan, TreePlan};
 use serde_json::json;
@@ -71,15 +71,28 @@ pub async fn begin(caller: &Caller, sound: Sound, words: &Run, person: Person) -
     let sound = with_task(sound, person)?;
     let Drawn { plan, warnings, text } = document::draw(caller, sound, &around)?;
     document::tell(caller, &warnings, &text);
+    tell_once(&plan);
     let mut extra = Extra {
         repository: around.repository.map(|repository| repository.root),
-        warnings: warnings.iter().map(sentence).collect(),
+        // Notes were told just now, and are nothing to come back to.
+        warnings: warnings.iter().filter(|found| found.severity == Severity::Warning).map(sentence).collect(),
         output: words.output.as_deref().map(std::path::absolute).transpose()?,
         include_dirty: words.include_dirty,
         document: path,
     };
     ask_about_changes(&plan, &mut extra, person)?;
     submit(caller, plan, extra).await
+}
+
+/// `niia run` keeps no appointments: a document that has some is told apart from one that was kept for them.
+fn tell_once(plan: &Plan) {
+    let kept = match (plan.schedule.is_some(), plan.triggers.is_empty()) {
+        (true, true) => "a schedule",
+        (true, false) => "a schedule and a trigger",
+        (false, false) => "a trigger",
+        (false, true) => return,
+    };
+    eprintln!("note: this document has {kept}; `niia run` runs it once, now");
 }
 
 /// Hands a plan to the node. Nothing is begun unless the node says so.
@@ -119,7 +132,7 @@ fn names_a_file(word: &str) -> bool {
     word == "-"
         || word.ends_with(".json")
         || Path::new(word).exists()
-        || (word.contains('/') && !word.contains(' '))
+        || (word.contains(['/', '.']) && !word.contains(char::is_whitespace))
 }
 
 /// Asks for the goal once, where nobody is told anything.
@@ -212,6 +225,9 @@ pub fn tell_result(caller: &Caller, view: &RunView) -> Result<(), Failure> {
     }
     if view.branch.is_some() {
         text.push_str(&format!("changes: niia diff {0} · niia merge {0}\n", view.run));
+    }
+    for line in crate::report::run::attention_lines(view) {
+        text.push_str(&format!("{}\n", line.trim_start()));
     }
     if view.state == RunState::NeedsAttention {
         text.push_str(&format!("why:     niia explain {0}\n", view.run));

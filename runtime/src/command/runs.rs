@@ -1,6 +1,6 @@
 //! Looking at runs and saying what is to become of them.
 
-use niia_spec::notice::{PhaseState, RunView};
+use niia_spec::notice::{PhaseState, RunView, WorkerState};
 
 use super::follow::{Followed, exit_of, follow};
 use super::{Caller, done, say, say_json};
@@ -46,7 +46,27 @@ pub async fn runs(caller: &Caller, words: &Runs) -> Result<Exit, Failure> {
 }
 
 pub async fn cancel(caller: &Caller, words: Cancel) -> Result<Exit, Failure> {
-    decide(caller, Request::Cancel { run: words.name.run, reason: words.reason }, "cancel").await
+    let mut client = caller.client().await?;
+    let view = view_of(&mut client, words.name.run).await?;
+    let run = view.run.to_string();
+    let reply = client.ask(Request::Cancel { run: Some(run.clone()), reason: words.reason }).await?;
+    done(&reply, "cancel")?;
+    let workers = view.phases.iter().flat_map(|phase| &phase.workers);
+    let ending = workers.filter(|worker| is_live(worker.state)).count();
+    if caller.json {
+        say_json(&serde_json::json!({ "done": true, "run": run, "ending": ending }))?;
+        return Ok(Exit::Done);
+    }
+    say(&match ending {
+        0 => format!("run {run} is cancelled; its work is kept\n"),
+        1 => format!("run {run} is cancelled: 1 worker is being ended; its work is kept\n"),
+        n => format!("run {run} is cancelled: {n} workers are being ended; their work is kept\n"),
+    })?;
+    Ok(Exit::Done)
+}
+
+fn is_live(state: WorkerState) -> bool {
+    matches!(state, WorkerState::Starting | WorkerState::Working | WorkerState::Ending)
 }
 
 pub async fn approve(caller: &Caller, words: Approve) -> Result<Exit, Failure> {

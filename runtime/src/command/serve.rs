@@ -47,7 +47,9 @@ async fn started(client: &mut Client, run: &str) -> Result<(), Failure> {
     client.tell(Request::Follow { run: Some(run.to_owned()) }).await?;
     while let Some(Reply::Run(view)) = client.next().await? {
         let mut workers = view.phases.iter().flat_map(|phase| &phase.workers);
-        if workers.any(|worker| !matches!(worker.state, WorkerState::Waiting | WorkerState::Starting)) {
+        if workers.any(|worker| {
+            !matches!(worker.state, WorkerState::Waiting | WorkerState::NotStarted | WorkerState::Starting)
+        }) {
             break;
         }
         if view.state.is_over() {

@@ -24,6 +24,7 @@ mod machines;
 mod rights;
 mod runs;
 mod sessions;
+mod talks;
 mod through;
 
 pub use rights::Visitor;

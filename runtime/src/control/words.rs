@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use niia_net::trust::Rights;
 use niia_spec::course::RunOutcome;
 use niia_spec::name::RunId;
-use niia_spec::notice::{JournalLine, LetterView, Receipt, RunView, SessionView};
+use niia_spec::notice::{InboxView, JournalLine, LetterView, Receipt, RunView, SessionView};
 pub use niia_spec::origin::Origin;
 use niia_spec::plan::Plan;
 use serde::{Deserialize, Serialize};
@@ -146,6 +146,19 @@ pub enum Request {
         to: String,
         text: String,
         id: Option<String>,
+        /// The letter it answers, where the sender names one.
+        #[serde(default)]
+        cause: Option<String>,
+    },
+    /// What agents wrote to people, in every run.
+    Inbox {
+        all: bool,
+        take: bool,
+    },
+    /// A talk is done.
+    Conclude {
+        run: RunName,
+        phase: Option<String>,
     },
     MailboxList {
         run: RunName,
@@ -244,6 +257,7 @@ pub enum Reply {
         bytes: Vec<u8>,
     },
     Letters(Vec<LetterView>),
+    Inbox(Vec<InboxView>),
     Done,
     Refused(Refusal),
     /// A piece of a reply that is too large for one frame.

@@ -6,10 +6,14 @@ use niia_spec::plan::{MachineChoice, NetworkPlan, PhasePlan, PhaseWork, Plan, Wo
 
 use crate::control::words::{Refusal, RefusalCode};
 
+/// Runs that wait for a person keep their trees, their variables and an actor; past this many nobody looks at them.
+pub const RUNS_WAITING_MAX: u32 = 256;
+
 /// What a node has left to give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Room {
     pub sessions_live: u32,
+    pub runs_waiting: u32,
     pub sessions_max: u32,
     pub memory_free_mib: u64,
     pub memory_floor_mib: u64,
@@ -20,6 +24,8 @@ pub fn peak(plan: &Plan) -> u32 {
     let widest = plan.phases.iter().map(|phase| {
         let width = match &phase.work {
             PhaseWork::Workers { parallel: false, .. } => 1,
+            // One speaks at a time.
+            PhaseWork::Dialogue { .. } | PhaseWork::Meeting { .. } => 1,
             work => work.workers().len(),
         };
         let width = u32::try_from(width).unwrap_or(u32::MAX);
@@ -41,6 +47,15 @@ pub fn admit(plan: &Plan, room: Room) -> Result<(), Refusal> {
             ),
             help: Some(
                 "set `limits.max_parallel` in the document, or `sessions_max` in niia.toml".to_owned(),
+            ),
+        });
+    }
+    if room.runs_waiting >= RUNS_WAITING_MAX {
+        return Err(Refusal {
+            code: RefusalCode::Limit,
+            message: format!("{} runs wait for a person (at most {RUNS_WAITING_MAX})", room.runs_waiting),
+            help: Some(
+                "`niia runs` shows them; resume or cancel some with `niia resume`, `niia cancel`".to_owned(),
             ),
         });
     }
@@ -77,13 +92,13 @@ pub fn can_do_here(plan: &Plan, worker: &WorkerPlan) -> Result<(), Refusal> {
 
 fn can_do_phase(phase: &PhasePlan) -> Result<(), Refusal> {
     let kind = match &phase.work {
-        PhaseWork::Workers { .. } | PhaseWork::Session { .. } => None,
-        work => Some(work.word()),
+        PhaseWork::Connector { .. } | PhaseWork::Steps => Some(phase.work.word()),
+        _ => None,
     };
     if let Some(kind) = kind {
         return Err(unsupported(
             format!("phase `{}` is a {kind}, which this niia cannot run yet", phase.name),
-            "pipelines and sessions run; take the phase out, or wait for the version that has it",
+            "pipelines, sessions and talks run; take the phase out, or wait for the version that has it",
         ));
     }
     if !phase.steps.is_empty() {

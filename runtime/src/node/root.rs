@@ -9,7 +9,7 @@ use std::sync::Arc;
 use niia_actors::ask::{AskError, ask, tell};
 use niia_actors::journal::Journal;
 use niia_actors::machine::Machines;
-use niia_actors::run::{RunArguments, RunContext, RunHandle, Times};
+use niia_actors::run::{RunArguments, RunContext, RunHandle, RunNews, Times};
 use niia_spec::course::RunCourse;
 use niia_spec::name::RunId;
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
@@ -25,8 +25,13 @@ const REPLACEMENTS_MAX: u32 = 3;
 pub struct RootHandle(ActorRef<RootMessage>);
 
 impl RootHandle {
-    pub async fn spawn(journal: Journal, machines: Arc<Machines>) -> Result<RootHandle, SpawnErr> {
-        let (root, _) = Actor::spawn(None, Root, (journal, machines)).await?;
+    /// What happens to runs is passed on to `listener`.
+    pub async fn spawn(
+        journal: Journal,
+        machines: Arc<Machines>,
+        listener: mpsc::UnboundedSender<RunNews>,
+    ) -> Result<RootHandle, SpawnErr> {
+        let (root, _) = Actor::spawn(None, Root, (journal, machines, listener)).await?;
         Ok(RootHandle(root))
     }
 
@@ -66,7 +71,7 @@ struct RootState {
     journal: Journal,
     machines: Arc<Machines>,
     runs: HashMap<RunId, Seat>,
-    over: mpsc::UnboundedSender<RunId>,
+    news: mpsc::UnboundedSender<RunNews>,
 }
 
 struct Seat {
@@ -78,21 +83,25 @@ struct Seat {
 impl Actor for Root {
     type Msg = RootMessage;
     type State = RootState;
-    type Arguments = (Journal, Arc<Machines>);
+    type Arguments = (Journal, Arc<Machines>, mpsc::UnboundedSender<RunNews>);
 
     async fn pre_start(
         &self,
         myself: ActorRef<RootMessage>,
-        (journal, machines): Self::Arguments,
+        (journal, machines, listener): Self::Arguments,
     ) -> Result<RootState, ActorProcessingErr> {
-        let (over, mut ended) = mpsc::unbounded_channel();
+        let (news, mut told) = mpsc::unbounded_channel();
         tokio::spawn(async move {
-            while let Some(run) = ended.recv().await {
-                // A root that is gone forgets its runs without being told.
-                let _ = tell(&myself, RootMessage::Over(run));
+            while let Some(news) = told.recv().await {
+                if let RunNews::Over { run, .. } = &news {
+                    // A root that is gone forgets its runs without being told.
+                    let _ = tell(&myself, RootMessage::Over(run.clone()));
+                }
+                // A node that is going down tells nobody.
+                drop(listener.send(news));
             }
         });
-        Ok(RootState { journal, machines, runs: HashMap::new(), over })
+        Ok(RootState { journal, machines, runs: HashMap::new(), news })
     }
 
     async fn handle(
@@ -149,7 +158,7 @@ impl RootState {
             journal: self.journal.clone(),
             machines: Arc::clone(&self.machines),
             fresh,
-            over: self.over.clone(),
+            news: self.news.clone(),
         };
         match RunHandle::spawn(arguments, myself.get_cell()).await {
             Ok(run) => drop(self.runs.insert(context.run.clone(), Seat { run, context, replaced })),

@@ -15,6 +15,7 @@ use niia_net::lease::{Lease, Standing};
 use niia_net::reconnect;
 use niia_net::transfer::TransferError;
 use niia_spec::course::{EndReason, Ending, Outcome};
+use niia_spec::name::SessionId;
 use niia_spec::plan::OnLost;
 
 use super::talk::Talk;
@@ -71,6 +72,8 @@ pub(super) async fn carry(away: Away, network: Arc<Network>, id: NodeId) -> Endi
         tracing::info!(session = %carrier.away.assignment.session, machine = carrier.name, reason, "not reached");
         carrier.away.does(&format!("{} does not answer: {reason}", carrier.name));
         if let Some(ending) = carrier.given_up(&reason) {
+            let session = carrier.away.assignment.session.clone();
+            tokio::spawn(dismiss(Arc::clone(&carrier.network), id, session, carrier.forgotten_after));
             return ending;
         }
         failures = if boottime().saturating_sub(began) > HELD_FOR { 0 } else { failures + 1 };
@@ -86,7 +89,37 @@ struct Carrier {
     home: Home,
     lease: Lease,
     on_lost: OnLost,
+    /// The machine ends it by itself after so long without a word.
+    forgotten_after: Duration,
     started: bool,
+}
+
+/// Tells a machine that comes back that nobody waits any more for what it was given.
+async fn dismiss(network: Arc<Network>, id: NodeId, session: SessionId, within: Duration) {
+    let began = boottime();
+    let mut failures = 0;
+    while boottime().saturating_sub(began) < within {
+        match dismissed(&network, &id, &session).await {
+            Ok(()) => return tracing::info!(%session, machine = %id, "it is ended there as well"),
+            Err(reason) => tracing::debug!(%session, machine = %id, reason, "cannot be ended there yet"),
+        }
+        failures += 1;
+        tokio::time::sleep(reconnect::pause(failures, fastrand::u64(..))).await;
+    }
+}
+
+async fn dismissed(network: &Network, id: &NodeId, session: &SessionId) -> Result<(), String> {
+    let link = network.reach(id).await.map_err(|error| chain(&error))?;
+    let purpose = Purpose::Work { session: session.clone(), repository: None };
+    let mut talk = Talk::over(link.open(&purpose).await.map_err(|error| chain(&error))?);
+    let failed = |error: TransferError| chain(&error);
+    if !matches!(talk.next().await.map_err(failed)?.0, Word::Known) {
+        return Ok(()); // It was never begun there, or is forgotten already.
+    }
+    talk.say(&Word::End { reason: EndReason::NotNeeded }).await.map_err(failed)?;
+    // What came of it is kept for nobody.
+    while !matches!(talk.next().await.map_err(failed)?.0, Word::Over) {}
+    talk.say(&Word::Collected).await.map_err(failed)
 }
 
 impl Carrier {
@@ -97,7 +130,8 @@ impl Carrier {
         let (on_lost, grace) = (phase.on_lost, Duration::from_millis(phase.grace_ms));
         let home = Home::new(Arc::clone(&away.assignment), phase.orphan_after_ms);
         let lease = Lease::new(boottime(), HELD_FOR, grace);
-        Ok(Carrier { away, network, id, name, home, lease, on_lost, started: false })
+        let forgotten_after = Duration::from_millis(phase.orphan_after_ms);
+        Ok(Carrier { away, network, id, name, home, lease, on_lost, forgotten_after, started: false })
     }
 
     /// One talk, from wherever the attempt stands to its end.

@@ -199,6 +199,7 @@ impl Guests {
             subject: offer.subject.clone(),
             mend: None,
             conversation: false,
+            turn: None,
             context: Arc::clone(context),
         };
         phase.start(assignment).map_err(|error| chain(&error))?;

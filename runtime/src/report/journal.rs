@@ -52,13 +52,22 @@ fn event_sentence(event: &Event) -> String {
         Event::Ended { attempt, ending } => {
             let commit =
                 ending.commit.as_ref().map(|commit| format!(", its work is {commit}")).unwrap_or_default();
-            format!("{attempt} ended: {} ({}){commit}", outcome_words(&ending.outcome), ending.evidence)
+            let untaken: String = ending.untaken.iter().map(|what| format!("; {what}")).collect();
+            format!(
+                "{attempt} ended: {} ({}){commit}{untaken}",
+                outcome_words(&ending.outcome),
+                ending.evidence
+            )
         }
         Event::Published { worker, key, value } => format!("{worker} published {key} = {value}"),
         Event::Claimed { key, by } => format!("{by} claimed {key}"),
         Event::Gathered { phase, round, gathering } => {
             format!("the work of {phase} was gathered (round {round}): {}", gathering_words(gathering))
         }
+        Event::Posted { number, to: Some(to) } => format!("letter {number} waits for {to}"),
+        Event::Posted { number, to: None } => format!("letter {number} was sent"),
+        Event::Concluded { phase, by } => format!("{by} said that {phase} is done"),
+        Event::Dismissed { phase } => format!("nobody of {phase} is there any more"),
         Event::Expired { wake } => format!("{} has passed", wake_words(wake)),
         Event::Approved { phase } => format!("{phase} was approved"),
         Event::Denied { phase, reason } => format!("{phase} was denied: {reason}"),
@@ -81,6 +90,7 @@ fn command_sentence(command: &Command) -> String {
             };
             format!("end {attempt}: {why}")
         }
+        Command::Dismiss { phase } => format!("end what the workers of {phase} keep open"),
         Command::Gather { phase, round } => format!("gather the work of {phase} (round {round})"),
         Command::Wake { wake, after_ms } => format!("wait {} for {}", duration(*after_ms), wake_words(wake)),
         Command::Ask { phase } => format!("ask a person whether {phase} may begin"),
@@ -93,13 +103,21 @@ fn wake_words(wake: &Wake) -> String {
     match wake {
         Wake::Timeout { attempt } => format!("the time limit of {attempt}"),
         Wake::Backoff { attempt } => format!("the pause before {attempt}"),
+        Wake::Quiet { phase, .. } => format!("the quiet of {phase}"),
     }
 }
 
 fn gathering_words(gathering: &Gathering) -> String {
     match gathering {
-        Gathering::Merged { commit: Some(commit) } => format!("merged into {commit}"),
-        Gathering::Merged { commit: None } => "nothing to merge".to_owned(),
+        Gathering::Merged { commit: Some(commit), runs_later } if runs_later.is_empty() => {
+            format!("merged into {commit}")
+        }
+        Gathering::Merged { commit: Some(commit), runs_later } => {
+            let files: Vec<String> =
+                runs_later.iter().map(|file| format!("{} ({})", file.path, file.by)).collect();
+            format!("merged into {commit}; could run something later: {}", files.join(", "))
+        }
+        Gathering::Merged { commit: None, .. } => "nothing to merge".to_owned(),
         Gathering::Conflict { files, reason, .. } => format!("conflict in {}: {reason}", files.join(", ")),
         Gathering::Refused { reason } => format!("refused: {reason}"),
     }

@@ -64,12 +64,13 @@ pub fn worker_word(state: WorkerState) -> &'static str {
         WorkerState::Ending => "ending",
         WorkerState::Done => "done",
         WorkerState::Failed => "failed",
+        WorkerState::NotStarted => "not started",
     }
 }
 
 fn worker_tone(state: WorkerState) -> Tone {
     match state {
-        WorkerState::Waiting => Tone::Faint,
+        WorkerState::Waiting | WorkerState::NotStarted => Tone::Faint,
         WorkerState::Starting | WorkerState::Working | WorkerState::Ending => Tone::Busy,
         WorkerState::Done => Tone::Good,
         WorkerState::Failed => Tone::Bad,
@@ -96,9 +97,33 @@ pub fn run_text(run: &RunView, look: Look) -> String {
         lines.push(fit(&format!("  {}", neutral(reason)), usize::from(look.cols)));
     }
     lines.extend(worker_lines(run, look));
+    lines.extend(attention_lines(run));
     lines.extend(facts(run).lines(look));
     lines.extend(warning_lines(&run.warnings, look));
     lines.into_iter().map(|line| line + "\n").collect()
+}
+
+/// Everything a run waits for a person for, whole, and what to do; nothing where it does not wait.
+pub fn attention_lines(run: &RunView) -> Vec<String> {
+    if run.state != RunState::NeedsAttention || run.ended_at_ms.is_some() {
+        return Vec::new();
+    }
+    let mut lines = vec!["  it is held and waits for you:".to_owned()];
+    for phase in &run.phases {
+        let mut asked = false;
+        for worker in &phase.workers {
+            let last = worker.attempts.last().and_then(|attempt| attempt.outcome.as_ref());
+            if let Some(Outcome::NeedsAttention { reason }) = last {
+                asked = true;
+                lines.push(format!("  - {}/{}: {}", phase.phase, worker.worker, neutral(reason)));
+            }
+        }
+        if let (false, Some(PhaseOutcome::NeedsAttention { reason })) = (asked, &phase.outcome) {
+            lines.push(format!("  - {}: {}", phase.phase, neutral(reason)));
+        }
+    }
+    lines.push(format!("  then `niia resume {0}` goes on, `niia cancel {0}` ends it", run.run));
+    lines
 }
 
 /// The run, its state and how long it took.

@@ -60,17 +60,22 @@ pub(super) enum Fate {
     Attention,
 }
 
-/// The workers of a phase that has a crew.
-pub(super) fn seats(work: &PhaseWork) -> &[WorkerPlan] {
+/// The worker of one seat.
+pub(super) fn seat(work: &PhaseWork, seat: usize) -> Option<&WorkerPlan> {
     match work {
-        PhaseWork::Workers { workers, .. } => workers,
-        PhaseWork::Session { worker } => std::slice::from_ref(worker),
-        PhaseWork::Dialogue { .. }
-        | PhaseWork::Meeting { .. }
-        | PhaseWork::Mesh { .. }
-        | PhaseWork::Connector { .. }
-        | PhaseWork::Steps => &[],
+        PhaseWork::Workers { workers, .. } => workers.get(seat),
+        PhaseWork::Dialogue { participants, .. } | PhaseWork::Meeting { participants, .. } => {
+            participants.get(seat)
+        }
+        PhaseWork::Mesh { agents, .. } => agents.get(seat).map(|agent| &agent.worker),
+        PhaseWork::Session { worker } => (seat == 0).then_some(worker),
+        PhaseWork::Connector { .. } | PhaseWork::Steps => None,
     }
+}
+
+/// Whether workers of it have turns, so that no single one settles them.
+pub(super) fn talks(work: &PhaseWork) -> bool {
+    matches!(work, PhaseWork::Dialogue { .. } | PhaseWork::Meeting { .. } | PhaseWork::Mesh { .. })
 }
 
 fn one_by_one(work: &PhaseWork) -> bool {
@@ -79,7 +84,7 @@ fn one_by_one(work: &PhaseWork) -> bool {
 
 impl Crew {
     pub fn new(plan: &PhasePlan) -> Crew {
-        Crew { workers: vec![WorkerCourse::default(); seats(&plan.work).len()], ..Crew::default() }
+        Crew { workers: vec![WorkerCourse::default(); plan.work.workers().len()], ..Crew::default() }
     }
 
     pub fn worker(&self, seat: usize) -> Option<&WorkerCourse> {
@@ -98,12 +103,11 @@ impl Crew {
         self.workers.len()
     }
 
-    pub fn rules(&self, plan: &PhasePlan, seat: usize) -> Option<Rules> {
-        let seats = seats(&plan.work);
-        if seat == self.mender_seat() {
-            return seats.first().map(|first| Rules::mender(plan, first));
+    pub fn rules(&self, plan: &PhasePlan, at: usize) -> Option<Rules> {
+        if at == self.mender_seat() {
+            return seat(&plan.work, 0).map(|first| Rules::mender(plan, first));
         }
-        seats.get(seat).map(|worker| Rules::worker(plan, worker))
+        seat(&plan.work, at).map(|worker| Rules::worker(plan, worker))
     }
 
     pub fn standing(&self, plan: &PhasePlan, seat: usize) -> Option<Standing> {
@@ -180,7 +184,8 @@ impl Crew {
         self.ready.extend(0..first);
     }
 
-    pub fn begin(&mut self, seat: usize, model: u32) -> bool {
+    /// An attempt begins; a further turn of somebody who is there already is no further agent.
+    pub fn begin(&mut self, seat: usize, model: u32, further: bool) -> bool {
         let Some(worker) = self.worker_mut(seat) else {
             return false;
         };
@@ -189,7 +194,7 @@ impl Crew {
         self.running.insert(seat);
         self.untimed.insert(seat);
         self.live += 1;
-        self.attempts += 1;
+        self.attempts += u32::from(!further);
         true
     }
 
@@ -296,6 +301,7 @@ impl Crew {
                 self.workers[seat].resume();
             }
             match self.standing(plan, seat) {
+                Some(Standing::Settled(_)) if talks(&plan.work) => {}
                 Some(Standing::Settled(settled)) => self.tally.count(settled),
                 Some(standing) if in_line => {
                     self.line_up(seat, standing);
@@ -316,8 +322,21 @@ impl Crew {
         }
     }
 
+    /// A turn of a talk is over: the seat's next attempt begins another one.
+    pub fn turn_over(&mut self, seat: usize) {
+        if let Some(worker) = self.worker_mut(seat) {
+            worker.renew();
+        }
+    }
+
+    /// Whether a person must look at somebody before a talk goes on.
+    pub fn anybody_stuck(&self, plan: &PhasePlan) -> bool {
+        let stuck = |seat| self.standing(plan, seat) == Some(Standing::Settled(Settled::Attention));
+        (0..self.workers.len()).any(stuck)
+    }
+
     fn settled(&mut self, plan: &PhasePlan, seat: usize, settled: Settled) {
-        if seat == self.mender_seat() {
+        if seat == self.mender_seat() || talks(&plan.work) {
             return;
         }
         self.tally.count(settled);
@@ -335,19 +354,26 @@ impl Crew {
 
     /// Why the phase cannot be done by its workers: the first who stands in its way.
     pub fn trouble(&self, plan: &PhasePlan, kind: Settled) -> String {
-        let seats = seats(&plan.work);
         let stands_so = |seat: &usize| self.standing(plan, *seat) == Some(Standing::Settled(kind));
         let mut troubled = (0..self.workers.len()).filter(stands_so);
         let Some(first) = troubled.next() else {
             let (needed, all) = (self.needed(plan.require), self.workers.len());
             return format!("{needed} workers must be done and there are only {all}");
         };
-        let told: Vec<String> =
-            self.workers[first].counted().iter().map(|attempt| attempt.told(&seats[first])).collect();
         let others = match troubled.count() {
             0 => String::new(),
             n => format!(", and {n} more"),
         };
-        format!("worker `{}`: {}{others}", seats[first].name, told.join(", then "))
+        let name = seat(&plan.work, first).map(|worker| worker.name.to_string()).unwrap_or_default();
+        format!("worker `{name}`: {}{others}", self.told(plan, first))
+    }
+
+    /// What became of a seat's tries, one after the other.
+    pub fn told(&self, plan: &PhasePlan, at: usize) -> String {
+        let Some((worker, course)) = seat(&plan.work, at).zip(self.worker(at)) else {
+            return String::new();
+        };
+        let told: Vec<String> = course.counted().iter().map(|attempt| attempt.told(worker)).collect();
+        told.join(", then ")
     }
 }

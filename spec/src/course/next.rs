@@ -7,6 +7,10 @@ use super::worker::{MENDER, Standing};
 use super::{Command, PhaseOutcome, RunCourse, RunOutcome, Wake};
 use crate::name::{AttemptId, Slug, WorkerId};
 
+/// The bounds by the names a document has for them.
+const AGENTS: &str = "max_total_agents";
+const TURNS: &str = "max_turns";
+
 /// What may be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Launch {
@@ -20,10 +24,11 @@ pub(super) enum Launch {
         phase: usize,
         seat: usize,
     },
-    /// A slot is free and a worker wants it, but the run has had all the attempts it may have.
+    /// A slot is free and a worker wants it, but the run has had all of these that it may have.
     Breach {
         phase: usize,
         limit: u32,
+        of: &'static str,
     },
 }
 
@@ -67,15 +72,29 @@ impl RunCourse {
             };
             let of_run = granted(run.max_total_agents, self.state.granted);
             let of_phase = granted(limits.max_total_agents, course.granted);
-            return Some(if self.state.attempts >= of_run {
-                Launch::Breach { phase: at, limit: of_run }
-            } else if course.crew.attempts() >= of_phase {
-                Launch::Breach { phase: at, limit: of_phase }
-            } else {
-                Launch::Start { phase: at, seat, model }
-            });
+            let breach = |limit, of| Some(Launch::Breach { phase: at, limit, of });
+            let (turn, further) = course.begins_turn(seat);
+            if !further && self.state.attempts >= of_run {
+                return breach(of_run, AGENTS);
+            } else if !further && course.crew.attempts() >= of_phase {
+                return breach(of_phase, AGENTS);
+            } else if turn && let Some(limit) = self.turns_over(at) {
+                return breach(limit, TURNS);
+            }
+            return Some(Launch::Start { phase: at, seat, model });
         }
         None
+    }
+
+    /// The bound of turns that is reached, of the run or of this phase.
+    fn turns_over(&self, at: usize) -> Option<u32> {
+        let course = &self.state.phases[at];
+        let of_run = granted(self.plan.limits.max_turns, self.state.granted_turns);
+        let of_phase = granted(self.plan.phases[at].limits.max_turns, course.granted_turns);
+        let had = course.talk.as_ref().map_or(0, super::talk::Talk::turns);
+        [(self.state.turns, of_run), (had, of_phase)]
+            .into_iter()
+            .find_map(|(had, limit)| (had >= limit).then_some(limit))
     }
 
     fn due(&self, at: usize) -> Option<Command> {
@@ -88,6 +107,10 @@ impl RunCourse {
             Due::Timer { seat } => self.timer(at, seat)?,
             Due::Pause { seat } => self.pause(at, seat)?,
             Due::End { seat, reason } => Command::End { attempt: self.live_attempt(at, seat)?, reason },
+            Due::Quiet { number, after_ms } => {
+                Command::Wake { wake: Wake::Quiet { phase, number }, after_ms }
+            }
+            Due::Dismiss => Command::Dismiss { phase },
             Due::Gather { round } => Command::Gather { phase, round },
             Due::Close => {
                 let halted = self.state.halt.as_ref().map(|halt| halt.told_to(&self.plan, at));
@@ -152,7 +175,7 @@ impl RunCourse {
 
     pub(super) fn worker_id(&self, at: usize, seat: usize) -> WorkerId {
         let plan = &self.plan.phases[at];
-        let worker = super::crew::seats(&plan.work).get(seat);
+        let worker = super::crew::seat(&plan.work, seat);
         let worker = worker.map_or_else(|| Slug::nearest(MENDER), |worker| worker.name.clone());
         WorkerId { phase: plan.name.clone(), worker }
     }
@@ -174,7 +197,9 @@ impl RunCourse {
 
     /// Whether nothing is awaited of a held run any more and that has not been said yet.
     fn rests(&self) -> bool {
-        let gathers = |&at: &usize| matches!(self.state.phases[at].state, PhaseState::Gathering { .. });
+        let gathers = |&at: &usize| {
+            matches!(self.state.phases[at].state, PhaseState::Gathering { .. } | PhaseState::Dismissing)
+        };
         !self.state.waits && self.state.live == 0 && !self.state.underway.iter().any(gathers)
     }
 

@@ -13,6 +13,9 @@ pub const CLAIMS_MAX: usize = 10_000;
 /// A claim names an item, such as a path; what is longer is its content.
 pub const CLAIM_KEY_BYTES_MAX: usize = 1024;
 
+/// Files that could run something later; a person who is told of so many looks at all of them.
+pub const RUNS_LATER_MAX: usize = 200;
+
 impl RunCourse {
     /// Whether the event changed anything.
     pub(super) fn note(&mut self, event: &Event) -> bool {
@@ -28,6 +31,9 @@ impl RunCourse {
             Event::Published { worker, key, value } => self.published(worker, key, value),
             Event::Claimed { key, by } => self.claimed(key, by),
             Event::Gathered { phase, round, gathering } => self.gathered(phase, *round, gathering),
+            Event::Posted { number, to } => self.posted(*number, to.as_ref()),
+            Event::Concluded { phase, by } => self.concluded(phase, by),
+            Event::Dismissed { phase } => self.dismissed(phase),
             Event::Expired { wake } => self.expired(wake),
             Event::Approved { phase } => self.answered(phase, PhaseState::Approved),
             Event::Denied { phase, reason } => {
@@ -73,6 +79,19 @@ impl RunCourse {
         if course.crew.attempts() >= granted(limits.max_total_agents, course.granted) {
             course.granted = course.granted.saturating_add(1);
         }
+        if state.turns >= granted(self.plan.limits.max_turns, state.granted_turns) {
+            state.granted_turns = state.granted_turns.saturating_add(1);
+        }
+        if course
+            .talk
+            .as_ref()
+            .is_some_and(|talk| talk.turns() >= granted(limits.max_turns, course.granted_turns))
+        {
+            course.granted_turns = course.granted_turns.saturating_add(1);
+        }
+        if state.letters >= u64::from(granted(self.plan.limits.max_messages, state.granted_letters)) {
+            state.granted_letters = state.granted_letters.saturating_add(1);
+        }
     }
 
     fn started(&mut self, attempt: &AttemptId) -> bool {
@@ -95,8 +114,58 @@ impl RunCourse {
                 outputs.set(key, value);
             }
         }
+        let outputs = &self.state.outputs.phases[at];
+        let spoken = (seat, attempt.attempt);
+        self.state.phases[at].heard(&self.plan.phases[at], spoken, ending, outputs);
         self.mark(at);
         true
+    }
+
+    fn posted(&mut self, number: u64, to: Option<&WorkerId>) -> bool {
+        let newest = number > self.state.letters;
+        self.state.letters = self.state.letters.max(number);
+        let Some((at, seat)) = to.and_then(|worker| self.map.seat(worker)) else {
+            return newest;
+        };
+        let course = &mut self.state.phases[at];
+        let over = course.outcome().is_some();
+        let waits = course.talk.as_mut().is_some_and(|talk| !over && talk.posted(seat, number));
+        self.mark(at);
+        newest || waits
+    }
+
+    fn concluded(&mut self, phase: &PhaseName, by: &str) -> bool {
+        let Some(at) = self.map.phase(phase) else {
+            return false;
+        };
+        let course = &mut self.state.phases[at];
+        let goes_on = course.state == PhaseState::Open;
+        let changed = course.talk.as_mut().is_some_and(|talk| goes_on && talk.conclude(by));
+        self.mark(at);
+        changed
+    }
+
+    fn dismissed(&mut self, phase: &PhaseName) -> bool {
+        let Some(at) = self.map.phase(phase) else {
+            return false;
+        };
+        if self.state.phases[at].state != PhaseState::Dismissing {
+            return false;
+        }
+        self.state.phases[at].state = PhaseState::Dismissed;
+        self.mark(at);
+        true
+    }
+
+    fn fell_quiet(&mut self, phase: &PhaseName, number: u32) -> bool {
+        let Some(at) = self.map.phase(phase) else {
+            return false;
+        };
+        let course = &mut self.state.phases[at];
+        let open = course.state == PhaseState::Open;
+        let changed = course.talk.as_mut().is_some_and(|talk| open && talk.was_quiet(number));
+        self.mark(at);
+        changed
     }
 
     fn published(&mut self, worker: &WorkerId, key: &str, value: &Value) -> bool {
@@ -126,20 +195,27 @@ impl RunCourse {
         if self.state.phases[at].state != (PhaseState::Gathering { round }) {
             return false;
         }
+        if let Gathering::Merged { runs_later, .. } = gathering {
+            let room = RUNS_LATER_MAX.saturating_sub(self.state.runs_later.len());
+            self.state.runs_later.extend(runs_later.iter().take(room).cloned());
+        }
         self.state.phases[at].state = PhaseState::Gathered { round, gathering: gathering.clone() };
         self.mark(at);
         true
     }
 
     fn expired(&mut self, wake: &Wake) -> bool {
-        let (Wake::Timeout { attempt } | Wake::Backoff { attempt }) = wake;
+        let attempt = match wake {
+            Wake::Timeout { attempt } | Wake::Backoff { attempt } => attempt,
+            Wake::Quiet { phase, number } => return self.fell_quiet(phase, *number),
+        };
         let Some((at, seat)) = self.map.seat(&attempt.worker) else {
             return false;
         };
         let course = &mut self.state.phases[at];
         let changed = match wake {
             Wake::Timeout { .. } => course.crew.expired(seat, attempt.attempt),
-            Wake::Backoff { .. } => course.is_underway() && course.crew.rested(seat, attempt.attempt),
+            _ => course.is_underway() && course.crew.rested(seat, attempt.attempt),
         };
         self.mark(at);
         changed

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::crew::{Crew, Fate};
+use super::crew::{Crew, Fate, talks};
 use super::halt::HaltKind;
-use super::worker::{Attempt, Settled, Standing, WorkerCourse};
-use super::{EndReason, Gathering, PhaseOutcome};
+use super::talk::{Talk, TalkEnd};
+use super::worker::{Attempt, Pause, Settled, Standing, WorkerCourse};
+use super::{EndReason, Ending, Gathering, PhaseOutcome, PhaseOutputs};
 use crate::plan::{MergeRule, OnFailure, PhasePlan};
 
 /// A message names at most this many files of a conflict; the whole list is in the event.
@@ -19,10 +20,13 @@ pub struct PhaseCourse {
     /// How many of `after` are not over.
     pub(super) missing: usize,
     pub(super) crew: Crew,
+    pub(super) talk: Option<Talk>,
     /// The branches whose conflict the mender has had its turn at, since the phase began or was last resumed.
     pub(super) mended: BTreeSet<String>,
     /// How often the phase was given as many agents again as its limit allows.
     pub(super) granted: u32,
+    /// The same for turns.
+    pub(super) granted_turns: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +40,10 @@ pub enum PhaseState {
         reason: String,
     },
     Open,
+    /// What a talk's workers keep open is being ended.
+    Dismissing,
+    /// Nothing of a talk lives any more.
+    Dismissed,
     Gathering {
         round: u32,
     },
@@ -87,6 +95,11 @@ pub(super) enum Due {
         seat: usize,
         reason: EndReason,
     },
+    Quiet {
+        number: u32,
+        after_ms: u64,
+    },
+    Dismiss,
     Gather {
         round: u32,
     },
@@ -99,8 +112,10 @@ impl PhaseCourse {
             state: PhaseState::Waiting,
             missing: plan.after.len(),
             crew: Crew::new(plan),
+            talk: Talk::new(&plan.work),
             mended: BTreeSet::new(),
             granted: 0,
+            granted_turns: 0,
         }
     }
 
@@ -118,6 +133,8 @@ impl PhaseCourse {
         matches!(
             self.state,
             PhaseState::Open
+                | PhaseState::Dismissing
+                | PhaseState::Dismissed
                 | PhaseState::Gathering { .. }
                 | PhaseState::Gathered { .. }
                 | PhaseState::Mending { .. }
@@ -133,7 +150,15 @@ impl PhaseCourse {
     }
 
     pub(super) fn fate(&self, plan: &PhasePlan) -> Fate {
-        self.crew.fate(plan.require)
+        let Some(talk) = &self.talk else {
+            return self.crew.fate(plan.require);
+        };
+        match talk.end() {
+            Some(TalkEnd::Done { .. }) => Fate::Enough,
+            Some(TalkEnd::Failed { .. }) => Fate::Failed,
+            None if self.crew.anybody_stuck(plan) => Fate::Attention,
+            None => Fate::Going,
+        }
     }
 
     /// Whether workers may still be started: not once the phase is decided.
@@ -150,6 +175,7 @@ impl PhaseCourse {
     /// Whose turn it is when there is a free slot.
     pub(super) fn next_turn(&self, plan: &PhasePlan) -> Option<Turn> {
         let seat = match &self.state {
+            PhaseState::Open if self.talk.is_some() => return self.next_speaker(plan),
             PhaseState::Open if self.launches(plan) => self.crew.ready()?,
             PhaseState::Gathered { gathering: Gathering::Conflict { branch, .. }, .. }
                 if self.may_mend(plan, branch) =>
@@ -165,6 +191,61 @@ impl PhaseCourse {
             Standing::Again { model, .. } => Some(Turn::Start { seat, model }),
             Standing::Unsettled => Some(Turn::Settle { seat }),
             Standing::Live | Standing::Settled(_) => None,
+        }
+    }
+
+    /// Who speaks next: first whoever has the floor and lost its model or its terminal.
+    fn next_speaker(&self, plan: &PhasePlan) -> Option<Turn> {
+        let talk = self.talk.as_ref().filter(|talk| talk.end().is_none())?;
+        let again = |seat: usize| match self.crew.standing(plan, seat)? {
+            Standing::Fresh => Some(Turn::Start { seat, model: 0 }),
+            Standing::Again { model, pause_ms } => {
+                let rested = || self.crew.worker(seat).is_some_and(|worker| worker.pause() == Pause::Over);
+                (pause_ms == 0 || rested()).then_some(Turn::Start { seat, model })
+            }
+            Standing::Unsettled => Some(Turn::Settle { seat }),
+            Standing::Live | Standing::Settled(_) => None,
+        };
+        let next = || {
+            let (seat, _) = talk.next(&plan.work)?;
+            let model = self.crew.worker(seat).and_then(WorkerCourse::last_model).unwrap_or(0);
+            Some(Turn::Start { seat, model })
+        };
+        talk.open().find_map(again).or_else(next)
+    }
+
+    /// Whether a start of this seat begins a turn, and whether it is somebody's who has had one before.
+    pub(super) fn begins_turn(&self, seat: usize) -> (bool, bool) {
+        let Some(talk) = self.talk.as_ref().filter(|_| seat < self.workers().len()) else {
+            return (false, false);
+        };
+        let begins = !talk.is_open(seat);
+        let known = self.crew.worker(seat).is_some_and(|worker| worker.count() > 0);
+        (begins, begins && known)
+    }
+
+    /// An attempt of a talk is over: what was said is heard, or somebody is missed.
+    pub(super) fn heard(
+        &mut self,
+        plan: &PhasePlan,
+        (seat, attempt): (usize, u32),
+        ending: &Ending,
+        outputs: &PhaseOutputs,
+    ) {
+        let standing = self.crew.standing(plan, seat);
+        let Some(talk) = self.talk.as_mut().filter(|talk| talk.is_open(seat)) else {
+            return;
+        };
+        match standing {
+            Some(Standing::Settled(Settled::Done)) => {
+                talk.spoke(&plan.work, (seat, attempt), &ending.excerpt, outputs);
+                self.crew.turn_over(seat);
+            }
+            Some(Standing::Settled(Settled::Failed)) => {
+                let reason = self.crew.told(plan, seat);
+                talk.fell_silent(&plan.work, seat, &reason);
+            }
+            _ => {}
         }
     }
 
@@ -232,7 +313,11 @@ impl PhaseCourse {
             PhaseState::Waiting if self.missing == 0 && free => Some(Due::Begin),
             PhaseState::Approved if free => Some(Due::Open),
             PhaseState::Denied { .. } => Some(Due::Close),
+            PhaseState::Open if self.talk.is_some() => {
+                self.due_to_workers(plan, halt).or_else(|| self.due_to_talk(plan, halt))
+            }
             PhaseState::Open => self.due_to_workers(plan, halt).or_else(|| self.due_at_end(plan, halt)),
+            PhaseState::Dismissed => self.due_at_end(plan, halt),
             PhaseState::Gathered { gathering, .. } if halt.is_hard() || goes_on(plan, gathering) => {
                 Some(Due::Close)
             }
@@ -242,6 +327,7 @@ impl PhaseCourse {
             PhaseState::Waiting
             | PhaseState::Asked
             | PhaseState::Approved
+            | PhaseState::Dismissing
             | PhaseState::Gathering { .. }
             | PhaseState::Gathered { .. }
             | PhaseState::Closed { .. } => None,
@@ -259,6 +345,19 @@ impl PhaseCourse {
             _ if halt != HaltKind::None || !self.launches(plan) => None,
             _ => self.crew.pausing().map(|seat| Due::Pause { seat }),
         }
+    }
+
+    /// A talk that is over is dismissed once nobody speaks; one that may fall quiet is listened to.
+    fn due_to_talk(&self, plan: &PhasePlan, halt: HaltKind) -> Option<Due> {
+        if self.crew.live() > 0 {
+            return None;
+        }
+        let talk = self.talk.as_ref()?;
+        if halt.is_hard() || talk.end().is_some() {
+            return Some(Due::Dismiss);
+        }
+        let (number, after_ms) = talk.quiet(&plan.work).filter(|_| halt == HaltKind::None)?;
+        Some(Due::Quiet { number, after_ms })
     }
 
     fn due_to_the_live(&self, halt: HaltKind) -> Option<Due> {
@@ -286,11 +385,15 @@ impl PhaseCourse {
         match self.fate(plan) {
             Fate::Enough => Some(Due::Gather { round: 1 }),
             Fate::Going | Fate::Attention => None,
-            Fate::Failed if !self.crew.all_settled() => None,
+            Fate::Failed if !talks(&plan.work) && !self.crew.all_settled() => None,
             // What is done is merged, for the later phases; the branches of the others are kept.
-            Fate::Failed if self.crew.any_done() => Some(Due::Gather { round: 1 }),
+            Fate::Failed if self.anything_done() => Some(Due::Gather { round: 1 }),
             Fate::Failed => Some(Due::Close),
         }
+    }
+
+    fn anything_done(&self) -> bool {
+        self.crew.any_done() || self.talk.as_ref().is_some_and(|talk| !talk.spoken().is_empty())
     }
 
     fn due_to_mender(&self, plan: &PhasePlan, halt: HaltKind) -> Option<Due> {
@@ -333,6 +436,9 @@ impl PhaseCourse {
 
     /// Why the phase cannot be done.
     pub(super) fn trouble(&self, plan: &PhasePlan) -> String {
+        if let Some(TalkEnd::Failed { reason }) = self.talk.as_ref().and_then(Talk::end) {
+            return reason.clone();
+        }
         let kind = if self.fate(plan) == Fate::Attention { Settled::Attention } else { Settled::Failed };
         self.crew.trouble(plan, kind)
     }

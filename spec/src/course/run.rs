@@ -16,6 +16,7 @@ use super::next::Launch;
 use super::outputs::{Judge, Outputs, PhaseOutputs, WorkerOutputs};
 use super::phase::{PhaseCourse, PhaseState};
 use super::{Command, Event, RunOutcome};
+use crate::later::RunsLater;
 use crate::name::WorkerId;
 use crate::plan::{OnBreach, OnFailure, Plan};
 
@@ -46,7 +47,17 @@ pub struct RunState {
     pub(super) over: Option<RunOutcome>,
     pub(super) live: u32,
     pub(super) attempts: u32,
+    /// Turns of talks that have begun.
+    pub(super) turns: u32,
+    /// The number of the newest letter.
+    pub(super) letters: u64,
+    /// How often the run was given as many turns again as its limit allows; the same for letters.
+    pub(super) granted_turns: u32,
+    pub(super) granted_letters: u32,
     pub(super) closed: usize,
+    /// What the run changed that could run something later.
+    #[serde(default)]
+    pub(super) runs_later: BTreeSet<RunsLater>,
     /// The phases that have workers or a gathering. This set and those below follow from the phases.
     pub(super) underway: BTreeSet<usize>,
     /// The phases for which something is due.
@@ -70,6 +81,11 @@ impl RunCourse {
             over: None,
             live: 0,
             attempts: 0,
+            turns: 0,
+            letters: 0,
+            granted_turns: 0,
+            granted_letters: 0,
+            runs_later: BTreeSet::new(),
             closed: 0,
             underway: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -163,13 +179,29 @@ impl RunCourse {
         }
     }
 
-    /// Halts the run when the next attempt would be one too many.
+    /// The bound that is reached, and the phase that stands at it.
+    fn breach(&self) -> Option<(usize, u32, &'static str)> {
+        if let Some(Launch::Breach { phase, limit, of }) = self.launch() {
+            return Some((phase, limit, of));
+        }
+        let limit = self.letters_max();
+        if self.state.letters < u64::from(limit) || self.state.halt.is_some() {
+            return None;
+        }
+        let talks = |at: &&usize| {
+            let phase = &self.state.phases[**at];
+            phase.talk.is_some() && phase.state == PhaseState::Open
+        };
+        self.state.underway.iter().find(talks).map(|at| (*at, limit, "max_messages"))
+    }
+
+    /// Halts the run when the next attempt would be one too many, or the next letter.
     pub(super) fn check_limits(&mut self) {
-        let Some(Launch::Breach { phase: at, limit }) = self.launch() else {
+        let Some((at, limit, of)) = self.breach() else {
             return;
         };
         let phase = &self.plan.phases[at];
-        let reason = format!("the limit max_total_agents ({limit}) is reached");
+        let reason = format!("the limit {of} ({limit}) is reached");
         let halt = match phase.limits.on_breach {
             OnBreach::Pause => {
                 let reason = format!("{reason}; once resumed it may have as many again");

@@ -17,6 +17,15 @@ impl RunCourse {
             Command::End { attempt, reason } => {
                 self.with_seat(attempt, |phase, seat| phase.crew.end_asked(seat, attempt.attempt, *reason));
             }
+            Command::Wake { wake: Wake::Quiet { phase, number }, .. } => {
+                if let Some(at) = self.map.phase(phase) {
+                    if let Some(talk) = &mut self.state.phases[at].talk {
+                        talk.quiet_begins(*number);
+                    }
+                    self.mark(at);
+                }
+            }
+            Command::Dismiss { phase } => self.take_state(phase, PhaseState::Dismissing),
             Command::Gather { phase, round } => {
                 self.take_state(phase, PhaseState::Gathering { round: *round })
             }
@@ -55,6 +64,9 @@ impl RunCourse {
         if let Some(at) = self.map.phase(phase) {
             self.state.phases[at].state = PhaseState::Open;
             self.state.phases[at].crew.open_seats(&self.plan.phases[at]);
+            if let Some(talk) = &mut self.state.phases[at].talk {
+                talk.opens(&self.plan.phases[at].work);
+            }
             self.state.underway.insert(at);
             self.mark(at);
         }
@@ -66,11 +78,16 @@ impl RunCourse {
         };
         let course = &mut self.state.phases[at];
         course.begin_mending();
-        if !course.crew.begin(seat, model) {
+        let (turn, further) = course.begins_turn(seat);
+        if !course.crew.begin(seat, model, further) {
             return;
         }
+        if let Some(talk) = course.talk.as_mut().filter(|_| turn) {
+            talk.begins(&self.plan.phases[at].work, seat);
+        }
         self.state.live += 1;
-        self.state.attempts += 1;
+        self.state.attempts += u32::from(!further);
+        self.state.turns += u32::from(turn);
         self.mark(at);
     }
 

@@ -1,10 +1,13 @@
 //! What may be read of a course, and which of its commands have had no answer yet.
 
+use std::collections::BTreeSet;
+
 use super::crew::Fate;
 use super::halt::Halt;
 use super::phase::{PhaseCourse, PhaseState};
 use super::worker::{Pause, Settling, Timer, WorkerCourse};
-use super::{Command, Outputs, RunCourse, RunOutcome, RunState};
+use super::{Command, Outputs, RunCourse, RunOutcome, RunState, Talk, Wake};
+use crate::later::RunsLater;
 use crate::name::{AttemptId, PhaseName, WorkerId, WorkerName};
 use crate::plan::{PhasePlan, Plan};
 
@@ -37,8 +40,8 @@ impl RunCourse {
         let Some(at) = self.map.phase(phase) else {
             return Vec::new();
         };
-        let workers =
-            super::crew::seats(&self.plan.phases[at].work).iter().zip(self.state.phases[at].workers());
+        let planned = self.plan.phases[at].work.workers().into_iter();
+        let workers = planned.zip(self.state.phases[at].workers());
         workers.filter(|(_, course)| course.is_done()).map(|(plan, _)| &plan.name).collect()
     }
 
@@ -59,6 +62,26 @@ impl RunCourse {
         &self.state.outputs
     }
 
+    /// The talk of a phase, where it is one.
+    pub fn talk(&self, phase: &PhaseName) -> Option<&Talk> {
+        self.map.phase(phase).and_then(|at| self.state.phases[at].talk.as_ref())
+    }
+
+    /// The seat of a worker in its phase.
+    pub fn seat(&self, worker: &WorkerId) -> Option<usize> {
+        self.map.seat(worker).map(|(_, seat)| seat)
+    }
+
+    /// How many letters the run has had.
+    pub fn letters(&self) -> u64 {
+        self.state.letters
+    }
+
+    /// How many letters the run may have, with what a person has granted since.
+    pub fn letters_max(&self) -> u32 {
+        super::next::granted(self.plan.limits.max_messages, self.state.granted_letters)
+    }
+
     /// Who has claimed this item.
     pub fn holder(&self, key: &str) -> Option<&WorkerId> {
         self.state.claims.get(key)
@@ -73,6 +96,11 @@ impl RunCourse {
     pub fn waits(&self) -> Option<String> {
         let halt = self.state.halt.as_ref().filter(|_| self.state.waits)?;
         Some(halt.told(&self.plan))
+    }
+
+    /// What the run has changed that could run something later.
+    pub fn runs_later(&self) -> &BTreeSet<RunsLater> {
+        &self.state.runs_later
     }
 
     /// The number of the newest hold, from 1: the one that a person resumes.
@@ -109,7 +137,11 @@ impl RunCourse {
                 PhaseState::Gathering { round } => {
                     open.push(Command::Gather { phase: phase(), round: *round })
                 }
-                PhaseState::Open | PhaseState::Mending { .. } => self.open_in(at, &mut open),
+                PhaseState::Dismissing => open.push(Command::Dismiss { phase: phase() }),
+                PhaseState::Open | PhaseState::Mending { .. } => {
+                    self.open_in(at, &mut open);
+                    open.extend(self.quiet(at).filter(|_| !self.ends()));
+                }
                 _ => {}
             }
         }
@@ -119,6 +151,13 @@ impl RunCourse {
     /// Whether what lives is ended, for good.
     fn ends(&self) -> bool {
         matches!(self.state.halt, Some(Halt::Stop { .. } | Halt::Cancel { .. }))
+    }
+
+    /// The quiet that is being timed.
+    fn quiet(&self, at: usize) -> Option<Command> {
+        let plan = &self.plan.phases[at];
+        let (number, after_ms) = self.state.phases[at].talk.as_ref()?.quiet_timed(&plan.work)?;
+        Some(Command::Wake { wake: Wake::Quiet { phase: plan.name.clone(), number }, after_ms })
     }
 
     fn open_in(&self, at: usize, open: &mut Vec<Command>) {

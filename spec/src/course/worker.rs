@@ -150,6 +150,11 @@ impl WorkerCourse {
         self.attempts.last().is_some_and(|last| last.verdict() == Some(&Outcome::Done))
     }
 
+    /// The model of its last attempt.
+    pub(super) fn last_model(&self) -> Option<u32> {
+        self.attempts.last().map(|last| last.model)
+    }
+
     pub(super) fn count(&self) -> u32 {
         u32::try_from(self.attempts.len()).unwrap_or(u32::MAX)
     }

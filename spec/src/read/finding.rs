@@ -60,6 +60,11 @@ impl Findings {
     }
 
     fn add(&mut self, severity: Severity, code: Code, span: Span, message: String) -> &mut Finding {
+        // What several workers take from one place of the document is wrong once.
+        let same = |known: &Finding| known.code == code && known.span == span && known.message == message;
+        if let Some(index) = self.list.iter().position(same) {
+            return &mut self.list[index];
+        }
         if self.list.len() >= FINDINGS_MAX {
             self.untold += 1;
             self.untold_errors |= severity == Severity::Error;

@@ -9,6 +9,7 @@ mod document;
 mod laws;
 mod plans;
 mod size;
+mod talk;
 mod transcript;
 
 /// What a run does, told as transcripts.
@@ -22,4 +23,5 @@ mod told {
     mod recovery;
     mod require;
     mod resume;
+    mod talks;
 }

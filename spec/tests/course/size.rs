@@ -61,7 +61,7 @@ fn play(plan: &Arc<Plan>) -> Duration {
                     events.push_back(Event::Gathered {
                         phase,
                         round,
-                        gathering: Gathering::Merged { commit: None },
+                        gathering: Gathering::nothing(),
                     });
                 }
                 _ => {}

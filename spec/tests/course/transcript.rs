@@ -91,10 +91,19 @@ impl Stage {
             ("begun", []) => Some(Event::Begun),
             ("cancelled", []) => Some(Event::Cancelled { reason }),
             ("resumed", []) => Some(Event::Resumed { hold: self.course.holds(), reason }),
+            (_, ["dismissed"]) => Some(Event::Dismissed { phase }),
+            (_, ["concluded", "by", by]) => Some(Event::Concluded { phase, by: (*by).to_owned() }),
+            (_, ["quiet", number]) => {
+                Some(Event::Expired { wake: Wake::Quiet { phase, number: number.parse().ok()? } })
+            }
+            ("letter", [number, "to", to]) => {
+                let to = to.contains('/').then(|| self.attempt(to).worker);
+                Some(Event::Posted { number: number.parse().ok()?, to })
+            }
             ("resumed", ["hold", hold]) => Some(Event::Resumed { hold: hold.parse().ok()?, reason }),
             (_, ["approved"]) => Some(Event::Approved { phase }),
             (_, ["denied"]) => Some(Event::Denied { phase, reason }),
-            (_, ["merged"]) => gathered(Gathering::Merged { commit: None }),
+            (_, ["merged"]) => gathered(Gathering::nothing()),
             (_, ["refused"]) => gathered(Gathering::Refused { reason }),
             (_, ["conflict", "of", branch, files @ ..]) => gathered(conflict(branch, files, reason)),
             (_, ["conflict", files @ ..]) => gathered(conflict("work-2", files, reason)),
@@ -118,7 +127,7 @@ impl Stage {
                 let (key, value) = rest.split_once('=')?;
                 return Some(Event::Published { worker, key: key.to_owned(), value: value.into() });
             }
-            "done" => Outcome::Done,
+            "done" | "says" => Outcome::Done,
             "failed" => Outcome::Failed { reason },
             "unavailable" => Outcome::Unavailable { class: Unavailable::RateLimited, reason },
             "crashed" => Outcome::Unavailable { class: Unavailable::Crashed, reason },
@@ -131,6 +140,9 @@ impl Stage {
         let outputs = rest.strip_prefix("with ").and_then(|output| output.split_once('='));
         let mut ending = ending(outcome, outputs.map(|(key, value)| (key, value.into())));
         ending.answered = verb == "stuck";
+        if verb == "says" {
+            ending.excerpt = rest.to_owned();
+        }
         Some(Event::Ended { attempt, ending })
     }
 
@@ -162,6 +174,10 @@ impl Stage {
             Command::Wake { wake: Wake::Backoff { attempt }, after_ms } => {
                 format!("{} in {after_ms} ms", short(attempt))
             }
+            Command::Wake { wake: Wake::Quiet { phase, number }, after_ms } => {
+                format!("quiet {number} of {phase} for {after_ms} ms")
+            }
+            Command::Dismiss { phase } => format!("dismiss {phase}"),
             Command::Close { phase, outcome } => format!("close {phase} {}", phase_outcome(outcome)),
             Command::Finish { outcome } => format!("finish {}", run_outcome(outcome)),
         })

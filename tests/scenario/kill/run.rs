@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use niia_tests::{House, Repository, numbered, wait_until};
+use niia_tests::{Call, House, Repository, numbered, wait_until};
 use serde_json::{Value, json};
 
 /// The workers of each phase.
@@ -54,22 +54,29 @@ impl Printers {
         Printers { house, project, document, megabytes, typed }
     }
 
-    /// Starts a node that dies at the named point, and hands it the run; the name of the run, if it came so far.
-    pub fn begin_with(&self, fail_point: &str) -> Option<String> {
-        let armed = self.house.niia(["daemon", "start"]).env("NIIA_FAIL_POINT", fail_point).run();
-        let begun = self.detach();
-        if armed.code != Some(0) {
-            // It died while it was starting.
-            return begun;
-        }
-        begun
+    /// Starts a node that dies at the named point, perhaps while it starts.
+    pub fn start_node(&self, fail_point: Option<String>) {
+        let _ = armed(self.house.niia(["daemon", "start"]), fail_point).run();
     }
 
-    /// Hands the run to the node, which may die meanwhile.
+    /// Hands the run to the node, which may die meanwhile; the name of the run, if it came so far.
     pub fn detach(&self) -> Option<String> {
+        self.detach_or(None)
+    }
+
+    /// The same; where there is no node any more, the one that is started for it dies at the named point.
+    pub fn detach_or(&self, fail_point: Option<String>) -> Option<String> {
         let words = [Path::new("run"), &self.document, Path::new("--detach")];
-        let said = self.house.niia(words).inside(self.project.path()).run();
+        let said = armed(self.house.niia(words), fail_point).inside(self.project.path()).run();
         (said.code == Some(0)).then(|| said.run_id())
+    }
+
+    /// Whether the run is known to be over; a node that is started for the question dies at the named point.
+    pub fn is_over(&self, run: Option<&str>, fail_point: Option<String>) -> bool {
+        let Some(run) = run else { return false };
+        let said = armed(self.house.niia(["status", run, "--json"]), fail_point).run();
+        let status: Result<Value, _> = serde_json::from_str(&said.out);
+        status.is_ok_and(|status| status["state"] != "running")
     }
 
     /// The runs the node knows.
@@ -86,7 +93,8 @@ impl Printers {
         self.house.residents().iter().any(|resident| resident.id == id).then_some(id)
     }
 
-    fn within(&self) -> Duration {
+    /// How long all of it may take.
+    pub fn within(&self) -> Duration {
         RUN_WITHIN + MEGABYTE_WITHIN * u32::try_from(self.megabytes).unwrap_or(u32::MAX) * 8
     }
 
@@ -192,6 +200,13 @@ impl Printers {
         assert_eq!(files.lines().filter(|file| file.starts_with("out-")).count(), WORKERS, "{files}");
         assert_eq!(self.project.git(["status", "--porcelain"]), "");
         let _ = self.project.git(["fsck", "--no-progress", "--connectivity-only"]);
+    }
+}
+
+fn armed<'a>(call: Call<'a>, fail_point: Option<String>) -> Call<'a> {
+    match fail_point {
+        Some(point) => call.env("NIIA_FAIL_POINT", point),
+        None => call,
     }
 }
 

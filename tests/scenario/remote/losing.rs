@@ -75,9 +75,8 @@ fn a_lost_machine_fails_the_worker_where_the_document_says_so() {
     let status = laptop.wait_over(&run, SOON);
     assert_eq!(status["state"], "failed", "{status:#}");
     assert!(status.to_string().contains("seoul is lost"), "{status:#}");
-    // What goes on there alone comes to its own end.
+    // When it is back it is told that nobody waits for it any more.
     let _ = seoul.niia(["daemon", "start"]).run().exits(0);
-    go(&seoul);
     ended_there(&seoul);
 }
 

@@ -25,6 +25,7 @@ fn a_lone_word_is_a_task_unless_it_names_a_file() {
         (some("/no/such/file"), None),
         "a path that is wrong is no task"
     );
+    assert_eq!(words(Some("review.jsn"), None), (some("review.jsn"), None), "nor is a slip in a file's name");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use niia_spec::notice::JournalLine;
 
-use super::{agents, machines, runs, sessions};
+use super::{agents, machines, runs, sessions, talks};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
 use crate::node::{Node, accept};
@@ -47,7 +47,11 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::ScratchpadPut { run, path, bytes } => {
             agents::scratchpad_put(node, caller, &run, path, bytes).await
         }
-        Request::MailboxSend { run, to, text, id } => agents::send(node, caller, &run, to, text, id).await,
+        Request::MailboxSend { run, to, text, id, cause } => {
+            agents::send(node, caller, &run, agents::Post { to, text, id, cause }).await
+        }
+        Request::Inbox { all, take } => talks::inbox(node, caller, all, take).await,
+        Request::Conclude { run, phase } => talks::conclude(node, caller, &run, phase).await,
         Request::MailboxList { run, reader } => agents::letters(node, caller, &run, reader, false).await,
         Request::MailboxRead { run, reader } => agents::letters(node, caller, &run, reader, true).await,
         Request::Stop { end_sessions } => {

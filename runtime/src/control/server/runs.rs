@@ -26,6 +26,7 @@ impl Connection {
             Ok(run) => run,
             Err(refusal) => return self.reply(Reply::Refused(refusal)).await,
         };
+        let mut follower = self.node.followers.enter(&run);
         loop {
             let changes = match self.node.root.run(&run).await {
                 Some(handle) => handle.watch().await.ok(),
@@ -37,6 +38,7 @@ impl Connection {
                 Err(refusal) => return self.reply(Reply::Refused(refusal)).await,
             };
             let rests = view.state.rests();
+            follower.told = rests;
             self.reply(Reply::Run(Box::new(view))).await?;
             let Some(mut changes) = changes.filter(|_| !rests) else {
                 return self.reply(Reply::End { outcome: None }).await;

@@ -79,6 +79,8 @@ impl Reached {
             Some(PhaseState::Gathered { .. } | PhaseState::Mending { .. }) => "mending",
             Some(PhaseState::Closed { .. }) => "closed",
             // These are passed through within one event.
+            // Only talks come here; they have laws of their own.
+            Some(PhaseState::Dismissing | PhaseState::Dismissed) => return,
             Some(PhaseState::Approved | PhaseState::Denied { .. } | PhaseState::Ungathered { .. }) | None => {
                 return;
             }

@@ -363,6 +363,7 @@ impl Seen {
             }
             Event::Resumed { hold, .. } => self.resumed(*hold),
             Event::Started { .. } => {}
+            Event::Posted { .. } | Event::Concluded { .. } | Event::Dismissed { .. } => {}
             Event::Ended { attempt, ending } => {
                 if let Some(live) = self.live_try(attempt) {
                     live.outcome = Some(ending.outcome.clone());
@@ -405,6 +406,7 @@ impl Seen {
                     live.expired = true;
                 }
             }
+            Wake::Quiet { .. } => {}
             Wake::Backoff { attempt } => {
                 if let Some(over) = self.pauses.get_mut(attempt) {
                     *over = true;
@@ -452,7 +454,7 @@ impl Seen {
             Command::Wake { wake: Wake::Backoff { attempt }, .. } => {
                 self.pauses.insert(attempt.clone(), false);
             }
-            Command::Wake { wake: Wake::Timeout { .. }, .. } => {}
+            Command::Wake { .. } | Command::Dismiss { .. } => {}
             Command::Close { phase, outcome } => self.at(phase).closed = Some(outcome.clone()),
             Command::Finish { outcome } => self.finished = Some(outcome.clone()),
         }

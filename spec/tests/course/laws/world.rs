@@ -228,7 +228,11 @@ impl World {
             Command::Wake { wake, .. } if !self.clock.contains(&wake) => self.clock.push(wake),
             Command::Ask { phase } if self.chance(85) => self.news.push(Event::Approved { phase }),
             Command::Ask { phase } => self.news.push(Event::Denied { phase, reason: "no".to_owned() }),
-            Command::Wake { .. } | Command::Open { .. } | Command::Close { .. } | Command::Finish { .. } => {}
+            Command::Wake { .. }
+            | Command::Dismiss { .. }
+            | Command::Open { .. }
+            | Command::Close { .. }
+            | Command::Finish { .. } => {}
         }
     }
 
@@ -345,7 +349,7 @@ impl World {
     fn gathering(&mut self) -> Gathering {
         let reason = "so it is".to_owned();
         match self.rng.u32(0..100) {
-            0..=69 => Gathering::Merged { commit: None },
+            0..=69 => Gathering::nothing(),
             70..=94 => {
                 let branch = self.rng.u32(1..=4).to_string();
                 Gathering::Conflict { branch, files: vec!["a.rs".to_owned()], reason }
@@ -357,7 +361,7 @@ impl World {
     fn any_gathering(&mut self) -> Gathering {
         let reason = "so it is".to_owned();
         match self.rng.u32(0..3) {
-            0 => Gathering::Merged { commit: None },
+            0 => Gathering::nothing(),
             1 => Gathering::Conflict { branch: String::new(), files: Vec::new(), reason },
             _ => Gathering::Refused { reason },
         }
