@@ -1,6 +1,7 @@
 //! One file for each thing the product promises.
 
 mod attach;
+mod clis;
 mod course;
 mod documents;
 mod kill;
@@ -12,6 +13,7 @@ mod prompts;
 mod refusals;
 mod remote;
 mod resume;
+mod seeds;
 mod stand_in;
 mod stranger;
 mod talks;

@@ -21,6 +21,7 @@ mod landing;
 mod later;
 mod list;
 mod lock;
+mod look;
 mod marker;
 mod mend;
 mod merge;

@@ -180,12 +180,15 @@ fn repositories(changes: &[Changed]) -> BTreeSet<String> {
         Some((folder, "HEAD")) => Some(folder.to_owned()),
         _ => None,
     });
-    heads.filter(|folder| ["objects", "refs", "config"].iter().any(|part| has(format!("{folder}/{part}")))).collect()
+    heads
+        .filter(|folder| ["objects", "refs", "config"].iter().any(|part| has(format!("{folder}/{part}"))))
+        .collect()
 }
 
 fn in_repository(path: &str, repositories: &BTreeSet<String>) -> Option<&'static str> {
     let (folder, name) = path.rsplit_once('/')?;
-    (repositories.contains(folder) && ["HEAD", "config"].contains(&name)).then_some("git, as a repository of its own")
+    (repositories.contains(folder) && ["HEAD", "config"].contains(&name))
+        .then_some("git, as a repository of its own")
 }
 
 #[cfg(test)]

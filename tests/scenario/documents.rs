@@ -228,49 +228,6 @@ fn a_feature_goes_through_research_implementation_and_verification_in_one_tree()
 }
 
 #[test]
-fn a_phase_that_is_a_meeting_is_refused_by_name_before_anything_starts() {
-    let house = House::new();
-    let project = house.repository("project");
-    let calls = house.at("home/calls");
-    for tool in ["claude", "codex", "gemini"] {
-        house.install(tool, &format!("note {} x", calls.display()));
-    }
-    let document = json!({
-        "name": "rapid-prototype",
-        "pipeline": {
-            "phases": [
-                {
-                    "name": "explore",
-                    "parallel": true,
-                    "workers": [
-                        { "model": "claude", "prompt": "Prototype approach A.", "session": { "worktree": "approach-a" } },
-                        { "model": "codex", "prompt": "Prototype approach B.", "session": { "worktree": "approach-b" } },
-                        { "model": "gemini", "prompt": "Prototype approach C.", "session": { "worktree": "approach-c" } }
-                    ]
-                },
-                {
-                    "name": "evaluate",
-                    "type": "meeting",
-                    "participants": [
-                        { "model": "opus", "role": "Which ships fastest?" },
-                        { "model": "codex", "role": "Which has fewest bugs?" }
-                    ],
-                    "agenda": [{ "topic": "Pick one approach", "rounds": 2 }]
-                },
-                { "name": "build", "model": "opus", "prompt": "Read the meeting decision. Build the chosen approach." }
-            ],
-            "scratchpad": true
-        }
-    });
-    let said = house.run(project.path(), &house.document("rapid", &document));
-    assert_ne!(said.code, Some(0));
-    let words = format!("{}{}", said.out, said.err);
-    assert!(words.contains("evaluate") && words.contains("meeting"), "{words}");
-    assert!(!calls.exists(), "nothing is half-started");
-    assert_eq!(project.git(["branch", "--list", "niia/*"]), "");
-}
-
-#[test]
 fn the_run_is_accepted_once_its_id_is_printed_and_goes_on_without_its_terminal() {
     let house = House::new();
     let project = house.repository("project");

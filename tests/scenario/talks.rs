@@ -337,3 +337,65 @@ fn a_mesh_of_its_own_goes_on_until_a_person_says_that_it_is_done() {
     let _ = house.niia(["done", &run]).run().exits(0);
     assert_eq!(house.wait_over(&run, SOON)["state"], "done");
 }
+
+fn kill_the_node(house: &House) {
+    let node = house.node();
+    house.kill(node);
+}
+
+#[test]
+fn a_talk_goes_on_where_it_was_when_its_node_is_killed() {
+    let house = House::new();
+    let project = house.repository("project");
+    talker(&house, "claude", "pause 300");
+    talker(&house, "codex", "pause 300");
+    let run = house.detach(project.path(), &dialogue(&house, &json!({ "rounds": 4 })));
+    for turns in [1, 3, 5] {
+        wait_until("some turns have begun", SOON, || {
+            let asked = prompts(&house, "ann").len() + prompts(&house, "bob").len();
+            (asked >= turns).then_some(())
+        });
+        kill_the_node(&house);
+        let _ = house.status(&run);
+    }
+    assert_eq!(house.wait_over(&run, SOON)["state"], "done");
+    let lines = lines(&house, &run, "talk");
+    assert_eq!(lines.len(), 8, "{lines:?}");
+    everybody_heard_everything(&house, &lines);
+}
+
+#[test]
+fn no_letter_is_lost_or_told_twice_while_the_node_is_killed_again_and_again() {
+    let house = House::new();
+    let project = house.repository("project");
+    talker(&house, "claude", "");
+    talker(&house, "codex", "");
+    let agents = json!([ { "id": "amy", "model": "claude", "prompt": "Read." },
+                         { "id": "rex", "model": "codex", "prompt": "Read." } ]);
+    let more = json!({ "persistent": true });
+    let run = house.detach(project.path(), &mesh(&house, &agents, &more));
+    let names = ["amy", "rex"];
+    for number in 0..40 {
+        let text = format!("letter-{number:03};");
+        let _ = house.niia(["mailbox", "--run", &run, "send", names[number % 2], &text]).run().exits(0);
+        if number % 8 == 5 {
+            kill_the_node(&house);
+        }
+    }
+    for (at, name) in names.into_iter().enumerate() {
+        let wanted: Vec<String> = (0..20).map(|number| format!("letter-{:03};", 2 * number + at)).collect();
+        let last = wait_until("all letters were told", SOON, || {
+            prompts(&house, name).pop().filter(|prompt| prompt.contains(wanted.last().unwrap()))
+        });
+        let places: Vec<usize> = wanted
+            .iter()
+            .map(|text| last.find(text).unwrap_or_else(|| panic!("{text} is lost:\n{last}")))
+            .collect();
+        assert!(places.is_sorted(), "in order:\n{last}");
+        for text in &wanted {
+            assert_eq!(last.matches(text).count(), 1, "{text} once:\n{last}");
+        }
+    }
+    let _ = house.niia(["done", &run]).run().exits(0);
+    assert_eq!(house.wait_over(&run, SOON)["state"], "done");
+}

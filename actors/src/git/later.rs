@@ -25,7 +25,8 @@ impl RunTrees {
 
     /// The paths that differ and are there in the later commit.
     fn changed_paths(&self, from: &ObjectId, to: &ObjectId) -> Result<Vec<Changed>, GitError> {
-        let call = self.engine.call("diff-tree").args(["-r", "-z", "--raw", "--no-renames", "--diff-filter=d"]);
+        let call =
+            self.engine.call("diff-tree").args(["-r", "-z", "--raw", "--no-renames", "--diff-filter=d"]);
         let bytes = call.arg(from).arg(to).long().bytes()?;
         let text = String::from_utf8_lossy(&bytes);
         let mut parts = text.split('\0');

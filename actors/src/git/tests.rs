@@ -197,7 +197,8 @@ fn a_node_that_dies_at_any_step_leaves_nothing_half_done() {
 
 #[test]
 fn a_node_that_dies_while_it_makes_private_repositories_or_takes_their_commits_leaves_nothing_half_done() {
-    let own = |step: &str| ["git.private.", "git.home.", "git.import."].iter().any(|kind| step.starts_with(kind));
+    let own =
+        |step: &str| ["git.private.", "git.home.", "git.import."].iter().any(|kind| step.starts_with(kind));
     dies_and_goes_on(true, 34, own);
 }
 

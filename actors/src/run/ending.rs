@@ -102,6 +102,7 @@ impl RunState {
         for (_, clock) in self.clocks.drain() {
             clock.abort();
         }
+        self.watches.clear();
         for (_, phase) in self.phases.drain() {
             phase.stop();
         }

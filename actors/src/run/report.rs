@@ -118,7 +118,8 @@ fn later(course: &RunCourse) -> String {
     text.push_str("\n## Changed files that could run something by themselves\n\n");
     for file in found {
         let how = if file.new { "new" } else { "changed" };
-        let path: String = file.path.chars().map(|c| if c.is_control() || c == '`' { '\u{fffd}' } else { c }).collect();
+        let path: String =
+            file.path.chars().map(|c| if c.is_control() || c == '`' { '\u{fffd}' } else { c }).collect();
         // Writing to a String cannot fail.
         let _ = writeln!(text, "- `{path}` ({how}): {}", file.by);
     }

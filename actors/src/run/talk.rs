@@ -5,12 +5,13 @@ use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use niia_spec::course::{Ending, Event, Floor, MENDER, Outcome};
+use niia_spec::course::{Ending, Event, Floor, MENDER, Outcome, PhaseState};
 use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::plan::{PhasePlan, PhaseWork};
 use niia_spec::wrap::talk::{Said, TurnTold};
 
 use super::RunState;
+use super::eyes::{self, Watching};
 use super::minutes::{Entry, Minutes, is_of, transcript_path};
 use crate::ask::chain;
 use crate::mailbox::{Letter, Party};
@@ -120,6 +121,27 @@ impl RunState {
             _ => None,
         };
         self.happened(Event::Posted { number: letter.number, to }, None);
+    }
+
+    /// The talks that are going on: between two turns nothing else says so after a restart.
+    pub(super) fn talks_at_work(&self) -> Vec<PhaseName> {
+        let at_work = |(plan, phase): &(&PhasePlan, &niia_spec::course::PhaseCourse)| {
+            *phase.state() == PhaseState::Open && self.course.talk(&plan.name).is_some()
+        };
+        self.course.phases().filter(at_work).map(|(plan, _)| plan.name.clone()).collect()
+    }
+
+    /// The watch of a mesh, where its agents want one.
+    pub(super) fn watch_for(&self, phase: &PhaseName) -> Option<Watching> {
+        let plan = self.context.plan.phases.iter().find(|plan| plan.name == *phase)?;
+        let watching = eyes::begin(&self.context, plan, &self.me)?;
+        let workers = plan.work.workers();
+        for spoken in self.course.talk(phase)?.spoken() {
+            if let Some(worker) = workers.get(spoken.seat) {
+                watching.board.knows(&worker.name);
+            }
+        }
+        Some(watching)
     }
 
     /// A run with a mesh hears of its letters from the beginning on.

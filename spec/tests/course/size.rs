@@ -58,11 +58,7 @@ fn play(plan: &Arc<Plan>) -> Duration {
                     events.push_back(Event::Ended { attempt, ending });
                 }
                 Command::Gather { phase, round } => {
-                    events.push_back(Event::Gathered {
-                        phase,
-                        round,
-                        gathering: Gathering::nothing(),
-                    });
+                    events.push_back(Event::Gathered { phase, round, gathering: Gathering::nothing() });
                 }
                 _ => {}
             }

@@ -141,7 +141,7 @@ fn fits(node: &Node, home: &NodeId, offer: &Offer) -> Result<(), String> {
     if !offer.worker.session.plugins.is_empty() {
         return Err("its session asks for plugins, which lie at home".to_owned());
     }
-    admission::can_do_here(&offer.plan, &offer.worker).map_err(|refusal| refusal.message)
+    admission::can_do_here(&offer.plan, &offer.worker, node.sandboxes()).map_err(|refusal| refusal.message)
 }
 
 async fn follow(node: &Arc<Node>, mut talk: Talk, guest: Arc<Guest>, pad: Pad) -> Result<(), GuestError> {

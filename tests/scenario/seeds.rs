@@ -1,0 +1,283 @@
+//! The documents by which connector.json was introduced that talk, wait and decide: each comes to the end its author
+//! describes, with local programs in the place of the models. Names of machines mean this computer here.
+
+use std::time::Duration;
+
+use niia_tests::{House, Repository, wait_until};
+use serde_json::{Value, json};
+
+use super::SOON;
+use super::talks::{everybody_heard_everything, lines, pad, prompts, talker};
+
+/// A watch looks, lets the change settle for five seconds, and then writes: more than that on a busy machine.
+const WOKEN: Duration = Duration::from_secs(120);
+
+fn here(house: &House, project: &Repository, name: &str, document: &Value) -> String {
+    house.detach(project.path(), &house.document(name, document))
+}
+
+#[test]
+fn rapid_prototype_keeps_three_rival_lines_lets_a_meeting_see_all_three_and_builds_one() {
+    let house = House::new();
+    let project = house.repository("project");
+    let home = house.at("home").display().to_string();
+    for tool in ["claude", "codex", "gemini"] {
+        talker(
+            &house,
+            tool,
+            &format!(
+                "when Prototype+approach write prototype-{{name}}.txt made by {{name}}\n\
+                 when The+topic+is:+Pick run cat $(echo $NIIA_WORKTREES | tr : ' ' | sed 's|[^ ]*|&/prototype-*.txt|g') >> {home}/judged\n\
+                 when Close+the+topic say we build approach-b\n\
+                 when Read+the+meeting+decision write product.txt built\n"
+            ),
+        );
+    }
+    let document = json!({
+        "name": "rapid-prototype",
+        "pipeline": {
+            "phases": [
+                { "name": "explore", "parallel": true, "workers": [
+                    { "model": "claude", "prompt": "Prototype approach A: microservices + Redis.",
+                      "session": { "worktree": "approach-a" } },
+                    { "model": "codex", "prompt": "Prototype approach B: monolith + PostgreSQL.",
+                      "session": { "worktree": "approach-b" } },
+                    { "model": "gemini", "prompt": "Prototype approach C: serverless + DynamoDB.",
+                      "session": { "worktree": "approach-c" } } ] },
+                { "name": "evaluate", "type": "meeting",
+                  "participants": [
+                    { "model": "opus", "role": "Evaluate all 3 prototypes. Which ships fastest?" },
+                    { "model": "codex", "role": "Which approach has fewest bugs?" },
+                    { "model": "gemini", "role": "Which approach scales best?" } ],
+                  "agenda": [{ "topic": "Pick one approach", "rounds": 2 }] },
+                { "name": "build", "model": "opus",
+                  "prompt": "Read the meeting decision. Build the chosen approach to production quality." }
+            ],
+            "scratchpad": true
+        }
+    });
+    let before = project.fingerprint();
+    let run = here(&house, &project, "rapid", &document);
+    let status = house.wait_over(&run, WOKEN);
+    assert_eq!(status["state"], "done", "{status:#}");
+    for (line, tool) in [("approach-a", "claude"), ("approach-b", "codex"), ("approach-c", "gemini")] {
+        let made = project.git(["ls-tree", "--name-only", &format!("niia/{run}/w/{line}")]);
+        assert!(made.contains(&format!("prototype-{tool}.txt")), "{line} is kept: {made}");
+    }
+    let lines = lines(&house, &run, "evaluate");
+    assert_eq!(lines.len(), 7, "three in two rounds, and a decision");
+    everybody_heard_everything(&house, &lines);
+    let judged = std::fs::read_to_string(house.at("home/judged")).unwrap();
+    for tool in ["claude", "codex", "gemini"] {
+        assert_eq!(
+            judged.matches(&format!("made by {tool}")).count(),
+            7,
+            "each turn sees all three: {judged}"
+        );
+    }
+    assert!(pad(&house, &run, "evaluate/decisions.md").contains("we build approach-b"));
+    let asked =
+        prompts(&house, "1").into_iter().find(|text| text.contains("Read the meeting decision")).unwrap();
+    assert!(asked.contains("we build approach-b"), "who builds knows the decision: {asked}");
+    let made = project.git(["ls-tree", "--name-only", &format!("niia/{run}/result")]);
+    assert!(
+        made.contains("product.txt") && !made.contains("prototype-"),
+        "one is built, none is merged: {made}"
+    );
+    assert_eq!(project.fingerprint(), before);
+}
+
+#[test]
+fn in_pair_programming_the_reviewer_is_woken_twice_by_what_the_builder_changes_in_their_shared_tree() {
+    let house = House::new();
+    let project = house.repository("project");
+    talker(
+        &house,
+        "claude",
+        "when first+part write login.txt first\nwhen second+part write login.txt second",
+    );
+    talker(&house, "codex", "when work+tree+has+changed run niia mailbox send all \"I looked at it\"");
+    let document = json!({
+        "name": "pair-programming",
+        "type": "mesh",
+        "agents": [
+            { "id": "builder", "model": "claude", "prompt": "Implement what the user describes." },
+            { "id": "reviewer", "model": "codex", "prompt": "Watch git diff continuously. Flag issues immediately." }
+        ],
+        "communication": { "topology": "mesh", "broadcast_channel": true }
+    });
+    let run = here(&house, &project, "pair", &document);
+    let reviews = |count: usize| {
+        wait_until("the reviewer is woken", WOKEN, || {
+            let woken = prompts(&house, "reviewer")
+                .iter()
+                .filter(|text| text.contains("work tree has changed"))
+                .count();
+            (woken >= count).then_some(woken)
+        })
+    };
+    let tell = |text: &str| {
+        let _ = house.niia(["mesh", "--run", &run, "--to", "builder", text]).run().exits(0);
+    };
+    wait_until("both have begun", SOON, || {
+        (!prompts(&house, "builder").is_empty() && !prompts(&house, "reviewer").is_empty()).then_some(())
+    });
+    tell("the first part");
+    assert_eq!(reviews(1), 1);
+    tell("the second part");
+    assert_eq!(reviews(2), 2);
+    let last = prompts(&house, "reviewer").pop().unwrap();
+    assert!(
+        last.contains("login.txt") && last.contains("`niia` (letter)"),
+        "it is told what changed: {last}"
+    );
+    wait_until("the builder hears of it", SOON, || {
+        prompts(&house, "builder").concat().contains("I looked at it").then_some(())
+    });
+    let inbox = house.niia(["inbox"]).run().exits(0).out;
+    assert!(inbox.contains("I looked at it"), "people hear it too: {inbox}");
+    let _ = house.niia(["done", &run]).run().exits(0);
+    assert_eq!(house.wait_over(&run, SOON)["state"], "done");
+    let made = project.git(["show", &format!("niia/{run}/result:login.txt")]);
+    assert_eq!(made.trim(), "second");
+}
+
+#[test]
+fn in_team_infra_a_push_wakes_the_reviewer_and_people_find_its_report_in_their_inbox() {
+    let house = House::new();
+    let project = house.repository("project");
+    talker(&house, "codex", "when went+from run niia mailbox send all \"reviewed: fine\"");
+    let document = json!({
+        "name": "team-infra",
+        "machines": { "dev-a": "localhost", "dev-b": "localhost", "dev-c": "localhost", "server": "localhost" },
+        "agents": [
+            { "machine": "server", "model": "codex", "prompt": "Watch main branch. Review every push. Report to all." }
+        ],
+        "communication": { "broadcast_channel": true }
+    });
+    let run = here(&house, &project, "team", &document);
+    wait_until("it has begun", SOON, || (!prompts(&house, "codex").is_empty()).then_some(()));
+    wait_until("its first turn is over", SOON, || {
+        (!lines_or_none(&house, &run, "mesh").is_empty()).then_some(())
+    });
+    for push in ["one", "two"] {
+        std::fs::write(project.path().join("pushed.txt"), push).unwrap();
+        let _ = project.git(["add", "-A"]);
+        let _ = project.git(["commit", "-q", "-m", &format!("push {push}")]);
+        let woken = wait_until("the push wakes it", WOKEN, || {
+            prompts(&house, "codex").into_iter().find(|text| text.contains(&format!("push {push}")))
+        });
+        assert!(woken.contains("pushed.txt"), "{woken}");
+        wait_until("its report comes", SOON, || {
+            let inbox = house.niia(["inbox", "--json"]).run().exits(0).json();
+            let letters = inbox.as_array().cloned().unwrap_or_default();
+            letters.iter().any(|entry| entry["letter"]["text"] == "reviewed: fine").then_some(())
+        });
+    }
+    assert_eq!(house.status(&run)["state"], "running", "it never sleeps");
+    let _ = house.niia(["done", &run]).run().exits(0);
+    assert_eq!(house.wait_over(&run, SOON)["state"], "done");
+}
+
+fn lines_or_none(house: &House, run: &str, phase: &str) -> Vec<Value> {
+    let file = format!("{phase}/transcript.jsonl");
+    let there = house.niia(["scratchpad", "--run", run, "ls"]).run().exits(0).out.contains(&file);
+    if there { lines(house, run, phase) } else { Vec::new() }
+}
+
+fn oss_pr_review(house: &House, class: &str) -> String {
+    let project = house.repository("project");
+    talker(house, "claude", &format!("when Classify+PR+type run niia output set classification {class}"));
+    let document = json!({
+        "name": "oss-pr-review",
+        "trigger": "github.pr.opened",
+        "pipeline": { "phases": [
+            { "name": "triage", "parallel": true, "model": "haiku", "workers": [
+                { "prompt": "Classify PR type." }, { "prompt": "Check breaking changes." }, { "prompt": "Run tests." } ] },
+            { "name": "review", "model": "sonnet", "prompt": "Full code review." },
+            { "name": "security", "model": "opus", "condition": "triage.classification == 'auth'", "prompt": "Security review." }
+        ] }
+    });
+    let run = here(house, &project, "oss", &document);
+    let status = house.wait_over(&run, WOKEN);
+    assert_eq!(status["state"], "done", "{status:#}");
+    let asked = prompts(house, "1").into_iter().find(|text| text.contains("Classify PR type")).unwrap();
+    assert!(
+        asked.contains("`classification`") && asked.contains("auth"),
+        "it is told what to publish: {asked}"
+    );
+    status["phases"][2]["outcome"].to_string()
+}
+
+#[test]
+fn oss_pr_review_has_an_expensive_security_review_of_what_is_about_auth() {
+    let house = House::new();
+    assert_eq!(oss_pr_review(&house, "auth"), "\"done\"");
+    assert!(prompts(&house, "1").iter().any(|text| text.contains("Security review.")));
+}
+
+#[test]
+fn oss_pr_review_spares_the_security_review_of_anything_else() {
+    let house = House::new();
+    assert!(oss_pr_review(&house, "docs").contains("skipped"));
+    assert!(!prompts(&house, "1").iter().any(|text| text.contains("Security review.")));
+}
+
+#[test]
+fn in_air_gapped_analysis_two_wards_work_and_the_lab_reads_what_they_send() {
+    let house = House::new();
+    let project = house.repository("project");
+    talker(&house, "ollama", "when Begin run niia mailbox send claude \"summary: 3 percent\"");
+    talker(&house, "claude", "");
+    let document = json!({
+        "name": "air-gapped-analysis",
+        "machines": { "hospital-A": "localhost", "hospital-B": "localhost", "research-lab": "localhost" },
+        "agents": [
+            { "machine": "hospital-A", "model": "ollama/llama3", "prompt": "Analyze infection rates." },
+            { "machine": "hospital-B", "model": "ollama/llama3", "prompt": "Same analysis." },
+            { "machine": "research-lab", "model": "claude", "prompt": "Read all hospital summaries. Draft findings." }
+        ]
+    });
+    let run = here(&house, &project, "air", &document);
+    wait_until("the lab has both summaries", WOKEN, || {
+        let told = prompts(&house, "claude").concat();
+        let both = told.contains("llama3` (letter)") && told.contains("llama3-2` (letter)");
+        both.then_some(())
+    });
+    let _ = house.niia(["done", &run]).run().exits(0);
+    assert_eq!(house.wait_over(&run, SOON)["state"], "done");
+}
+
+#[test]
+fn gpu_optimized_has_four_alike_workers_claim_different_modules() {
+    let house = House::new();
+    let project = house.repository("project");
+    let home = house.at("home").display().to_string();
+    for tool in ["claude", "ollama"] {
+        talker(
+            &house,
+            tool,
+            &format!(
+                "when simple+modules run for m in a b c d e f; do niia claim module-$m >/dev/null && echo $m >> {home}/claimed && break; done"
+            ),
+        );
+    }
+    let document = json!({
+        "name": "gpu-optimized",
+        "machines": { "laptop": "localhost", "gpu-a": "localhost", "gpu-b": "localhost" },
+        "pipeline": { "phases": [
+            { "name": "classify", "machine": "laptop", "model": "haiku", "workers": 3, "prompt": "Classify each module by complexity." },
+            { "name": "simple-modules", "machine": "gpu-a", "model": "ollama/llama-70b", "workers": 4, "prompt": "Implement simple modules. No API cost." },
+            { "name": "complex-modules", "machine": "gpu-b", "model": "ollama/llama-405b", "workers": 2, "prompt": "Implement complex modules. Full reasoning power." },
+            { "name": "integrate", "machine": "laptop", "model": "claude", "prompt": "Integrate all modules. Run tests." }
+        ] }
+    });
+    let run = here(&house, &project, "gpu", &document);
+    let status = house.wait_over(&run, WOKEN);
+    assert_eq!(status["state"], "done", "{status:#}");
+    let mut claimed: Vec<String> =
+        std::fs::read_to_string(house.at("home/claimed")).unwrap().lines().map(str::to_owned).collect();
+    claimed.sort();
+    claimed.dedup();
+    assert_eq!(claimed.len(), 4, "four workers, four modules: {claimed:?}");
+}
