@@ -11,3 +11,12 @@ pub mod reconnect;
 pub mod transfer;
 pub mod trust;
 pub mod wire;
+
+#[cfg(test)]
+mod fuzz;
+
+/// A hash of contents, for telling versions apart.
+#[must_use]
+pub fn hash(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}

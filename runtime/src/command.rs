@@ -26,6 +26,8 @@ mod talks;
 mod top;
 mod work;
 
+pub(crate) use origin::environment_of;
+
 use std::any::Any;
 use std::ffi::OsStr;
 use std::io::{self, Write};

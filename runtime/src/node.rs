@@ -24,6 +24,7 @@ use crate::control::server;
 use crate::control::words::NodeView;
 use crate::network::{Network, NetworkSettings};
 use crate::notify::Notifier;
+use crate::remote::{Guests, Remotes};
 
 pub mod accept;
 pub mod admission;
@@ -99,6 +100,9 @@ pub struct Node {
     pub quarantined: Vec<(String, String)>,
     /// The way to other machines; nothing where this node's own key cannot be used.
     pub network: Option<Arc<Network>>,
+    /// What was given to other machines, and what was taken from them.
+    pub remotes: Option<Arc<Remotes>>,
+    pub guests: Arc<Guests>,
     began: Instant,
     stop: watch::Sender<bool>,
 }
@@ -122,7 +126,7 @@ impl Node {
     }
 
     pub fn run_folder(&self, run: &RunId) -> PathBuf {
-        self.state.run(run)
+        self.guests.folder_of(run).unwrap_or_else(|| self.state.run(run))
     }
 
     /// What is wrong with the journal, while something is.
@@ -208,13 +212,16 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let (doors, opener) = server::doors(run_as.map(|user| user.uid));
     let here = LocalMachine::new(keeper, live.clone(), sessions_max, &program, state.path())
         .confining(run_as, Arc::new(doors));
-    let machines = Arc::new(Machines::only(Arc::new(here)));
+    let network = network_of(&state, options.network);
+    let remotes = network.clone().map(|network| Arc::new(Remotes::new(network, live.clone())));
+    let machines = machines_of(here, remotes.clone());
+    let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
     tokio::spawn(news::tell(told, followers.clone(), options.notifier));
     let root =
         RootHandle::spawn(journal.clone(), Arc::clone(&machines), news).await.map_err(NodeError::Actor)?;
-    let network = network_of(&state, options.network);
+    guests.take_up().await;
     let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
         loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
@@ -237,6 +244,8 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         run_as,
         quarantined,
         network,
+        remotes,
+        guests,
         began: Instant::now(),
         stop,
     });
@@ -265,18 +274,33 @@ async fn serve(begun: Begun) -> Journal {
     if let Some(network) = &node.network {
         network.serve(&node).await;
     }
+    let told = async {
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => {}
+            () = signals.wait() => {}
+        }
+        // While it says goodbye it is still this node that listens here: nobody takes it for gone.
+        if let Some(network) = &node.network {
+            network.close().await;
+        }
+    };
     tokio::select! {
         () = server::listen(listener, Arc::clone(&node)) => {}
-        _ = stopping.wait_for(|stop| *stop) => {}
-        () = signals.wait() => {}
-    }
-    if let Some(network) = &node.network {
-        network.close().await;
+        () = told => {}
     }
     // Named here so that it is held to this point: another node may begin only now.
     remove_socket(&node.state.socket(SOCKET));
     drop(lock);
     node.journal.clone()
+}
+
+/// This machine, and those that are paired with it.
+fn machines_of(here: LocalMachine, remotes: Option<Arc<Remotes>>) -> Arc<Machines> {
+    let machines = Machines::only(Arc::new(here));
+    Arc::new(match remotes {
+        Some(remotes) => machines.and(remotes),
+        None => machines,
+    })
 }
 
 /// Without a key of its own a node works alone, and says why.

@@ -1,11 +1,18 @@
 //! What other nodes may have from this one, and what this one has from them: the streams of a link.
 
+mod carry;
+mod guest;
+mod machine;
+mod pad;
+mod talk;
 mod words;
 
 use std::sync::Arc;
 
 use niia_net::peer::{PeerLink, Stream};
 
+pub use guest::Guests;
+pub use machine::{Remotes, host_of};
 pub use words::Purpose;
 
 use crate::control::caller::Caller;
@@ -39,6 +46,18 @@ async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(),
             let (reader, writer) = stream.into_inner();
             let served = server::talk((reader, writer), node, Caller::Person, Some(visitor)).await;
             served.map_err(|error| chain(&error))
+        }
+        Purpose::Agent { session } => {
+            if !node.remotes.as_ref().is_some_and(|remotes| remotes.is_with(&session, &link.id)) {
+                tracing::warn!(peer = %link.id, %session, "refused: it speaks for a session it was not given");
+                return Err(format!("{session} was not given to it"));
+            }
+            let (reader, writer) = stream.into_inner();
+            let served = server::talk((reader, writer), node, Caller::Agent(session), None).await;
+            served.map_err(|error| chain(&error))
+        }
+        Purpose::Work { session, repository } => {
+            guest::serve(node, link.id, stream, session, repository).await.map_err(|error| chain(&error))
         }
     }
 }

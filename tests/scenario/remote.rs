@@ -1,17 +1,22 @@
 //! Several machines: pairing, rights, and the remote twins of local verbs. Each house is a machine of its own.
 
+mod campaign;
+mod hosts;
+mod losing;
 mod pairing;
 mod twins;
+mod worker;
 
 use niia_tests::{House, wait_until};
 use serde_json::Value;
 
 use super::SOON;
 
-/// A house whose node listens on loopback alone and is called so.
+/// A house whose node listens on loopback alone and is called so. It has the same port after a restart.
 pub fn machine(name: &str) -> House {
     let house = House::new();
-    let text = format!("[network]\nlisten = \"127.0.0.1:0\"\ndiscover = false\nname = \"{name}\"\n");
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let text = format!("[network]\nlisten = \"{free}\"\ndiscover = false\nname = \"{name}\"\n");
     let _ = house.file("state/config/niia.toml", &text);
     house
 }

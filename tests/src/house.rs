@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use call::{Call, Going, Said};
+pub use programs::niia;
 pub use pty::Terminal;
 pub use repository::Repository;
 pub use residents::Resident;

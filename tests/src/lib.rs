@@ -3,7 +3,9 @@
 pub mod bench;
 pub mod house;
 pub mod numbered;
+pub mod proxy;
 pub mod stand_in;
 pub mod stub;
 
-pub use house::{Call, Going, House, Repository, Said, Terminal, wait_until};
+pub use house::{Call, Going, House, Repository, Said, Terminal, niia, wait_until};
+pub use proxy::{Direction, Link, Proxy};

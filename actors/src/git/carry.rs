@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::GitError;
+use super::marker::Marker;
 use super::program::Git;
 use super::refs;
 use super::repository::{DiscoverError, ObjectId, Repository};
-use super::trees::{RunTrees, TreeName};
+use super::trees::{RunTrees, TreeError, TreeName};
 
 /// Commits that are told to be here at most: the newest refs; what is not told travels once more.
 pub const KNOWN_MAX: usize = 512;
@@ -148,20 +149,25 @@ impl RunTrees {
 
     /// Puts the run where it stands elsewhere, for a machine that works on a part of it. The tree itself is not there
     /// yet.
-    pub fn stand_at(&self, tree: Option<&TreeName>, tips: &Tips) -> Result<(), GitError> {
+    pub fn stand_at(&self, tree: Option<&TreeName>, tips: &Tips) -> Result<(), TreeError> {
         refs::keep(self.repository(), &self.result_ref(), &tips.result)?;
-        match (tree.and_then(|tree| self.branch_of(tree)), &tips.own) {
-            (Some(branch), Some(own)) => refs::keep(self.repository(), &branch, own),
+        match (tree, &tips.own) {
+            (Some(tree), Some(own)) => self.adopt(tree, own),
             _ => Ok(()),
         }
     }
 
-    /// Takes over the branch that was worked on elsewhere.
-    pub fn adopt(&self, tree: &TreeName, commit: &ObjectId) -> Result<(), GitError> {
-        match self.branch_of(tree) {
-            Some(branch) => refs::keep(self.repository(), &branch, commit),
-            None => Ok(()),
-        }
+    /// Takes over the branch that was worked on elsewhere. Where the tree itself is here, its files follow when it is
+    /// entered next.
+    pub fn adopt(&self, tree: &TreeName, commit: &ObjectId) -> Result<(), TreeError> {
+        let Some(branch) = self.branch_of(tree) else { return Ok(()) };
+        let _lock = self.lock_tree(tree)?;
+        let marker = match Marker::read(&self.mark_of(tree))? {
+            Some(marker) if self.is_here(tree) => Marker { moving: Some(commit.clone()), ..marker },
+            _ => Marker::begun(self.path_of(tree), Some(branch.clone()), commit),
+        };
+        refs::keep(self.repository(), &branch, commit)?;
+        Ok(marker.write(&self.mark_of(tree))?)
     }
 
     /// Whether a tree was worked in here at all, rather than on another machine alone.

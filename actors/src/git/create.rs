@@ -104,19 +104,7 @@ impl RunTrees {
                 return Err(TreeError::BranchTaken { branch: branch.clone() });
             }
         }
-        let marker = Marker {
-            making: Making::Begun,
-            path,
-            branch,
-            start: from.clone(),
-            at: from.clone(),
-            admin: None,
-            overlays: Vec::new(),
-            mends: None,
-            moving: None,
-            private: None,
-            answered: None,
-        };
+        let marker = Marker::begun(path, branch, from);
         marker.write(&self.mark_of(name))?;
         step("git.create.claimed");
         Ok(marker)

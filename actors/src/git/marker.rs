@@ -85,6 +85,23 @@ pub enum Kind {
 }
 
 impl Marker {
+    /// A tree that is about to be made of a commit.
+    pub(super) fn begun(path: PathBuf, branch: Option<String>, from: &ObjectId) -> Marker {
+        Marker {
+            making: Making::Begun,
+            path,
+            branch,
+            start: from.clone(),
+            at: from.clone(),
+            admin: None,
+            overlays: Vec::new(),
+            mends: None,
+            moving: None,
+            private: None,
+            answered: None,
+        }
+    }
+
     /// What was answered to the same question before.
     pub(super) fn answer_to(&self, info: &CommitInfo) -> Option<Committed> {
         let before = self.answered.as_ref()?;

@@ -37,9 +37,9 @@ impl Actor for Guest {
         message: RunMessage,
         events: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        // Questions are for the run itself; the reply's end says that there is no answer here.
+        // Questions are for the run itself: the reply's end says that there is no answer here. Whoever listened may have
+        // gone, and needs to know nothing then.
         if let RunMessage::Happened(event) = message {
-            // Whoever listened has gone: nobody needs to know.
             drop(events.send(*event));
         }
         Ok(())

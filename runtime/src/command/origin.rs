@@ -70,6 +70,18 @@ fn environment(caller: &Caller, plan: &Plan) -> Result<BTreeMap<String, String>,
     wanted.into_iter().filter_map(text).collect()
 }
 
+/// The variables of this process that a worker of another machine's run may have here.
+pub fn environment_of(worker: &WorkerPlan, known: &niia_spec::profile::Profiles) -> BTreeMap<String, String> {
+    let mut wanted: BTreeSet<String> = PASSED.iter().map(|name| (*name).to_owned()).collect();
+    wanted.extend(env::vars().map(|(name, _)| name).filter(|name| name.starts_with(PASSED_BEGINNING)));
+    for model in &worker.models {
+        wanted.extend(known.get(&model.profile).into_iter().flat_map(|profile| profile.env_pass.clone()));
+    }
+    let texts = worker.session.env.values().chain(worker.models.iter().flat_map(|model| model.env.values()));
+    wanted.extend(texts.flat_map(|text| references_of(text, false)).map(|reference| reference.name));
+    wanted.into_iter().filter_map(|name| Some((name.clone(), env::var(name).ok()?))).collect()
+}
+
 fn workers(plan: &Plan) -> impl Iterator<Item = &WorkerPlan> {
     plan.phases.iter().flat_map(|phase| phase.work.workers())
 }

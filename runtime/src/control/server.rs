@@ -150,6 +150,9 @@ impl Connection {
         if let Err(refusal) = self.may(&request) {
             return self.reply(Reply::Refused(refusal)).await;
         }
+        if let Some(home) = self.home(&request) {
+            return self.ask_home(home, request).await;
+        }
         match request {
             Request::Follow { run } => self.follow(run).await,
             Request::Through { machine } => self.through(&machine).await,

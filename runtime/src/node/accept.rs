@@ -29,7 +29,8 @@ const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Takes the run in. When this returns its name, the run survives anything but its disk.
 pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
-    admission::can_do(&plan, &own_hosts(), node.sandboxes())?;
+    let reaches = |host: &str| node.network.as_ref().is_some_and(|network| network.named(host).is_ok());
+    admission::can_do(&plan, &own_hosts(), &reaches, node.sandboxes())?;
     admission::admit(&plan, node.room())?;
     if let Some(trouble) = node.trouble() {
         let message = format!("this node takes no run just now: {trouble}");

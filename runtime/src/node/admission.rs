@@ -81,15 +81,35 @@ pub fn admit(plan: &Plan, room: Room) -> Result<(), Refusal> {
 }
 
 /// Refuses what this version cannot do, by name, before anything starts. `own` are the names of this machine.
-pub fn can_do(plan: &Plan, own: &[String], sandboxes: Sandboxes) -> Result<(), Refusal> {
+pub fn can_do(
+    plan: &Plan,
+    own: &[String],
+    reaches: &dyn Fn(&str) -> bool,
+    sandboxes: Sandboxes,
+) -> Result<(), Refusal> {
     for phase in &plan.phases {
         can_do_phase(phase)?;
         for worker in phase.work.workers() {
-            can_do_worker(phase, worker, sandboxes)?;
-            is_here(plan, phase, worker, own)?;
+            is_reached(plan, phase, worker, own, reaches)?;
+            // What another machine can enforce is asked of it, when it is offered the work.
+            if works_here(plan, worker, own) {
+                can_do_worker(phase, worker, sandboxes)?;
+            }
         }
     }
     Ok(())
+}
+
+/// Whether a worker may work on this machine at all.
+fn works_here(plan: &Plan, worker: &WorkerPlan, own: &[String]) -> bool {
+    let hosts = worker.machine.iter().map(|choice| crate::remote::host_of(plan, choice));
+    worker.machine.is_empty() || hosts.flatten().any(|host| is_one_of(host, own))
+}
+
+/// The same for one worker of another machine's run.
+pub fn can_do_here(plan: &Plan, worker: &WorkerPlan, sandboxes: Sandboxes) -> Result<(), Refusal> {
+    let works = |phase: &&PhasePlan| phase.work.workers().iter().any(|own| own.name == worker.name);
+    plan.phases.iter().find(works).map_or(Ok(()), |phase| can_do_worker(phase, worker, sandboxes))
 }
 
 fn can_do_phase(phase: &PhasePlan) -> Result<(), Refusal> {
@@ -131,7 +151,13 @@ fn can_do_worker(phase: &PhasePlan, worker: &WorkerPlan, sandboxes: Sandboxes) -
 
 /// Work meant for another machine is never done on this one instead: what lies there may not be here, and the other
 /// way round. Where several machines are named in order, this one among them does.
-fn is_here(plan: &Plan, phase: &PhasePlan, worker: &WorkerPlan, own: &[String]) -> Result<(), Refusal> {
+fn is_reached(
+    plan: &Plan,
+    phase: &PhasePlan,
+    worker: &WorkerPlan,
+    own: &[String],
+    reaches: &dyn Fn(&str) -> bool,
+) -> Result<(), Refusal> {
     let host_of = |name: &String| {
         let alias = Slug::new(name).ok().and_then(|name| plan.machines.get(&name));
         alias.map_or_else(|| name.clone(), |machine| machine.host.clone())
@@ -141,7 +167,7 @@ fn is_here(plan: &Plan, phase: &PhasePlan, worker: &WorkerPlan, own: &[String]) 
         MachineChoice::Labels(_) => "a machine chosen by its labels".to_owned(),
     });
     let wanted: Vec<String> = wanted.collect();
-    if wanted.is_empty() || wanted.iter().any(|host| is_one_of(host, own)) {
+    if wanted.is_empty() || wanted.iter().any(|host| is_one_of(host, own) || reaches(host)) {
         return Ok(());
     }
     // As the document writes it, with the host an alias stands for.
@@ -152,12 +178,12 @@ fn is_here(plan: &Plan, phase: &PhasePlan, worker: &WorkerPlan, own: &[String]) 
     let told: Vec<String> = told.collect();
     Err(unsupported(
         format!(
-            "machine: `{}/{}` is to work on {}, and this niia cannot reach other machines yet",
+            "machine: `{}/{}` is to work on {}, which is not paired with this machine",
             phase.name,
             worker.name,
             told.join(", else ")
         ),
-        "leave `machine` out, or name this one: an alias for \"localhost\" does",
+        "`niia pair` on both pairs them; or leave `machine` out",
     ))
 }
 

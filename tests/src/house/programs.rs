@@ -9,7 +9,8 @@ use std::time::SystemTime;
 use super::must;
 
 /// The `niia` under test: our own, or another one by `NIIA_HOUSE_PROGRAM`, such as an installed one.
-pub(super) fn niia() -> PathBuf {
+#[must_use]
+pub fn niia() -> PathBuf {
     if let Some(other) = std::env::var_os("NIIA_HOUSE_PROGRAM") {
         return PathBuf::from(other);
     }

@@ -1,11 +1,15 @@
 //! A caller who speaks with another node through this one: the words are handed on as they are.
 
+use niia_net::identity::NodeId;
 use niia_net::link::Link;
 use niia_net::wire::Hello;
+use niia_spec::name::SessionId;
 
 use super::find::not_found;
 use super::{Connection, ServeError, machines};
 use crate::control::SPOKEN;
+use crate::control::caller::Caller;
+use crate::control::parts::{self, Unpacker};
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
 use crate::remote::Purpose;
 use niia_actors::ask::chain;
@@ -41,6 +45,58 @@ impl Connection {
                 },
             }
         }
+    }
+
+    /// Where a program's words belong that runs in a session of another machine's run. The scratchpad is here, too.
+    pub(super) fn home(&self, request: &Request) -> Option<(NodeId, SessionId)> {
+        let Caller::Agent(session) = &self.caller else { return None };
+        let here = matches!(
+            request,
+            Request::ScratchpadList { .. }
+                | Request::ScratchpadCat { .. }
+                | Request::ScratchpadPut { .. }
+                | Request::Node
+                | Request::Sessions { .. }
+                | Request::Session { .. }
+                | Request::Read { .. }
+        );
+        let home = self.node.guests.home_of(session).filter(|_| !here)?;
+        Some((home, session.clone()))
+    }
+
+    /// Asks the run's own node, and hands its answer on.
+    pub(super) async fn ask_home(
+        &mut self,
+        (home, session): (NodeId, SessionId),
+        request: Request,
+    ) -> Result<(), ServeError> {
+        let asked = async {
+            let network = machines::network(&self.node)?;
+            let unreachable = |error: &dyn std::error::Error| {
+                machines::unreachable(format!("the run's own machine is not reached: {}", chain(error)))
+            };
+            let link = network.reach(&home).await.map_err(|error| unreachable(&error))?;
+            let stream = link.open(&Purpose::Agent { session }).await.map_err(|error| unreachable(&error))?;
+            let (reader, writer) = stream.into_inner();
+            let mut far = Link::new(reader, writer);
+            far.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION")))
+                .await
+                .map_err(|error| unreachable(&error))?;
+            for part in parts::pack(request).map_err(|error| unreachable(&error))? {
+                far.send(&part).await.map_err(|error| unreachable(&error))?;
+            }
+            let mut unpacker = Unpacker::default();
+            loop {
+                let came = far.receive::<Reply>().await.map_err(|error| unreachable(&error))?;
+                let came =
+                    came.ok_or_else(|| machines::unreachable("the run's own machine went away".to_owned()))?;
+                if let Some(reply) = unpacker.take(came).map_err(|error| unreachable(&error))? {
+                    return Ok(reply);
+                }
+            }
+        };
+        let reply = asked.await.unwrap_or_else(Reply::Refused);
+        self.reply(reply).await
     }
 
     async fn stream_to(&self, machine: &str) -> Result<niia_net::peer::Stream, Refusal> {
