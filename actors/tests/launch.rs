@@ -11,8 +11,6 @@ mod external;
 mod ports;
 #[path = "launch/prepare.rs"]
 mod prepare;
-/// The trees of a launch are linked ones.
-const PRIVATELY: bool = false;
 
 #[path = "git/scene.rs"]
 #[allow(dead_code, reason = "what one kind of test needs of the scene, another does not")]

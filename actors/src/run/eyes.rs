@@ -177,7 +177,7 @@ impl Eye {
         let told: BTreeMap<&String, &str> = sight.iter().map(|(name, id)| (name, id.as_str())).collect();
         let folder = self.kept.parent().map(fs::create_dir_all).transpose();
         let bytes = serde_json::to_vec(&(self.letters, told)).map_err(std::io::Error::other);
-        let kept = folder.and_then(|_| bytes).and_then(|bytes| fs::write(&self.kept, bytes));
+        let kept = folder.and(bytes).and_then(|bytes| fs::write(&self.kept, bytes));
         if let Err(error) = kept {
             tracing::warn!(path = %self.kept.display(), %error, "what was seen is not kept");
         }

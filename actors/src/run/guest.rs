@@ -37,11 +37,10 @@ impl Actor for Guest {
         message: RunMessage,
         events: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        match message {
+        // Questions are for the run itself; the reply's end says that there is no answer here.
+        if let RunMessage::Happened(event) = message {
             // Whoever listened has gone: nobody needs to know.
-            RunMessage::Happened(event) => drop(events.send(*event)),
-            // Questions are for the run itself; the reply's end says that there is no answer here.
-            _ => {}
+            drop(events.send(*event));
         }
         Ok(())
     }
