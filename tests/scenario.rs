@@ -1,6 +1,7 @@
 //! One file for each thing the product promises.
 
 mod attach;
+mod clis;
 mod course;
 mod documents;
 mod kill;

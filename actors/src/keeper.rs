@@ -17,7 +17,8 @@
 mod client;
 mod daemon;
 mod descriptors;
-mod kernel;
+pub(crate) mod kernel;
+mod made;
 mod minder;
 mod program;
 mod sweep;
@@ -28,6 +29,7 @@ mod wire;
 pub use client::Keeper;
 pub use daemon::{main, tidy};
 pub use descriptors::raise as raise_descriptors;
+pub use made::made;
 pub use program::{Program, StartError};
 pub use sweep::{Swept, is_minded, sweep};
 pub use terminal::{Lost, Notice, OpenError, Opened, OrderError, Terminal, release};

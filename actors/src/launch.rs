@@ -13,14 +13,18 @@ use niia_spec::plan::{NetworkPlan, Permission, SandboxPlan, SessionPlan};
 use serde::{Deserialize, Serialize};
 
 use crate::git::TreeName;
+use crate::network::Rules;
+use crate::sandbox::Policy;
 
 pub mod env;
 pub mod external;
+pub mod network;
 pub mod ports;
 pub mod prepare;
 pub mod program;
 pub mod sandbox;
 pub mod scratchpad;
+mod state;
 pub mod timeout;
 pub mod worktree;
 
@@ -30,6 +34,7 @@ pub use ports::{PortsError, release_ports, reserve_ports};
 pub use prepare::{
     Finished, Kept, PrepareError, Prepared, Runner, finish, finish_by, prepare, prepare_by, remove_links,
 };
+pub use sandbox::{CONTROL_FOLDER, Confining, SOCKET_VARIABLE};
 
 /// Everything about how a session will be started.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +51,16 @@ pub struct Launch {
     pub tree: Option<PathBuf>,
     pub scratchpad: Option<PathBuf>,
     pub sandbox: Option<SandboxPlan>,
+    /// What comes of it, for the kernel; drawn up last, when nobody can change the launch any more.
+    #[serde(skip)]
+    pub policy: Option<Policy>,
     pub network: NetworkPlan,
+    /// What it may reach where that is less than all, drawn up last as well.
+    #[serde(skip)]
+    pub reach: Option<Rules>,
+    /// Where its tool keeps its state, when not where the user's does.
+    #[serde(skip)]
+    pub state: Option<PathBuf>,
     pub permission: Permission,
     /// Wall clock of the session.
     pub timeout_ms: u64,
@@ -73,6 +87,8 @@ pub enum Preparation {
         excludes: PathBuf,
         excludes_of_user: Option<PathBuf>,
     },
+    /// A folder for a tool's state, with what lies in it from the start.
+    State { folder: PathBuf, folders: Vec<String>, files: BTreeMap<String, String> },
     /// A command before the session.
     Setup { commands: Vec<String> },
     /// A command after it.
@@ -99,6 +115,8 @@ pub struct Facts {
     pub ports: Vec<u16>,
     /// Folders outside of the tree that the node's policy allows as `cwd`.
     pub folders_allowed: Vec<PathBuf>,
+    /// What this node settles for sandboxes.
+    pub confining: Confining,
     /// The longest time any session of the run may have.
     pub timeout_ms_max: Option<u64>,
 }
@@ -110,6 +128,8 @@ pub struct Program {
     pub env: BTreeMap<String, String>,
     /// Names of the caller's variables that it needs; a `*` at the end stands for anything.
     pub env_pass: Vec<String>,
+    /// Whom it needs to reach.
+    pub reach: network::Reach,
 }
 
 /// Where the session works.
@@ -155,12 +175,13 @@ pub enum LaunchError {
 pub type Plugin = fn(Launch, &Facts) -> Result<Launch, LaunchError>;
 
 /// In the order in which they are asked.
-pub const PLUGINS: [(&str, Plugin); 6] = [
+pub const PLUGINS: [(&str, Plugin); 7] = [
     ("program", program::apply),
     ("worktree", worktree::apply),
     ("scratchpad", scratchpad::apply),
     ("env", env::apply),
     ("timeout", timeout::apply),
+    ("network", network::apply),
     ("sandbox", sandbox::apply),
 ];
 
@@ -182,7 +203,10 @@ impl Launch {
             tree: None,
             scratchpad: None,
             sandbox: plan.sandbox.clone(),
+            policy: None,
             network: plan.network.clone(),
+            reach: None,
+            state: None,
             permission: plan.permission,
             timeout_ms: plan.timeout_ms,
             ports: Vec::new(),

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use niia_spec::course::EndReason;
-use niia_spec::detect::TurnEnd;
+pub use niia_spec::detect::Turned;
 use niia_spec::name::AttemptId;
 use niia_spec::notice::{Receipt, SessionView};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SpawnErr};
@@ -25,6 +25,7 @@ mod chore;
 mod clock;
 pub mod delivery;
 mod desk;
+mod doors;
 pub mod elsewhere;
 mod facts;
 pub mod finish;
@@ -42,6 +43,7 @@ pub mod view;
 
 pub use clock::wall_ms;
 pub use desk::{Painted, ScreenText, VIEWER_EVENTS_MAX, ViewerEvent, ViewerId};
+pub use doors::{Door, Doors};
 pub use facts::SessionFacts;
 
 /// A way to reach one session.
@@ -79,6 +81,7 @@ pub(crate) enum Order {
     },
     /// A further prompt of a conversation.
     Turn {
+        id: Option<u64>,
         prompt: String,
         reply: oneshot::Sender<Turned>,
     },
@@ -86,6 +89,11 @@ pub(crate) enum Order {
     TurnEnd(oneshot::Sender<Turned>),
     Interrupt,
     Conclude,
+    /// Answers the dialog that is to be seen; what was pressed, or why nothing was.
+    Dialog {
+        allow: bool,
+        reply: oneshot::Sender<Result<String, String>>,
+    },
     WaitIdle {
         quiet_ms: u64,
         reply: oneshot::Sender<SessionView>,
@@ -117,17 +125,6 @@ pub(crate) enum Order {
     Leave {
         viewer: ViewerId,
     },
-}
-
-/// What became of a prompt of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Turned {
-    /// The turn is over: answered, interrupted or failed, and what said so.
-    Ended(TurnEnd),
-    /// Nothing of the prompt was typed.
-    Undelivered { reason: String },
-    /// Nobody can say; the prompt is not put again.
-    Unknown { reason: String },
 }
 
 impl SessionHandle {
@@ -184,7 +181,13 @@ impl SessionHandle {
 
     /// Puts a further prompt to a conversation, once, and tells how its turn ended.
     pub async fn turn(&self, prompt: String) -> Result<Turned, AskError> {
-        self.question(|reply| Order::Turn { prompt, reply }).await
+        self.question(|reply| Order::Turn { id: None, prompt, reply }).await
+    }
+
+    /// The same under a number of the caller's, which only grows. A prompt that was typed under it already, be it by
+    /// an earlier node, is not typed again: its turn's end is told.
+    pub async fn turn_once(&self, id: u32, prompt: String) -> Result<Turned, AskError> {
+        self.question(|reply| Order::Turn { id: Some(u64::from(id)), prompt, reply }).await
     }
 
     /// How the turn under way ends, or the last one ended; also that of the prompt the session began with.
@@ -195,6 +198,11 @@ impl SessionHandle {
     /// Ends the turn under way early, by the tool's own key; its end says that it was interrupted.
     pub fn interrupt(&self) {
         self.order(Order::Interrupt);
+    }
+
+    /// Answers the dialog the session shows, by the keys its profile knows; tells which dialog that was.
+    pub async fn answer_dialog(&self, allow: bool) -> Result<Result<String, String>, AskError> {
+        self.question(|reply| Order::Dialog { allow, reply }).await
     }
 
     /// Ends a conversation well: the last turn's answer is the session's.

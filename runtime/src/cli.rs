@@ -7,6 +7,7 @@ pub mod agents;
 pub mod complete;
 pub mod machines;
 pub mod node;
+pub mod profiles;
 pub mod runs;
 pub mod sessions;
 pub mod talks;
@@ -16,8 +17,8 @@ use clap::{Parser, Subcommand};
 /// What stands below the dozen.
 const NOUNS: &str = "\
 More, each with its own --help:
-  runs       runs resume explain approve deny schema claim output scratchpad
-  sessions   serve sessions read write wait-idle get-answer resize kill replay
+  runs       runs resume explain approve deny schema profile claim output scratchpad
+  sessions   serve sessions read write wait-idle get-answer interrupt resize kill replay
   agents     mailbox mesh inbox done
   machines   pair peer remote login
   the node   gc top completions man
@@ -125,6 +126,15 @@ pub enum Verb {
     /// Ask a session and print what it answers
     #[command(hide = true)]
     GetAnswer(sessions::GetAnswer),
+    /// What the tools are that niia drives, and whether they work here
+    #[command(hide = true)]
+    Profile(profiles::Profile),
+    /// Tell niia what happened, from inside a session
+    #[command(hide = true)]
+    Hook(profiles::Hook),
+    /// End the turn a session works at early
+    #[command(hide = true)]
+    Interrupt(sessions::Interrupt),
     /// Give a session another size
     #[command(hide = true)]
     Resize(sessions::Resize),

@@ -8,10 +8,12 @@ mod doctor;
 mod document;
 mod explain;
 mod follow;
+mod hook;
 mod init;
 mod logs;
 mod machines;
 mod origin;
+mod profile;
 mod replay;
 mod run;
 mod runs;
@@ -32,6 +34,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
+use niia_actors::sandbox;
 use serde::Serialize;
 
 use crate::cli::node::DaemonVerb;
@@ -50,6 +53,12 @@ const LEAVE_WITHIN: Duration = Duration::from_millis(50);
 pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).as_deref() == Some(OsStr::new("keeper")) {
         return daemon::keeper();
+    }
+    if let Some(exit) = hook::asked() {
+        return exit;
+    }
+    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(sandbox::HELPER_VERB)) {
+        return sandbox::helper_main(std::env::args_os().skip(2));
     }
     CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {
@@ -139,6 +148,9 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Write(words) => sessions::write(caller, words).await,
         Verb::WaitIdle(words) => sessions::wait_idle(caller, words).await,
         Verb::GetAnswer(words) => sessions::get_answer(caller, words).await,
+        Verb::Profile(words) => profile::profile(caller, words).await,
+        Verb::Hook(words) => Ok(hook::told(&words.event)),
+        Verb::Interrupt(words) => sessions::interrupt(caller, words).await,
         Verb::Resize(words) => sessions::resize(caller, words).await,
         Verb::Kill(words) => sessions::kill(caller, words).await,
         Verb::Pair(words) => machines::pair(caller, words).await,

@@ -14,6 +14,7 @@ use niia_actors::keeper::Keeper;
 use niia_actors::machine::Machines;
 use niia_actors::machine::local::LocalMachine;
 use niia_actors::run::LiveSessions;
+use niia_actors::sandbox::RunAs;
 use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
 use niia_spec::name::RunId;
 use tokio::sync::{mpsc, watch};
@@ -52,6 +53,8 @@ pub struct NodeOptions {
     pub state_folder: PathBuf,
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
+    /// Who sandboxed sessions are where this is root.
+    pub run_as: Option<RunAs>,
     pub network: NetworkSettings,
     /// Tells a person of runs that nobody follows.
     pub notifier: Notifier,
@@ -92,6 +95,7 @@ pub struct Node {
     pub followers: Followers,
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
+    pub run_as: Option<RunAs>,
     pub quarantined: Vec<(String, String)>,
     /// The way to other machines; nothing where this node's own key cannot be used.
     pub network: Option<Arc<Network>>,
@@ -107,6 +111,13 @@ impl Node {
             sessions_max: self.sessions_max,
             memory_free_mib: memory::free_mib(),
             memory_floor_mib: self.memory_floor_mib,
+        }
+    }
+
+    pub fn sandboxes(&self) -> admission::Sandboxes {
+        match self.run_as {
+            None if rustix::process::geteuid().is_root() => admission::Sandboxes::NoUser,
+            _ => admission::Sandboxes::Possible,
         }
     }
 
@@ -192,7 +203,11 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let live = LiveSessions::default();
     niia_actors::keeper::tidy(state.run_folder().as_ref());
     let keeper = Keeper::new(state.run_folder(), &program);
-    let here = LocalMachine::new(keeper, live.clone(), sessions_max, &program, state.path());
+    // Root alone can be somebody else.
+    let run_as = options.run_as.filter(|_| rustix::process::geteuid().is_root());
+    let (doors, opener) = server::doors(run_as.map(|user| user.uid));
+    let here = LocalMachine::new(keeper, live.clone(), sessions_max, &program, state.path())
+        .confining(run_as, Arc::new(doors));
     let machines = Arc::new(Machines::only(Arc::new(here)));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
@@ -219,11 +234,13 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         followers,
         sessions_max,
         memory_floor_mib: options.memory_floor_mib,
+        run_as,
         quarantined,
         network,
         began: Instant::now(),
         stop,
     });
+    opener.open(&node);
     tracing::info!(state = %node.state.path().display(), "the node is ready");
     Ok(Begun { node, lock, listener, signals, stopping })
 }

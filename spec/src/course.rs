@@ -6,6 +6,7 @@
 //! `RunCourse` holds the whole run and is the only way in. A `PhaseCourse` decides for one phase, a `WorkerCourse` keeps
 //! the attempts of one worker.
 
+mod contact;
 mod crew;
 mod dialogue;
 mod halt;
@@ -22,6 +23,7 @@ mod talk;
 mod view;
 mod worker;
 
+pub use contact::{Access, Contact};
 pub use halt::Halt;
 pub use map::CourseError;
 pub use meeting::QUORUM;
@@ -198,6 +200,9 @@ pub struct Ending {
     pub commit: Option<String>,
     /// The outcome's evidence: which rule said so.
     pub evidence: String,
+    /// Whom its programs asked for, where they were kept from the network; refused ones first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<Contact>,
     /// Its program came to a good end, and only what it left could not be taken: when a person has looked at that, it
     /// is taken once more and no new attempt is made.
     #[serde(default)]
@@ -211,8 +216,8 @@ impl Ending {
     /// An ending that left nothing behind.
     pub fn plain(outcome: Outcome, evidence: &str) -> Ending {
         let (excerpt, outputs, commit) = (String::new(), BTreeMap::new(), None);
-        let (evidence, answered, untaken) = (evidence.to_owned(), false, Vec::new());
-        Ending { outcome, excerpt, outputs, commit, evidence, answered, untaken }
+        let (evidence, contacts) = (evidence.to_owned(), Vec::new());
+        Ending { outcome, excerpt, outputs, commit, evidence, contacts, answered: false, untaken: Vec::new() }
     }
 }
 

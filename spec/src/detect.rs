@@ -9,7 +9,7 @@ pub mod word;
 use serde::{Deserialize, Serialize};
 
 pub use status::{Report, ReportState, Statuses};
-pub use word::{Told, TurnEnd, is_receipt, session_name, turn_end};
+pub use word::{Told, TurnEnd, Turned, is_receipt, session_name, turn_end};
 
 use crate::profile::{DialogRule, Exit, Profile, ScreenMeaning, ScreenRule};
 
@@ -43,6 +43,22 @@ pub enum State {
     },
     /// Nobody has described what is to be seen.
     Unknown,
+}
+
+impl State {
+    /// The word people know it by.
+    pub fn word(&self) -> &'static str {
+        match self {
+            State::Starting => "starting",
+            State::Ready => "ready",
+            State::Working => "working",
+            State::WaitingInput { .. } => "waiting_input",
+            State::RateLimited { .. } => "rate_limited",
+            State::Exited { .. } => "exited",
+            State::Lost { .. } => "lost",
+            State::Unknown => "unknown",
+        }
+    }
 }
 
 /// What somebody is asked.

@@ -154,6 +154,28 @@ pub struct SessionView {
     pub rows: u16,
     /// Who holds the writing lease, when a person does.
     pub held_by: Option<String>,
+    /// It holds a conversation: a prompt has an end, and that end an answer.
+    #[serde(default)]
+    pub conversation: bool,
+    /// The dialog it shows, by the name its profile has for it, and what may be chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialog: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub choices: Vec<String>,
+    /// Whom its programs asked for, where they are kept from the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<crate::course::Contact>,
+    /// What its sandbox is made of, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxView>,
+}
+
+/// A sandbox that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxView {
+    pub tier: u32,
+    /// Each layer, with what showed that it is there.
+    pub layers: BTreeMap<String, String>,
 }
 
 /// What became of a text that was sent to a session.

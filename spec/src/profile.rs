@@ -10,6 +10,7 @@ pub mod drive;
 pub mod file;
 pub mod outputs;
 pub mod pattern;
+pub mod sandboxed;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ pub use drive::{Conversation, DialogRule, Enter, FirstTurn, ReportRule, TurnEnds
 pub use file::ProfileError;
 pub use outputs::{merged, outputs_of};
 pub use pattern::Pattern;
+pub use sandboxed::Sandboxed;
 pub use text::neutralise;
 
 use crate::course::Unavailable;
@@ -46,6 +48,11 @@ const BUILT_IN: [(&str, &str); 10] = [
     ("shell.toml", include_str!("profile/builtin/shell.toml")),
     ("generic.toml", include_str!("profile/builtin/generic.toml")),
 ];
+
+/// The file of a built-in profile.
+pub fn built_in_text(id: &str) -> Option<&'static str> {
+    BUILT_IN.iter().find(|(name, _)| name.strip_suffix(".toml") == Some(id)).map(|(_, text)| *text)
+}
 
 /// How one command-line tool is driven.
 #[derive(Clone, Debug)]
@@ -86,6 +93,7 @@ pub struct Profile {
     pub records: Vec<WordRule>,
     /// What its reports of the status protocol mean, where that is not what the protocol says.
     pub reports: Vec<ReportRule>,
+    pub sandboxed: Sandboxed,
     pub(crate) argv: Vec<Entry>,
     /// The arguments for a prompt that is no possible argument.
     pub(crate) large: Option<Vec<Entry>>,

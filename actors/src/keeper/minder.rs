@@ -5,6 +5,7 @@
 //! what a burst of output made it take.
 
 mod clients;
+mod confined;
 mod ending;
 mod launch;
 mod pump;
@@ -19,8 +20,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use super::kernel;
 use super::wire::{self, Failure, Order, Reply, SOCKET_FILE};
 use clients::{CLIENTS_MAX, Clients};
+pub(super) use confined::MADE_FILE;
 use ending::Ending;
 use pump::Pump;
+
+use crate::network::Carried;
 
 /// How a minder leaves that has broken: what it leaves behind is the keeper's to end.
 pub(super) const EXIT_BROKEN: i32 = 70;
@@ -70,6 +74,7 @@ pub(super) fn mind(reply: OwnedFd, order: &Order, setting: &Setting) -> io::Resu
         pump: Pump::new(launched.master, launched.writer),
         ending: Ending::new(launched.pid),
         idle_at: Some(Instant::now() + IDLE_AFTER),
+        carried: launched.carried,
     };
     let code = minder.run()?;
     // Whoever comes now reads the folder.
@@ -100,6 +105,8 @@ struct Minder {
     ending: Ending,
     /// When memory is given back; nothing once that is done and nothing has happened since.
     idle_at: Option<Instant>,
+    /// What answers at the listeners that were made inside does not end with the node.
+    carried: Carried,
 }
 
 /// What a wait has brought.
@@ -118,7 +125,10 @@ impl Minder {
             let ready = self.wait()?;
             if ready.signals {
                 let asked = kernel::end_was_asked(&self.signals);
-                self.ending.children_changed(asked, &mut self.clients);
+                if self.ending.kills() {
+                    self.carried.end();
+                }
+                self.ending.children_changed(asked, &mut self.clients, &mut self.carried);
             }
             if ready.master {
                 self.pump.pump();

@@ -69,6 +69,7 @@ pub fn apply(launch: Launch, folder: &Path, plugins: &[String]) -> Result<Launch
         }
         program::check(&changed)?;
         env::check(&changed.env)?;
+        super::network::check(&changed)?;
         sandbox::check(&changed)?;
         launch = changed;
     }
@@ -140,7 +141,10 @@ fn widened(before: &Launch, after: &Launch) -> Option<String> {
         tree,
         scratchpad,
         sandbox,
+        policy: _,
         network,
+        reach: _,
+        state: _,
         permission,
         timeout_ms,
         ports,

@@ -93,6 +93,7 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) ->
         ending.answered = may_be_taken_again(assignment, &ending);
         ending.outcome = Outcome::NeedsAttention { reason: format!("its answer could not be kept: {error}") };
     }
+    ending.contacts = crate::network::contacts(&folder);
     commit(assignment, &mut ending);
     ending
 }

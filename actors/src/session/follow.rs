@@ -29,7 +29,7 @@ use crate::keeper::Notice;
 use crate::launch::Prepared;
 use crate::recording::{Mark, MarkKind};
 use interrupted::Doubt;
-use talk::Talk;
+use talk::{TURN_MARKS, Talk};
 use texts::{FIRST_LINE, Outgoing, Typing};
 
 /// Between the order to end and the kill of what has not ended by itself.
@@ -94,7 +94,8 @@ impl<'a> Follow<'a> {
         }
         if self.reached.taken_up {
             let marks = self.reached.glass.marks();
-            self.next_mark = marks.iter().map(|mark| mark.id).max().unwrap_or(PROMPT_MARK) + 1;
+            let own = marks.iter().map(|mark| mark.id).filter(|id| *id < TURN_MARKS);
+            self.next_mark = own.max().unwrap_or(PROMPT_MARK) + 1;
             if self.goes_on_with_prompt() {
                 return;
             }
@@ -223,10 +224,11 @@ impl<'a> Follow<'a> {
             Order::Screen(reply) => drop(reply.send(self.screen())),
             Order::Write { text, enter: true, urgent, reply } => self.queue(text, urgent, reply),
             Order::Write { text, enter: false, reply, .. } => self.type_plain(&text, reply).await,
-            Order::Turn { prompt, reply } => self.queue_turn(&prompt, reply),
+            Order::Turn { id, prompt, reply } => self.queue_turn(id, &prompt, reply),
             Order::TurnEnd(reply) => self.wait_turn(reply),
             Order::Interrupt => self.interrupt().await,
             Order::Conclude => self.conclude().await,
+            Order::Dialog { allow, reply } => drop(reply.send(self.answer_dialog(allow).await)),
             Order::WaitIdle { quiet_ms, reply } => self.waiting.push((quiet_ms, reply)),
             Order::Resize { cols, rows } => self.resize((cols, rows)).await,
             Order::Attach { take, size, events, reply } => {
@@ -298,6 +300,7 @@ impl<'a> Follow<'a> {
             now_ms,
             printed_bytes: end,
             size,
+            conversation: self.talk.is_some(),
             held_by: self.desk.held(now_ms).map(|(viewer, _)| format!("viewer {viewer}")),
         }
     }

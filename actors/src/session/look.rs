@@ -4,11 +4,12 @@ use std::path::Path;
 
 use niia_spec::detect::{self, Detected, Evidence, Process, State, Statuses, Told};
 use niia_spec::name::SessionId;
-use niia_spec::notice::{self, SessionView};
+use niia_spec::notice::{self, SandboxView, SessionView};
 use niia_spec::profile::Profile;
 
 use super::delivery::{self, Readiness};
 use super::facts::SessionFacts;
+use crate::network;
 use crate::recording::{Exit, ExitStatus, Read, Recording};
 use crate::run::session_folder;
 
@@ -30,6 +31,7 @@ pub(super) struct Seen {
     pub printed_bytes: u64,
     pub size: (u16, u16),
     pub held_by: Option<String>,
+    pub conversation: bool,
 }
 
 pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) -> SessionView {
@@ -37,7 +39,7 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
     let place = facts.place();
     SessionView {
         session: facts.session.clone(),
-        state: word(&detected.state).to_owned(),
+        state: detected.state.word().to_owned(),
         rule: rule.clone(),
         excerpt: shortened(excerpt),
         since_ms: seen.now_ms.saturating_sub(*since_ms),
@@ -50,6 +52,14 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
         cols: seen.size.0,
         rows: seen.size.1,
         held_by: seen.held_by.clone(),
+        conversation: seen.conversation,
+        dialog: detected.dialog.clone(),
+        choices: match &detected.state {
+            State::WaitingInput { choices, .. } => choices.clone(),
+            _ => Vec::new(),
+        },
+        contacts: network::contacts(&facts.folder),
+        sandbox: sandbox(&facts.folder),
     }
 }
 
@@ -70,6 +80,11 @@ pub(super) fn waiting_view(facts: &SessionFacts) -> SessionView {
         cols: 0,
         rows: 0,
         held_by: None,
+        conversation: false,
+        dialog: None,
+        choices: Vec::new(),
+        contacts: Vec::new(),
+        sandbox: None,
     }
 }
 
@@ -98,7 +113,18 @@ pub fn ended_view(run_folder: &Path, session: &SessionId) -> Option<SessionView>
         cols: start.cols,
         rows: start.rows,
         held_by: None,
+        conversation: false,
+        dialog: None,
+        choices: Vec::new(),
+        contacts: network::contacts(&folder),
+        sandbox: sandbox(&folder),
     })
+}
+
+/// What its minder wrote down of its sandbox.
+fn sandbox(folder: &Path) -> Option<SandboxView> {
+    let made = crate::keeper::made(folder).ok().flatten()?;
+    Some(SandboxView { tier: made.tier, layers: made.layers })
 }
 
 fn ending(exit: &Exit) -> String {
@@ -150,20 +176,6 @@ pub(super) fn detected(profile: Option<&Profile>, seen: &Seen, before: Option<&D
             let evidence = Evidence { rule, excerpt: String::new(), since_ms: seen.now_ms };
             Detected { state: State::Unknown, evidence, dialog: None }
         }
-    }
-}
-
-/// The word for a state.
-fn word(state: &State) -> &'static str {
-    match state {
-        State::Starting => "starting",
-        State::Ready => "ready",
-        State::Working => "working",
-        State::WaitingInput { .. } => "waiting_input",
-        State::RateLimited { .. } => "rate_limited",
-        State::Exited { .. } => "exited",
-        State::Lost { .. } => "lost",
-        State::Unknown => "unknown",
     }
 }
 

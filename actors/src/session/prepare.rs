@@ -59,6 +59,7 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
             argv: invocation.argv(),
             env: program_env(assignment, &invocation),
             env_pass: invocation.env_pass.clone(),
+            reach: reach(assignment),
         },
         caller_env: context.origin.env.clone(),
         own_env: own_env(assignment, machine),
@@ -68,6 +69,7 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
         excludes_of_user: excludes_of_user(&context.origin.env),
         ports: ports.map_err(|error| failed(chain(&error)))?,
         folders_allowed: Vec::new(),
+        confining: machine.confining.clone(),
         timeout_ms_max: context.plan.limits.timeout_per_agent_ms,
     };
     let mut launch = launch::draw_up(&facts).map_err(|error| failed(chain(&error)))?;
@@ -79,6 +81,15 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
             .map_err(|error| failed(chain(&error)))?;
     }
     own_niia_first(&mut launch.env, &machine.program);
+    launch::sandbox::confine(&mut launch, &facts).map_err(|error| failed(chain(&error)))?;
+    if let (Some(policy), Some(name), Some(trees)) =
+        (&mut launch.policy, tree_of(assignment), trees_for(assignment))
+    {
+        launch::sandbox::grant(policy, &trees.grants(&name));
+    }
+    if let Some(policy) = launch.policy.as_mut().filter(|_| assignment.conversation) {
+        talk::grant(policy, &facts.folder);
+    }
     Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line, overlay })
 }
 
@@ -117,6 +128,15 @@ fn program_env(assignment: &Assignment, invocation: &Invocation) -> BTreeMap<Str
     env.remove(niia_spec::profile::call::PROMPT_FILE_VARIABLE);
     env.extend(assignment.model_plan().map(|model| model.env.clone()).unwrap_or_default());
     env
+}
+
+/// Whom the session's tool needs to reach.
+fn reach(assignment: &Assignment) -> launch::network::Reach {
+    launch::network::Reach {
+        sandboxed: profile_of(assignment).map(|profile| profile.sandboxed.clone()).unwrap_or_default(),
+        model: assignment.model_plan().and_then(|model| model.model.clone()),
+        trusted: assignment.context.plan.trusted_domains.clone(),
+    }
 }
 
 /// What niia itself tells a session's programs.
@@ -206,6 +226,8 @@ pub(super) fn ready(
     let kept = kept.and_then(|()| keep_prompt(&folder, &assignment.prompt));
     let kept = kept.and_then(|()| talk::prepare(assignment, drawn, &folder));
     kept.map_err(|error| failed(format!("its folder {} cannot be written: {error}", folder.display())))?;
+    make_folders(&drawn.launch, &folder)
+        .map_err(|error| failed(format!("the folders of its sandbox: {error}")))?;
     if let Some(mend) = &assignment.mend {
         begin_mending(assignment, &mend.trees)?;
     }
@@ -226,8 +248,23 @@ pub(super) fn ready(
         rows: launch.rows,
         record: launch.record,
         recording_bytes_max: launch.recording_bytes_max,
+        sandbox: launch.policy.clone(),
+        reach: launch.reach.clone(),
     };
     Ok((program, prepared))
+}
+
+/// What a sandbox puts back of the session's own folder must be there.
+fn make_folders(launch: &Launch, folder: &Path) -> std::io::Result<()> {
+    let Some(policy) = &launch.policy else { return Ok(()) };
+    let mut wanted = vec![folder.join(launch::CONTROL_FOLDER)];
+    wanted.extend(policy.run_as.map(|_| folder.join(launch::sandbox::HOME_FOLDER)));
+    wanted.iter().try_for_each(|path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path))
+}
+
+/// The socket at which a sandboxed session reaches the node.
+pub(super) fn control_socket(session_folder: &Path) -> PathBuf {
+    session_folder.join(launch::CONTROL_FOLDER).join(launch::sandbox::CONTROL_SOCKET)
 }
 
 /// A tree that goes on from an earlier phase gets what was merged since.

@@ -128,6 +128,13 @@ pub struct GetAnswer {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  niia interrupt review-k3f9x/find/1")]
+pub struct Interrupt {
+    #[command(flatten)]
+    pub name: SessionName,
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "Example:\n  niia resize --session find/1 160x50")]
 pub struct Resize {
     #[command(flatten)]

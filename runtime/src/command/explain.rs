@@ -1,5 +1,6 @@
 //! `niia explain`: why a run or session is as it is; of a run from its journal alone.
 
+use niia_spec::detect::{Process, Seen, Statuses, detect};
 use niia_spec::notice::JournalLine;
 use serde_json::json;
 
@@ -13,6 +14,7 @@ use crate::control::client::Client;
 use crate::control::words::{Reply, Request, RunName};
 use crate::failure::{Exit, Failure};
 use crate::report::journal::account;
+use crate::report::neutral;
 use crate::report::run::attention_lines;
 use crate::report::session::session_text;
 
@@ -76,12 +78,29 @@ fn screen(caller: &Caller, text: &str, profile: &str) -> Result<Exit, Failure> {
         .filter(|(_, rule)| rule.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&text)))
         .map(|(n, rule)| json!({ "rule": n + 1, "class": rule.class }))
         .collect();
-    let found = json!({ "profile": profile.id, "source": profile.source, "screen": fired, "error": errors });
+    let (statuses, process) = (Statuses::default(), Process::Running { has_printed: true });
+    let seen = Seen {
+        screen: text.trim_end(),
+        title: "",
+        statuses: &statuses,
+        hooks: &[],
+        records: &[],
+        process: &process,
+        quiet_ms: u64::MAX,
+        now_ms: 0,
+    };
+    let state = detect(profile, &seen, None);
+    let found = json!({ "state": state.state, "rule": state.evidence.rule, "excerpt": state.evidence.excerpt,
+        "dialog": state.dialog, "profile": profile.id, "source": profile.source, "screen": fired, "error": errors });
     if caller.json {
         say_json(&found)?;
         return Ok(Exit::Done);
     }
     let mut lines = vec![format!("profile {} ({})", profile.id, profile.source)];
+    lines.push(format!("state: {} by {}", state.state.word(), state.evidence.rule));
+    if !state.evidence.excerpt.is_empty() {
+        lines.push(format!("saw: {}", neutral(&state.evidence.excerpt)));
+    }
     for rule in &fired {
         lines.push(format!("screen rule {}: {}", rule["rule"], rule["is"].as_str().unwrap_or_default()));
     }
@@ -89,7 +108,7 @@ fn screen(caller: &Caller, text: &str, profile: &str) -> Result<Exit, Failure> {
         lines.push(format!("error rule {}: {}", rule["rule"], rule["class"].as_str().unwrap_or_default()));
     }
     if fired.is_empty() && errors.is_empty() {
-        lines.push("no rule fires: the state is unknown".to_owned());
+        lines.push("no screen rule and no error rule fires".to_owned());
     }
     say(&(lines.join("\n") + "\n"))?;
     Ok(Exit::Done)

@@ -114,6 +114,21 @@ async fn submit(caller: &Caller, plan: Plan, extra: Extra) -> Result<Begun, Fail
     Ok(Begun { first_session: format!("{run}/{first}"), run: run.to_string(), client })
 }
 
+/// The same, for whoever says nothing of it.
+pub async fn accepted(caller: &Caller, sound: Sound) -> Result<String, Failure> {
+    let around = surroundings(caller, &sound.name)?;
+    let path = sound.path.clone();
+    let plan = document::draw(caller, sound, &around)?.plan;
+    let repository = around.repository.map(|repository| repository.root);
+    let extra =
+        Extra { repository, warnings: Vec::new(), output: None, include_dirty: false, document: path };
+    let origin = origin(caller, &plan, extra)?;
+    match caller.ask(Request::Run { plan: Box::new(plan), origin: Box::new(origin) }).await? {
+        Reply::Accepted { run, .. } => Ok(run.to_string()),
+        _ => Err(Failure::out_of_turn("run")),
+    }
+}
+
 /// The first line of every run.
 pub fn announce(caller: &Caller, run: &str) -> Result<(), Failure> {
     if caller.json { Ok(()) } else { say(&format!("run {run}\n")) }

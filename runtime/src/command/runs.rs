@@ -70,12 +70,30 @@ fn is_live(state: WorkerState) -> bool {
 }
 
 pub async fn approve(caller: &Caller, words: Approve) -> Result<Exit, Failure> {
+    if let Some(session) = words.name.run.as_deref().filter(|name| name.contains('/')) {
+        return dialog(caller, session, true).await;
+    }
     decide(caller, Request::Approve { run: words.name.run, phase: words.phase }, "approve").await
 }
 
 pub async fn deny(caller: &Caller, words: Deny) -> Result<Exit, Failure> {
+    if let Some(session) = words.name.run.as_deref().filter(|name| name.contains('/')) {
+        return dialog(caller, session, false).await;
+    }
     let request = Request::Deny { run: words.name.run, phase: words.phase, reason: words.reason };
     decide(caller, request, "deny").await
+}
+
+/// Answers the dialog a session shows.
+async fn dialog(caller: &Caller, session: &str, allow: bool) -> Result<Exit, Failure> {
+    let Reply::Word { text } = caller.ask(Request::Dialog { session: session.to_owned(), allow }).await?
+    else {
+        return Err(Failure::out_of_turn("dialog"));
+    };
+    let data = serde_json::json!({ "session": session, "dialog": text, "allowed": allow });
+    let done = if allow { "allowed" } else { "denied" };
+    caller.show(&data, |_| format!("{done}: the dialog {text} of {session}\n"))?;
+    Ok(Exit::Done)
 }
 
 /// A decision about a run; the node may answer with the run as it stands after it.

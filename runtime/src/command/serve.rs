@@ -72,7 +72,8 @@ fn document_of(words: &Serve) -> Value {
     if !words.command.is_empty() {
         document["models"] = json!({ "primary": { "use": "command", "args": words.command } });
     } else if let Some(model) = &words.model {
-        document["models"] = json!({ "primary": model });
+        // The same once more: a tool that crashes is started again, and goes on with its own conversation.
+        document["models"] = json!({ "primary": model, "fallback": model });
     }
     document
 }

@@ -4,7 +4,10 @@ use niia_spec::notice::SessionView;
 
 use super::agents::text_or_stdin;
 use super::{Caller, done, say};
-use crate::cli::sessions::{GetAnswer, Kill, Read, Resize, Sessions, WaitIdle, Write};
+use niia_spec::detect::Turned;
+use niia_spec::profile::TurnEnds;
+
+use crate::cli::sessions::{GetAnswer, Interrupt, Kill, Read, Resize, Sessions, WaitIdle, Write};
 use crate::control::client::Client;
 use crate::control::words::{Reply, Request};
 use crate::failure::{Exit, Failure};
@@ -100,6 +103,9 @@ async fn answer(caller: &Caller, words: GetAnswer) -> Result<Exit, Failure> {
     let session = words.name.session;
     let mut client = caller.client().await?;
     let before = view_of(&mut client, &session).await?;
+    if before.conversation {
+        return turn(caller, &mut client, session, question, words.timeout).await;
+    }
     let request = Request::Write { session: session.clone(), text: question, enter: true, urgent: false };
     let Reply::Receipt(receipt) = client.ask(request).await? else {
         return Err(Failure::out_of_turn("write"));
@@ -135,6 +141,48 @@ async fn printed_there(
     answer.feed(&bytes);
     answer.left_out((to - from).saturating_sub(bytes.len() as u64));
     Ok(answer.finish().text)
+}
+
+/// A conversation's turn has an end of its own, and an answer to the letter.
+async fn turn(
+    caller: &Caller,
+    client: &mut Client,
+    session: String,
+    prompt: String,
+    timeout: f64,
+) -> Result<Exit, Failure> {
+    let request = Request::Turn { session: session.clone(), prompt, within_ms: milliseconds(timeout) };
+    let end = match client.ask(request).await? {
+        Reply::Turned(Turned::Ended(end)) => end,
+        Reply::Turned(Turned::Undelivered { reason }) => {
+            return Err(Failure::new(Exit::Failed, format!("the question was not delivered: {reason}")));
+        }
+        Reply::Turned(Turned::Unknown { reason }) => {
+            return Err(Failure::new(
+                Exit::Failed,
+                format!("nobody can say what became of the question: {reason}"),
+            ));
+        }
+        _ => return Err(Failure::out_of_turn("turn")),
+    };
+    let answer = end.answer.clone().unwrap_or_default();
+    let data = serde_json::json!({ "answer": answer, "ends": end.ends, "class": end.class, "reason": end.reason,
+        "evidence": end.source });
+    caller.show(&data, |_| neutral_lines(answer.trim_end()) + "\n")?;
+    match end.ends {
+        TurnEnds::Answered => Ok(Exit::Done),
+        TurnEnds::Interrupted => Err(Failure::new(Exit::Failed, "the turn was interrupted")),
+        TurnEnds::Failed => {
+            let class = end.class.map(|class| format!("{class:?}: ")).unwrap_or_default();
+            Err(Failure::new(Exit::Failed, format!("the turn failed: {class}{}", end.reason))
+                .help(format!("`niia explain {session}` says what it does now")))
+        }
+    }
+}
+
+/// Ends the turn under way early.
+pub async fn interrupt(caller: &Caller, words: Interrupt) -> Result<Exit, Failure> {
+    done(&caller.ask(Request::Interrupt { session: words.name.session }).await?, "interrupt")
 }
 
 pub async fn resize(caller: &Caller, words: Resize) -> Result<Exit, Failure> {

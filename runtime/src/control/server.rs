@@ -19,6 +19,7 @@ use crate::node::Node;
 mod agents;
 mod answer;
 mod attach;
+mod doors;
 mod find;
 mod machines;
 mod rights;
@@ -28,6 +29,8 @@ mod talks;
 mod through;
 
 pub use rights::Visitor;
+
+pub use doors::{Opener, doors};
 
 /// Callers served at a time; one more waits in the socket's queue. Far above a shell full of `niia` commands.
 pub const CALLERS_MAX: usize = 512;
@@ -45,7 +48,7 @@ pub async fn listen(listener: UnixListener, node: Arc<Node>) {
             Ok((stream, _)) => {
                 let node = Arc::clone(&node);
                 tokio::spawn(async move {
-                    if let Err(error) = serve(stream, node).await {
+                    if let Err(error) = serve(stream, node, None).await {
                         tracing::debug!(%error, "a caller went away");
                     }
                     drop(place);
@@ -80,10 +83,11 @@ pub(super) struct Connection {
     unpacker: Unpacker,
 }
 
-async fn serve(stream: UnixStream, node: Arc<Node>) -> Result<(), ServeError> {
-    let peer = link::peer(&stream)?;
+/// `known` is the session whose own door was knocked at; otherwise the caller's ancestors say who it is.
+async fn serve(stream: UnixStream, node: Arc<Node>, known: Option<SessionId>) -> Result<(), ServeError> {
+    let peer = if known.is_some() { None } else { link::peer(&stream)?.pid };
     let (reader, writer) = stream.into_split();
-    let caller = who(&node, peer.pid);
+    let caller = known.map_or_else(|| who(&node, peer), Caller::Agent);
     talk((reader, writer), node, caller, None).await
 }
 

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use niia_net::trust::Rights;
 use niia_spec::course::RunOutcome;
+use niia_spec::detect::Turned;
 use niia_spec::name::RunId;
 use niia_spec::notice::{InboxView, JournalLine, LetterView, Receipt, RunView, SessionView};
 pub use niia_spec::origin::Origin;
@@ -85,6 +86,21 @@ pub enum Request {
         session: String,
         quiet_ms: u64,
         within_ms: u64,
+    },
+    /// A further prompt of a conversation; answered when its turn is over.
+    Turn {
+        session: String,
+        prompt: String,
+        within_ms: u64,
+    },
+    /// End the turn under way early.
+    Interrupt {
+        session: String,
+    },
+    /// Answer the dialog a session shows.
+    Dialog {
+        session: String,
+        allow: bool,
     },
     Resize {
         session: String,
@@ -215,6 +231,7 @@ pub enum Reply {
         cursor: (u16, u16),
     },
     Receipt(Receipt),
+    Turned(Turned),
     /// Attached: paint this, then go on reading the recording in `folder` from `offset`.
     Painted {
         #[serde(with = "serde_bytes")]

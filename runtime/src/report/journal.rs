@@ -1,7 +1,7 @@
 //! A run's journal as an account people can read: what happened, and what was done about it.
 
 use niia_spec::course::{
-    Command, EndReason, Event, Gathering, Outcome, PhaseOutcome, RunOutcome, Unavailable, Wake,
+    Command, Contact, EndReason, Event, Gathering, Outcome, PhaseOutcome, RunOutcome, Unavailable, Wake,
 };
 use niia_spec::notice::JournalLine;
 use serde_json::Value;
@@ -17,6 +17,10 @@ pub fn account(lines: &[JournalLine]) -> String {
         let when = if line.at_ms == begun { moment(begun) } else { format!("+{after}") };
         text.push_str(&neutral(&format!("{:>4}  {when}  {}", line.seq, event_text(&line.event))));
         text.push('\n');
+        for contact in contacts(&line.event) {
+            text.push_str(&neutral(&format!("        · {}", contact.sentence())));
+            text.push('\n');
+        }
         for command in command_texts(&line.commands) {
             text.push_str(&neutral(&format!("        → {command}")));
             text.push('\n');
@@ -30,6 +34,14 @@ fn event_text(stored: &Value) -> String {
     match serde_json::from_value::<Event>(stored.clone()) {
         Ok(event) => event_sentence(&event),
         Err(_) => stored.to_string(),
+    }
+}
+
+/// Whom the programs of an attempt asked for that was kept from the network.
+fn contacts(stored: &Value) -> Vec<Contact> {
+    match serde_json::from_value::<Event>(stored.clone()) {
+        Ok(Event::Ended { ending, .. }) => ending.contacts,
+        _ => Vec::new(),
     }
 }
 

@@ -49,8 +49,23 @@ pub fn session_text(view: &SessionView, look: Look) -> String {
     fact("printed", bytes(view.printed_bytes));
     fact("size", format!("{}x{}", view.cols, view.rows));
     fact("recording", view.folder.clone());
+    if let Some(dialog) = &view.dialog {
+        fact("dialog", format!("{dialog}: `niia approve {0}` or `niia deny {0}`", view.session));
+    }
+    for (n, choice) in view.choices.iter().enumerate() {
+        fact(if n == 0 { "choices" } else { "" }, format!("{}. {choice}", n + 1));
+    }
+    if let Some(sandbox) = &view.sandbox {
+        fact("sandbox", format!("tier {}, each layer looked at after it was made:", sandbox.tier));
+        for (layer, evidence) in &sandbox.layers {
+            fact("", format!("{layer}: {evidence}"));
+        }
+    }
     if let Some(holder) = &view.held_by {
         fact("held by", holder.clone());
+    }
+    for contact in &view.contacts {
+        fact("network", neutral(&contact.sentence()));
     }
     table.text(look)
 }

@@ -38,6 +38,8 @@ impl Kept {
             rows: 10,
             record: true,
             recording_bytes_max: 1 << 30,
+            sandbox: None,
+            reach: None,
         }
     }
 

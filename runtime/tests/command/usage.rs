@@ -2,7 +2,7 @@
 
 use super::place::Place;
 
-const VERBS: [&[&str]; 46] = [
+const VERBS: &[&[&str]] = &[
     &["init"],
     &["run"],
     &["plan"],
@@ -44,6 +44,13 @@ const VERBS: [&[&str]; 46] = [
     &["write"],
     &["wait-idle"],
     &["get-answer"],
+    &["interrupt"],
+    &["profile"],
+    &["profile", "ls"],
+    &["profile", "show"],
+    &["profile", "check"],
+    &["profile", "try"],
+    &["hook"],
     &["resize"],
     &["kill"],
     &["replay"],

@@ -11,8 +11,8 @@ use crate::course::Unavailable;
 use crate::profile::drive::text_of;
 use crate::profile::{Profile, ReportRule, ScreenMeaning, TurnEnds, WordRule, class_of};
 
-/// A word with less authority counts before one with more only if it came so much later: the same thing is told by
-/// several ways, and they take that long at most.
+/// A word with less authority counts before an older one with more once it is so much later, or has stood so long:
+/// the same thing is told by several ways, and they take that long at most.
 pub const LATER_BY_MS: u64 = 300;
 /// An answer that a hook or record holds.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -49,15 +49,29 @@ pub struct TurnEnd {
     pub source: String,
 }
 
+/// What became of a prompt of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Turned {
+    /// The turn is over: answered, interrupted or failed, and what said so.
+    Ended(TurnEnd),
+    /// Nothing of the prompt was typed.
+    Undelivered { reason: String },
+    /// Nobody can say; the prompt is not put again.
+    Unknown { reason: String },
+}
+
 /// What the tool itself says it does.
 pub(super) fn word(profile: &Profile, seen: &Seen<'_>) -> Option<Word> {
     let hook = newest(&profile.hooks, seen.hooks).map(|(n, rule, told)| said(n, rule, told, "hook"));
     let record = newest(&profile.records, seen.records).map(|(n, rule, told)| said(n, rule, told, "record"));
     let report = report(profile, seen.statuses);
-    [hook.flatten(), record.flatten(), report]
-        .into_iter()
-        .flatten()
-        .reduce(|best, next| if next.at_ms >= best.at_ms.saturating_add(LATER_BY_MS) { next } else { best })
+    [hook.flatten(), record.flatten(), report].into_iter().flatten().reduce(|best, next| {
+        let later = next.at_ms >= best.at_ms.saturating_add(LATER_BY_MS);
+        // Nothing with more authority came after it in the time that such a word may take.
+        let stands = next.at_ms > best.at_ms && seen.now_ms >= next.at_ms.saturating_add(LATER_BY_MS);
+        if later || stands { next } else { best }
+    })
 }
 
 /// The last word that a rule is about and that says what the tool does.

@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use crate::course::Unavailable;
 use crate::profile::call::{Entry, Hole, Template};
+use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
 use crate::profile::{ErrorRule, Pattern, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay};
 
 /// The largest profile file: the longest built-in one has 3 KiB.
@@ -61,6 +62,7 @@ struct Keys {
     hook: Option<Vec<Spanned<drive::WordKeys>>>,
     record: Option<Vec<Spanned<drive::WordKeys>>>,
     report: Option<Vec<drive::ReportKeys>>,
+    sandboxed: Option<Spanned<SandboxedKeys>>,
 }
 
 /// An argument or a group of arguments, which stand or fall together.
@@ -146,6 +148,10 @@ impl ProfileFile {
         profile.tags.extend(keys.tags.clone().unwrap_or_default());
         profile.env.extend(keys.env.clone().unwrap_or_default());
         self.put_drive(&mut profile)?;
+        if let Some(keys) = &self.keys.sandboxed {
+            let put = keys.get_ref().put(&mut profile.sandboxed);
+            put.map_err(|message| self.wrong(keys.span(), message))?;
+        }
         profile.source.clone_from(&self.name);
         self.check(&profile)?;
         Ok(profile)
@@ -179,6 +185,7 @@ impl ProfileFile {
             hooks: Vec::new(),
             records: Vec::new(),
             reports: Vec::new(),
+            sandboxed: Sandboxed::default(),
             argv: Vec::new(),
             large: None,
             source: self.name.clone(),

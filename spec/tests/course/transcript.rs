@@ -201,7 +201,9 @@ pub fn ending(outcome: Outcome, output: Option<(&str, Value)>) -> Ending {
         outputs: output.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<BTreeMap<_, _>>(),
         commit: None,
         evidence: "exit".to_owned(),
+        contacts: Vec::new(),
         answered: false,
+        untaken: Vec::new(),
     }
 }
 

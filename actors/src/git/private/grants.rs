@@ -1,11 +1,12 @@
 //! What a sandboxed session may do to its tree and to the private repository behind it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::PrivateRepository;
 use crate::git::paths;
-use crate::git::trees::{Tree, TreeName};
+use crate::git::trees::{RunTrees, Tree, TreeName};
 
 /// Paths by what may be done with them. The most specific one wins; at equal paths `hidden` before `read_only` before
 /// `write`.
@@ -28,9 +29,21 @@ pub struct Grants {
 ///
 /// A linked tree has the user's own repository behind it: of that nothing is granted, so git reads there and no more.
 pub fn grants(tree: &Tree) -> Grants {
-    let pointer = tree.path.join(".git");
-    let Some(private) = &tree.private else {
-        return Grants { write: vec![tree.path.clone()], read_only: vec![pointer], hidden: Vec::new() };
+    grants_at(&tree.path, &tree.name, tree.private.as_ref())
+}
+
+impl RunTrees {
+    /// The same for a tree by its name, which need not be there yet.
+    pub fn grants(&self, name: &TreeName) -> Grants {
+        let private = self.private.then(|| self.private_repository(name));
+        grants_at(&self.path_of(name), name, private.as_ref())
+    }
+}
+
+fn grants_at(path: &Path, name: &TreeName, private: Option<&PrivateRepository>) -> Grants {
+    let pointer = path.join(".git");
+    let Some(private) = private else {
+        return Grants { write: vec![path.to_path_buf()], read_only: vec![pointer], hidden: Vec::new() };
     };
     let (folder, admin) = (&private.folder, &private.admin);
     let mut read_only = vec![
@@ -48,8 +61,8 @@ pub fn grants(tree: &Tree) -> Grants {
     ];
     read_only.extend(private.sources.iter().cloned());
     read_only.extend(private.sources.iter().filter_map(|objects| Some(objects.parent()?.join("lfs"))));
-    let mut write = vec![tree.path.clone(), folder.clone(), folder.join("objects"), admin.clone()];
-    if matches!(tree.name, TreeName::Reading(_)) {
+    let mut write = vec![path.to_path_buf(), folder.clone(), folder.join("objects"), admin.clone()];
+    if matches!(name, TreeName::Reading(_)) {
         read_only.extend(std::mem::take(&mut write));
     }
     Grants { write, read_only, hidden: private.hidden.clone() }

@@ -10,7 +10,22 @@ use super::texts::Outgoing;
 use super::{Follow, profile_of};
 use crate::session::delivery::{self, DeliveryEvent};
 use crate::session::hooks::{Conversation, Hooks, TOLD_MAX};
-use crate::session::{Turned, clock};
+use crate::session::{Turned, clock, hooks};
+
+/// Marks of prompts that have a number of their caller's: far above those that niia counts itself.
+pub(super) const TURN_MARKS: u64 = 1 << 32;
+/// Between two keys of a dialog's answer.
+const BETWEEN_KEYS: Duration = Duration::from_millis(80);
+
+/// Single keys: Enter is one of its own.
+fn split_keys(keys: &str) -> impl Iterator<Item = &str> {
+    keys.split_inclusive('\r')
+        .flat_map(|part| match part.strip_suffix('\r') {
+            Some("") | None => [part, ""],
+            Some(before) => [before, "\r"],
+        })
+        .filter(|key| !key.is_empty())
+}
 
 /// What is known of the conversation.
 pub(super) struct Talk {
@@ -47,22 +62,54 @@ impl Follow<'_> {
         };
         let talk = Talk { hooks, told: Vec::new(), turn: None, last: None, waiting: Vec::new(), name: None };
         self.talk = Some(talk);
+        if self.reached.taken_up {
+            return self.take_up_talk();
+        }
         let by_argument = !self.life.assignment.prompt.is_empty() && self.texts.is_empty();
         if by_argument {
             self.begin_turn(self.life.assignment.prompt.to_string(), None);
         }
     }
 
+    /// What an earlier node heard says whether a turn is under way.
+    fn take_up_talk(&mut self) {
+        let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
+        let Some(talk) = &mut self.talk else { return };
+        talk.told = talk.hooks.news(clock::now_ms());
+        talk.last = hooks::last_turn(&self.life.facts.folder, &profile);
+        talk.learn_name(&profile);
+        let begun = talk.told.iter().any(|told| {
+            profile.hooks.iter().any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
+        });
+        if talk.last.is_none() && begun {
+            talk.turn = Some(Turn { prompt: String::new(), since_ms: 0, taken: true, reply: None });
+        }
+    }
+
     /// A prompt was asked for: it is typed when those before it are answered.
-    pub(super) fn queue_turn(&mut self, prompt: &str, reply: oneshot::Sender<Turned>) {
+    pub(super) fn queue_turn(&mut self, id: Option<u64>, prompt: &str, reply: oneshot::Sender<Turned>) {
         let Some(profile) = profile_of(&self.life.assignment).filter(|_| self.talk.is_some()) else {
             let reason = "this session holds no conversation".to_owned();
             return drop(reply.send(Turned::Undelivered { reason }));
         };
-        let mark = self.next_mark;
-        self.next_mark += 1;
         let text = profile.as_typed(prompt);
+        let mark = match id {
+            Some(id) => TURN_MARKS + id,
+            None => {
+                self.next_mark += 1;
+                self.next_mark - 1
+            }
+        };
+        if id.is_some() && self.was_typed(mark) {
+            return self.wait_turn(reply);
+        }
         self.texts.push_back(Outgoing { text, first_line: None, mark, reply: None, turn: Some(reply) });
+    }
+
+    /// Whether any of this text was typed, by this node or by an earlier one.
+    fn was_typed(&mut self, mark: u64) -> bool {
+        let waits = self.texts.iter().any(|text| text.mark == mark);
+        waits || self.reached.glass.marks().iter().any(|there| there.id == mark)
     }
 
     pub(super) fn begin_turn(&mut self, prompt: String, reply: Option<oneshot::Sender<Turned>>) {
@@ -94,6 +141,30 @@ impl Follow<'_> {
         if let Err(error) = self.write_soon(keys.as_bytes()).await {
             tracing::warn!(session = %self.life.assignment.session, %error, "it could not be interrupted");
         }
+    }
+
+    /// Presses the keys that answer the dialog, if one is to be seen at this moment and the profile knows them.
+    pub(super) async fn answer_dialog(&mut self, allow: bool) -> Result<String, String> {
+        let seen = self.seen();
+        let detected = self.detect(&seen);
+        let profile = profile_of(&self.life.assignment).ok_or("its profile is gone")?;
+        let id = detected.dialog.ok_or_else(|| {
+            format!(
+                "it shows no dialog that profile {} knows ({}); `niia attach` answers by hand",
+                profile.id, detected.evidence.rule
+            )
+        })?;
+        let dialog = profile.dialog(&id).ok_or("the dialog is gone")?;
+        let keys = if allow { &dialog.allow } else { &dialog.deny };
+        let keys = keys
+            .clone()
+            .ok_or_else(|| format!("profile {} knows no keys for the dialog {id}", profile.id))?;
+        // Arrows and Enter in one burst may be taken for a paste.
+        for key in split_keys(&keys) {
+            self.write_soon(key.as_bytes()).await.map_err(|error| error.to_string())?;
+            tokio::time::sleep(BETWEEN_KEYS).await;
+        }
+        Ok(id)
     }
 
     /// An interrupted prompt may stand in the composer again: it is taken out before the next one is typed.

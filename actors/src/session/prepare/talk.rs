@@ -62,6 +62,12 @@ impl Told {
     }
 }
 
+/// What a session that stays needs of its own folder inside a sandbox: its tool's settings, and where its hooks tell.
+pub(super) fn grant(policy: &mut crate::sandbox::Policy, session_folder: &Path) {
+    policy.read_only.push(overlay(session_folder));
+    policy.write.push(hooks::folder(session_folder));
+}
+
 fn overlay(session_folder: &Path) -> PathBuf {
     session_folder.join("overlay")
 }

@@ -37,6 +37,11 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::WaitIdle { session, quiet_ms, within_ms } => {
             sessions::wait_idle(node, caller, &session, quiet_ms, within_ms).await
         }
+        Request::Turn { session, prompt, within_ms } => {
+            sessions::turn(node, caller, &session, prompt, within_ms).await
+        }
+        Request::Interrupt { session } => sessions::interrupt(node, caller, &session),
+        Request::Dialog { session, allow } => sessions::dialog(node, caller, &session, allow).await,
         Request::Resize { session, cols, rows } => sessions::resize(node, caller, &session, (cols, rows)),
         Request::Kill { session } => sessions::kill(node, caller, &session),
         Request::OutputSet { run, key, value } => agents::output_set(node, caller, &run, key, value).await,

@@ -176,6 +176,39 @@ pub(super) async fn wait_idle(
     }
 }
 
+pub(super) async fn turn(
+    node: &Node,
+    caller: &Caller,
+    name: &str,
+    prompt: String,
+    within_ms: u64,
+) -> Result<Reply, Refusal> {
+    let (session, handle) = live_session(node, caller, name)?;
+    let within = Duration::from_millis(within_ms).min(WAIT_MAX);
+    match tokio::time::timeout(within, handle.turn(prompt)).await {
+        Ok(turned) => Ok(Reply::Turned(turned.map_err(ended(&session))?)),
+        Err(_) => Err(Refusal {
+            code: RefusalCode::State,
+            message: format!("the turn of {session} was not over within {} ms", within.as_millis()),
+            help: Some(format!("`niia explain {session}` says what it does")),
+        }),
+    }
+}
+
+pub(super) fn interrupt(node: &Node, caller: &Caller, name: &str) -> Result<Reply, Refusal> {
+    let (_, handle) = live_session(node, caller, name)?;
+    handle.interrupt();
+    Ok(Reply::Done)
+}
+
+pub(super) async fn dialog(node: &Node, caller: &Caller, name: &str, allow: bool) -> Result<Reply, Refusal> {
+    let (session, handle) = live_session(node, caller, name)?;
+    match handle.answer_dialog(allow).await.map_err(ended(&session))? {
+        Ok(dialog) => Ok(Reply::Word { text: dialog }),
+        Err(message) => Err(Refusal { code: RefusalCode::State, message, help: None }),
+    }
+}
+
 pub(super) fn resize(node: &Node, caller: &Caller, name: &str, size: (u16, u16)) -> Result<Reply, Refusal> {
     let (_, handle) = live_session(node, caller, name)?;
     handle.resize(size.0, size.1);

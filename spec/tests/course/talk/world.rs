@@ -369,7 +369,7 @@ impl World {
             Command::End { attempt, .. } => self.end(&attempt, Outcome::Cancelled),
             Command::Dismiss { phase } => self.news.push(Event::Dismissed { phase }),
             Command::Gather { phase, round } => {
-                let gathering = Gathering::nothing();
+                let gathering = Gathering::Merged { commit: None, runs_later: Vec::new() };
                 self.news.push(Event::Gathered { phase, round, gathering });
             }
             Command::Wake { wake, .. } if !self.clock.contains(&wake) => self.clock.push(wake),
