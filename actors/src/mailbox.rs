@@ -33,6 +33,8 @@ pub struct MailboxArguments {
     pub letters_max: usize,
     /// The run's `max_messages`.
     pub messages_max: u32,
+    /// Whoever is told of each letter that was taken in; at the start, of those that wait.
+    pub posted: Option<mpsc::UnboundedSender<Letter>>,
 }
 
 /// What a sender is told: the number of its letter.
@@ -59,6 +61,23 @@ impl MailboxHandle {
     /// The reader's unread letters, as many as travel together; they are read from now on.
     pub async fn take(&self, reader: Party) -> Result<Vec<Letter>, AskError> {
         ask(&self.0, |reply| MailboxMessage::Take { reader, reply }).await
+    }
+
+    /// The reader's unread letters up to this number, which stay unread.
+    pub async fn waiting(&self, reader: Party, up_to: u64) -> Result<Vec<Letter>, AskError> {
+        ask(&self.0, |reply| MailboxMessage::Waiting { reader, up_to, reply }).await
+    }
+
+    /// The reader's unread letters up to this number; they are read from now on.
+    pub async fn take_up_to(&self, reader: Party, up_to: u64) -> Result<Vec<Letter>, AskError> {
+        ask(&self.0, |reply| MailboxMessage::TakeUpTo { reader, up_to, reply }).await
+    }
+
+    /// From now on the run may have so many letters.
+    pub fn allow(&self, messages_max: u32) {
+        if let Err(error) = crate::ask::tell(&self.0, MailboxMessage::Allow { messages_max }) {
+            tracing::debug!(%error, "a bound for a mailbox that is gone");
+        }
     }
 
     /// How many letters wait, for everybody for whom some do.
@@ -94,6 +113,9 @@ pub fn list(journal: &Journal, run: &RunId) -> Result<(Vec<Letter>, Vec<String>)
 enum MailboxMessage {
     Send { draft: Draft, reply: RpcReplyPort<Sent> },
     Take { reader: Party, reply: RpcReplyPort<Vec<Letter>> },
+    Waiting { reader: Party, up_to: u64, reply: RpcReplyPort<Vec<Letter>> },
+    TakeUpTo { reader: Party, up_to: u64, reply: RpcReplyPort<Vec<Letter>> },
+    Allow { messages_max: u32 },
     Unread { reply: RpcReplyPort<BTreeMap<Party, usize>> },
     Bury { reader: Party, number: u64, reason: String, reply: RpcReplyPort<bool> },
     Settled { result: Result<u64, JournalError>, then: Then },
@@ -122,6 +144,7 @@ struct State {
     run: RunId,
     journal: Journal,
     mailbox: MailboxState,
+    posted: Option<mpsc::UnboundedSender<Letter>>,
     /// Senders whose reader has no room, in the order in which they came.
     waiting: VecDeque<(Draft, RpcReplyPort<Sent>)>,
     /// To the task that awaits the journal's answers in the order of the questions.
@@ -140,17 +163,22 @@ impl Actor for MailboxActor {
         myself: ActorRef<MailboxMessage>,
         arguments: MailboxArguments,
     ) -> Result<State, ActorProcessingErr> {
-        let MailboxArguments { run, journal, letters_max, messages_max } = arguments;
+        let MailboxArguments { run, journal, letters_max, messages_max, posted } = arguments;
         // An earlier mailbox of this run may have letters on their way to the disk.
         journal.settle().await?;
         let (letters, damage) = list(&journal, &run)?;
         for damage in damage {
             tracing::error!(%run, damage, "the mailbox is damaged");
         }
+        if let Some(posted) = &posted {
+            let waiting = letters.iter().filter(|letter| letter.fate == Fate::Unread);
+            // Whoever wanted to hear of them may have gone.
+            waiting.for_each(|letter| drop(posted.send(letter.clone())));
+        }
         let mailbox = MailboxState::new(letters_max, messages_max, letters);
         let (clerk, answers) = mpsc::unbounded_channel();
         tokio::spawn(await_answers(answers, myself));
-        Ok(State { run, journal, mailbox, waiting: VecDeque::new(), clerk })
+        Ok(State { run, journal, mailbox, posted, waiting: VecDeque::new(), clerk })
     }
 
     async fn handle(
@@ -161,7 +189,12 @@ impl Actor for MailboxActor {
     ) -> Result<(), ActorProcessingErr> {
         match message {
             MailboxMessage::Send { draft, reply } => state.send(draft, reply),
-            MailboxMessage::Take { reader, reply } => state.take(&reader, reply),
+            MailboxMessage::Take { reader, reply } => state.take(&reader, None, reply),
+            MailboxMessage::Waiting { reader, up_to, reply } => {
+                answer(reply, state.mailbox.waiting(&reader, up_to));
+            }
+            MailboxMessage::TakeUpTo { reader, up_to, reply } => state.take(&reader, Some(up_to), reply),
+            MailboxMessage::Allow { messages_max } => state.mailbox.allow(messages_max),
             MailboxMessage::Unread { reply } => answer(reply, state.mailbox.all_unread()),
             MailboxMessage::Bury { reader, number, reason, reply } => {
                 state.bury(&reader, number, reason, reply);
@@ -212,11 +245,14 @@ impl State {
         }
     }
 
-    fn take(&mut self, reader: &Party, reply: RpcReplyPort<Vec<Letter>>) {
+    fn take(&mut self, reader: &Party, up_to: Option<u64>, reply: RpcReplyPort<Vec<Letter>>) {
         if reply.is_closed() {
             return;
         }
-        let letters = self.mailbox.take(reader);
+        let letters = match up_to {
+            Some(up_to) => self.mailbox.take_up_to(reader, up_to),
+            None => self.mailbox.take(reader),
+        };
         if letters.is_empty() {
             return answer(reply, letters);
         }
@@ -259,6 +295,9 @@ impl State {
         match result {
             Ok(number) => {
                 letter.number = number;
+                if let Some(posted) = &self.posted {
+                    drop(posted.send(letter.clone()));
+                }
                 let dead = matches!(letter.fate, Fate::Dead { .. });
                 self.mailbox.stored(letter);
                 answer(reply, if dead { Err(Refusal::TooManyHops) } else { Ok(number) });

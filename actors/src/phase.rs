@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use niia_spec::course::{EndReason, Ending, Event, Outcome};
-use niia_spec::name::AttemptId;
+use niia_spec::name::{AttemptId, PhaseName};
 use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
 
 use crate::ask::{AskError, tell};
@@ -48,6 +48,11 @@ impl PhaseHandle {
         tell(&self.0, PhaseMessage::Told { attempt, news: Box::new(news) })
     }
 
+    /// Ends what its workers keep open between their turns; the run hears when nothing of it lives any more.
+    pub fn dismiss(&self, phase: PhaseName) -> Result<(), AskError> {
+        tell(&self.0, PhaseMessage::Dismiss(phase))
+    }
+
     pub fn stop(&self) {
         self.0.stop(None);
     }
@@ -62,6 +67,7 @@ enum PhaseMessage {
     Start(Box<Assignment>),
     End { attempt: AttemptId, reason: EndReason },
     Told { attempt: AttemptId, news: Box<News> },
+    Dismiss(PhaseName),
 }
 
 struct Phase;
@@ -104,6 +110,8 @@ impl Actor for Phase {
             PhaseMessage::Start(assignment) => state.start(PhaseHandle(myself), *assignment, 0).await,
             PhaseMessage::End { attempt, reason } => state.end(&attempt, reason),
             PhaseMessage::Told { attempt, news } => state.told(attempt, *news),
+            // Every turn is a session of its own, and those are over.
+            PhaseMessage::Dismiss(phase) => state.run.happened(Event::Dismissed { phase }),
         }
         Ok(())
     }
@@ -133,8 +141,11 @@ impl PhaseState {
         if replaced == 0 && self.seats.contains_key(&attempt) {
             return; // Said twice after a restart; it is being done.
         }
-        let machine = self.machines.of(&assignment.worker).clone();
-        match machine.start(assignment.clone(), myself).await {
+        let started = match self.machines.of(&assignment) {
+            Ok(machine) => machine.start(assignment.clone(), myself).await,
+            Err(error) => Err(error),
+        };
+        match started {
             Ok(session) => {
                 let ending = self.seats.get(&attempt).and_then(|seat| seat.ending);
                 if let Some(reason) = ending {

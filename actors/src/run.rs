@@ -7,11 +7,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use niia_spec::course::{Command, Event, Gathering, RunCourse, RunOutcome, Wake};
-use niia_spec::name::{PhaseName, RunId, WorkerId};
+use niia_spec::course::{Command, Event, Gathering, RunCourse, Wake, WorkerCourse};
+use niia_spec::name::{AttemptId, PhaseName, RunId, WorkerId};
 use niia_spec::notice::RunView;
+use niia_spec::plan::Plan;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
@@ -20,14 +22,18 @@ use tokio::task::AbortHandle;
 use crate::ask::{AskError, ask, tell};
 use crate::journal::{Journal, Row};
 use crate::machine::Machines;
-use crate::mailbox::{MailboxArguments, MailboxHandle};
+use crate::mailbox::{Letter, MailboxArguments, MailboxHandle};
 use crate::phase::{PhaseArguments, PhaseHandle};
 
 mod assign;
 mod context;
+mod ending;
 mod gather;
+mod guest;
+mod minutes;
 mod report;
 mod store;
+mod talk;
 mod times;
 mod view;
 
@@ -92,6 +98,11 @@ impl RunHandle {
         ask(&self.0, |reply| RunMessage::Claim { key, by, reply }).await
     }
 
+    /// Goes on with a run that waits for a person; answers once that is durable, or that it does not wait.
+    pub async fn resume(&self, reason: String) -> Result<bool, AskError> {
+        ask(&self.0, |reply| RunMessage::Resume { reason, reply }).await
+    }
+
     pub async fn look(&self) -> Result<RunView, AskError> {
         ask(&self.0, RunMessage::Look).await
     }
@@ -99,6 +110,11 @@ impl RunHandle {
     /// What was published: phase → worker → key, as conditions see it.
     pub async fn outputs(&self) -> Result<Value, AskError> {
         ask(&self.0, RunMessage::Outputs).await
+    }
+
+    /// What the run is by its document.
+    pub async fn plan(&self) -> Result<Arc<Plan>, AskError> {
+        ask(&self.0, RunMessage::Plan).await
     }
 
     /// The run's mailbox; it is opened when it is asked for first.
@@ -115,6 +131,11 @@ impl RunHandle {
         self.0.get_id()
     }
 
+    /// For those who are linked under this run.
+    pub fn cell(&self) -> ActorCell {
+        self.0.get_cell()
+    }
+
     /// Lets go of a run that is over.
     pub fn stop(&self) {
         self.0.stop(None);
@@ -129,6 +150,10 @@ enum RunMessage {
         by: WorkerId,
         reply: RpcReplyPort<Claim>,
     },
+    Resume {
+        reason: String,
+        reply: RpcReplyPort<bool>,
+    },
     /// A row is durable: its commands may be carried out, its callers answered.
     Stored {
         commands: Vec<Command>,
@@ -137,12 +162,16 @@ enum RunMessage {
     Look(RpcReplyPort<RunView>),
     Outputs(RpcReplyPort<Value>),
     Watch(RpcReplyPort<watch::Receiver<u64>>),
+    Plan(RpcReplyPort<Arc<Plan>>),
     Mailbox(RpcReplyPort<MailboxHandle>),
+    /// A letter was taken in.
+    Posted(Box<Letter>),
 }
 
 /// Who waits for a row to be durable.
 enum Then {
     Recorded(RpcReplyPort<()>),
+    Resumed(RpcReplyPort<bool>),
     Claimed { key: String, by: WorkerId, reply: RpcReplyPort<Claim> },
 }
 
@@ -160,8 +189,11 @@ struct RunState {
     phases: HashMap<PhaseName, PhaseHandle>,
     clocks: HashMap<Wake, AbortHandle>,
     mailbox: Option<MailboxHandle>,
+    minutes: HashMap<PhaseName, minutes::Minutes>,
     changes: watch::Sender<u64>,
     over: mpsc::UnboundedSender<RunId>,
+    /// The newest hold that the report tells of.
+    hold_told: Arc<AtomicU32>,
 }
 
 impl Actor for Run {
@@ -184,7 +216,7 @@ impl Actor for Run {
         let cell = myself.get_cell();
         let (changes, _) = watch::channel(0);
         let (phases, clocks) = (HashMap::new(), HashMap::new());
-        let mailbox = None;
+        let (mailbox, minutes) = (None, HashMap::new());
         let mut state = RunState {
             me,
             cell,
@@ -197,9 +229,12 @@ impl Actor for Run {
             phases,
             clocks,
             mailbox,
+            minutes,
             changes,
             over,
+            hold_told: Arc::default(),
         };
+        state.open_mailbox_for_meshes().await;
         if fresh {
             state.happened(Event::Begun, None);
         } else {
@@ -218,10 +253,13 @@ impl Actor for Run {
             RunMessage::Happened(event) => state.happened(*event, None),
             RunMessage::Record(event, reply) => state.happened(*event, Some(Then::Recorded(reply))),
             RunMessage::Claim { key, by, reply } => state.claim(key, by, reply),
+            RunMessage::Resume { reason, reply } => state.resume(reason, reply),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
+            RunMessage::Posted(letter) => state.posted(&letter),
             // Somebody who gave up waiting for a look is no fault of the run.
-            RunMessage::Look(reply) => drop(reply.send(view_of(&state.context, &state.course, &state.times))),
+            RunMessage::Look(reply) => drop(reply.send(state.look())),
             RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),
+            RunMessage::Plan(reply) => drop(reply.send(Arc::clone(&state.context.plan))),
             RunMessage::Watch(reply) => drop(reply.send(state.changes.subscribe())),
             RunMessage::Mailbox(reply) => {
                 if let Some(mailbox) = state.mailbox().await {
@@ -250,6 +288,15 @@ impl RunState {
     fn happened(&mut self, event: Event, then: Option<Then>) {
         let mut commands = self.course.on(&event);
         self.times.note(&event, &commands, crate::session::wall_ms());
+        match &event {
+            Event::Ended { attempt, .. } => self.minute(&attempt.worker.phase.clone()),
+            Event::Resumed { .. } => {
+                if let Some(mailbox) = &self.mailbox {
+                    mailbox.allow(self.course.letters_max());
+                }
+            }
+            _ => {}
+        }
         let row = match row(&event, &commands) {
             Ok(row) => row,
             Err(error) => {
@@ -292,6 +339,7 @@ impl RunState {
     async fn stored(&mut self, commands: Vec<Command>, then: Option<Then>) {
         match then {
             Some(Then::Recorded(reply)) => drop(reply.send(())),
+            Some(Then::Resumed(reply)) => drop(reply.send(true)),
             Some(Then::Claimed { key, by, reply }) => {
                 let holder = self.course.holder(&key).cloned();
                 drop(reply.send(Claim { first: holder.as_ref() == Some(&by), holder }));
@@ -313,21 +361,28 @@ impl RunState {
         for command in self.course.open_effects() {
             self.perform(command).await;
         }
+        if let Some(reason) = self.course.waits() {
+            // Shown as it stands from the first look on; a report that could not be written was complained of.
+            drop(self.hold(reason).await);
+        }
     }
 
     async fn perform(&mut self, command: Command) {
         match command {
             Command::Open { phase } => self.open(phase).await,
             Command::Start { attempt, model } => self.start(attempt, model).await,
+            Command::Settle { attempt } => self.settle(attempt).await,
             Command::End { attempt, reason } => {
                 if let Some(phase) = self.phases.get(&attempt.worker.phase) {
                     let _ = phase.end(attempt, reason);
                 }
             }
+            Command::Dismiss { phase } => self.dismiss(phase).await,
             Command::Gather { phase, round } => self.gather(phase, round),
             Command::Wake { wake, after_ms } => self.wake(wake, after_ms),
             Command::Ask { phase } => tracing::info!(run = %self.context.run, %phase, "waits for approval"),
             Command::Close { phase, .. } => self.close(&phase),
+            Command::Hold { reason } => drop(self.hold(reason)),
             Command::Finish { outcome } => self.finish(outcome),
         }
     }
@@ -343,12 +398,16 @@ impl RunState {
         }
     }
 
-    async fn start(&mut self, attempt: niia_spec::name::AttemptId, model: u32) {
+    async fn start(&mut self, attempt: AttemptId, model: u32) {
         self.open(attempt.worker.phase.clone()).await;
         let Some(phase) = self.phases.get(&attempt.worker.phase) else {
             return;
         };
-        match assign::assignment(&self.context, &self.course, &attempt, model) {
+        let phase = phase.clone();
+        let words = self.turn_words(&attempt).await;
+        let assigned =
+            words.and_then(|words| assign::assignment(&self.context, &self.course, &attempt, model, words));
+        match assigned {
             Ok(assignment) => {
                 let _ = phase.start(assignment);
             }
@@ -356,16 +415,38 @@ impl RunState {
         }
     }
 
+    /// Ends what a talk's workers keep open. Its minutes are whole by now.
+    async fn dismiss(&mut self, phase: PhaseName) {
+        self.minute(&phase);
+        self.open(phase.clone()).await;
+        if let Some(handle) = self.phases.get(&phase) {
+            let _ = handle.dismiss(phase);
+        }
+    }
+
+    /// Its terminal is known to be over, so nothing starts: its answer and its work are taken once more.
+    async fn settle(&mut self, attempt: AttemptId) {
+        let attempts = self.course.worker(&attempt.worker).map(WorkerCourse::attempts).unwrap_or_default();
+        if let Some(model) = attempts.last().map(|last| last.model) {
+            self.start(attempt, model).await;
+        }
+    }
+
     async fn mailbox(&mut self) -> Option<MailboxHandle> {
         if self.mailbox.is_none() {
+            let (posted, letters) = mpsc::unbounded_channel();
             let arguments = MailboxArguments {
                 run: self.context.run.clone(),
                 journal: self.journal.clone(),
                 letters_max: LETTERS_MAX,
-                messages_max: self.context.plan.limits.max_messages,
+                messages_max: self.course.letters_max(),
+                posted: Some(posted),
             };
             match MailboxHandle::start(arguments, Some(self.cell.clone())).await {
-                Ok(mailbox) => self.mailbox = Some(mailbox),
+                Ok(mailbox) => {
+                    tokio::spawn(tell_letters(letters, self.me.clone()));
+                    self.mailbox = Some(mailbox);
+                }
                 Err(error) => tracing::error!(run = %self.context.run, %error, "the mailbox did not open"),
             }
         }
@@ -400,30 +481,15 @@ impl RunState {
             handle.stop();
         }
         self.clocks.retain(|wake, clock| {
-            let (Wake::Timeout { attempt } | Wake::Backoff { attempt }) = wake;
-            let over = attempt.worker.phase == *phase;
+            let of = match wake {
+                Wake::Timeout { attempt } | Wake::Backoff { attempt } => &attempt.worker.phase,
+                Wake::Quiet { phase, .. } => phase,
+            };
+            let over = of == phase;
             if over {
                 clock.abort();
             }
             !over
-        });
-    }
-
-    fn finish(&mut self, outcome: RunOutcome) {
-        for (_, clock) in self.clocks.drain() {
-            clock.abort();
-        }
-        for (_, phase) in self.phases.drain() {
-            phase.stop();
-        }
-        let end = report::End::of(&self.context, &self.course, outcome);
-        let (journal, context) = (self.journal.clone(), Arc::clone(&self.context));
-        let (over, changes) = (self.over.clone(), self.changes.clone());
-        tokio::task::spawn_blocking(move || {
-            end.write(&context, &journal);
-            changes.send_replace(OVER);
-            // A node that is going down reads the run's end in the journal.
-            drop(over.send(context.run.clone()));
         });
     }
 }
@@ -432,6 +498,15 @@ impl Drop for RunState {
     fn drop(&mut self) {
         for (_, clock) in self.clocks.drain() {
             clock.abort();
+        }
+    }
+}
+
+/// Hands letters on to the run, in order.
+async fn tell_letters(mut letters: mpsc::UnboundedReceiver<Letter>, run: RunHandle) {
+    while let Some(letter) = letters.recv().await {
+        if tell(&run.0, RunMessage::Posted(Box::new(letter))).is_err() {
+            return;
         }
     }
 }

@@ -4,6 +4,7 @@
 //! loudly if that task does, so that its phase can replace it. Dropping the actor ends no program: a replacement, or
 //! the next node, takes the terminal up again where it is.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use niia_spec::course::EndReason;
@@ -24,6 +25,7 @@ mod chore;
 mod clock;
 pub mod delivery;
 mod desk;
+pub mod elsewhere;
 mod facts;
 pub mod finish;
 mod follow;
@@ -35,6 +37,7 @@ mod prepare;
 pub mod query;
 pub mod screen;
 pub mod token;
+mod trees;
 pub mod view;
 
 pub use clock::wall_ms;
@@ -132,9 +135,11 @@ impl SessionHandle {
         let (orders, inbox) = mpsc::unbounded_channel();
         let (tell, known) = oneshot::channel();
         let (above, live) = (parent.cell(), machine.live.clone());
+        let attempt = assignment.attempt().clone();
         let arguments =
             SessionArguments { assignment, machine, parent, facts: Arc::clone(&facts), orders: inbox, known };
-        let (actor, _) = Actor::spawn_linked(None, Session, arguments, above).await?;
+        let begin = (attempt, Box::pin(life::live(arguments)) as Life);
+        let (actor, _) = Actor::spawn_linked(None, Session, begin, above).await?;
         let session = SessionHandle { actor, orders, facts };
         live.enter(session.facts.session.clone(), session.clone());
         // A life that broke at once has told so by itself.
@@ -263,6 +268,9 @@ pub(crate) enum SessionMessage {
     Broke(String),
 }
 
+/// All that a session does, from wherever it stands to its end.
+pub(crate) type Life = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 struct Session;
 
 /// Aborts the life's task when the actor goes; the program in the terminal goes on.
@@ -279,15 +287,14 @@ impl Drop for SessionState {
 impl Actor for Session {
     type Msg = SessionMessage;
     type State = SessionState;
-    type Arguments = SessionArguments;
+    type Arguments = (AttemptId, Life);
 
     async fn pre_start(
         &self,
         myself: ActorRef<SessionMessage>,
-        arguments: SessionArguments,
+        (attempt, life): (AttemptId, Life),
     ) -> Result<SessionState, ActorProcessingErr> {
-        let attempt = arguments.assignment.attempt().clone();
-        let life = tokio::spawn(life::live(arguments));
+        let life = tokio::spawn(life);
         let handle = life.abort_handle();
         tokio::spawn(async move {
             let message = match life.await {

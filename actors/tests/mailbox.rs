@@ -32,6 +32,7 @@ impl Fixture {
 
     async fn start(&self, journal: &Journal) -> MailboxHandle {
         let arguments = MailboxArguments {
+            posted: None,
             run: run(),
             journal: journal.clone(),
             letters_max: self.letters_max,

@@ -5,10 +5,12 @@
 
 pub mod agents;
 pub mod complete;
+pub mod machines;
 pub mod node;
 pub mod profiles;
 pub mod runs;
 pub mod sessions;
+pub mod talks;
 
 use clap::{Parser, Subcommand};
 
@@ -17,7 +19,8 @@ const NOUNS: &str = "\
 More, each with its own --help:
   runs       runs resume explain approve deny schema profile claim output scratchpad
   sessions   serve sessions read write wait-idle get-answer interrupt resize kill replay
-  agents     mailbox
+  agents     mailbox mesh inbox done
+  machines   pair peer remote login
   the node   gc top completions man
 
 Exit codes:
@@ -96,6 +99,15 @@ pub enum Verb {
     /// Send and read letters between workers
     #[command(hide = true)]
     Mailbox(agents::Mailbox),
+    /// Look on at a mesh, or write to its agents
+    #[command(hide = true)]
+    Mesh(talks::Mesh),
+    /// Read what agents wrote to people
+    #[command(hide = true)]
+    Inbox(talks::Inbox),
+    /// End a talk that would go on
+    #[command(hide = true)]
+    Done(talks::Done),
     /// Start a headless session
     #[command(hide = true)]
     Serve(sessions::Serve),
@@ -138,6 +150,18 @@ pub enum Verb {
     /// Watch the runs and sessions of this node
     #[command(hide = true)]
     Top(node::Top),
+    /// Pair this machine with another one by a short code
+    #[command(hide = true)]
+    Pair(machines::Pair),
+    /// Say how machines come to trust each other
+    #[command(hide = true)]
+    Login(machines::Login),
+    /// List, add and remove paired machines, and say what they may do here
+    #[command(hide = true)]
+    Peer(machines::Peer),
+    /// Look at sessions of other machines, and write to them
+    #[command(hide = true)]
+    Remote(machines::Remote),
     /// Print the completion script of a shell
     #[command(hide = true)]
     Completions(node::Completions),

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
+use crate::network::{Network, NetworkSettings};
 
 pub mod accept;
 pub mod admission;
@@ -44,6 +45,7 @@ pub struct NodeOptions {
     pub state_folder: PathBuf,
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
+    pub network: NetworkSettings,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +83,8 @@ pub struct Node {
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
     pub quarantined: Vec<(String, String)>,
+    /// The way to other machines; nothing where this node's own key cannot be used.
+    pub network: Option<Arc<Network>>,
     began: Instant,
     stop: watch::Sender<bool>,
 }
@@ -180,6 +184,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let here = LocalMachine::new(keeper, live.clone(), options.sessions_max, &program, state.path());
     let machines = Arc::new(Machines::only(Arc::new(here)));
     let root = RootHandle::spawn(journal.clone(), Arc::clone(&machines)).await.map_err(NodeError::Actor)?;
+    let network = network_of(&state, options.network);
     let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
         loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
@@ -199,6 +204,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         sessions_max: options.sessions_max,
         memory_floor_mib: options.memory_floor_mib,
         quarantined,
+        network,
         began: Instant::now(),
         stop,
     });
@@ -208,15 +214,32 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
 
 async fn serve(begun: Begun) -> Journal {
     let Begun { node, lock, listener, mut signals, mut stopping } = begun;
+    if let Some(network) = &node.network {
+        network.serve(&node).await;
+    }
     tokio::select! {
         () = server::listen(listener, Arc::clone(&node)) => {}
         _ = stopping.wait_for(|stop| *stop) => {}
         () = signals.wait() => {}
     }
+    if let Some(network) = &node.network {
+        network.close().await;
+    }
     // Named here so that it is held to this point: another node may begin only now.
     remove_socket(&node.state.socket(SOCKET));
     drop(lock);
     node.journal.clone()
+}
+
+/// Without a key of its own a node works alone, and says why.
+fn network_of(state: &StateFolder, settings: NetworkSettings) -> Option<Arc<Network>> {
+    match Network::load(state.path(), settings) {
+        Ok(network) => Some(Arc::new(network)),
+        Err(error) => {
+            tracing::error!(error = chain(&error), "other machines cannot be reached");
+            None
+        }
+    }
 }
 
 fn remove_socket(path: &Path) {

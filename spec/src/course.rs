@@ -7,19 +7,24 @@
 //! the attempts of one worker.
 
 mod crew;
+mod dialogue;
 mod halt;
 mod map;
+mod meeting;
+mod mesh;
 mod next;
 mod note;
 mod outputs;
 mod phase;
 mod run;
 mod take;
+mod talk;
 mod view;
 mod worker;
 
 pub use halt::Halt;
 pub use map::CourseError;
+pub use meeting::QUORUM;
 pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX};
 pub use outputs::{
     Judge, OUTPUT_KEY_BYTES_MAX, OUTPUT_KEYS_MAX, OUTPUT_VALUE_BYTES_MAX, Outputs, PhaseOutputs, Verdict,
@@ -27,8 +32,9 @@ pub use outputs::{
 };
 pub use phase::{PhaseCourse, PhaseState};
 pub use run::{RunCourse, RunState};
+pub use talk::{Floor, Spoken, Talk, TalkEnd};
 pub use worker::{
-    Attempt, BACKOFF_MS_MAX, LOST_RESTARTS_MAX, MEND_MS_MAX, MENDER, Pause, Timer, WorkerCourse,
+    Attempt, BACKOFF_MS_MAX, LOST_RESTARTS_MAX, MEND_MS_MAX, MENDER, Pause, Settling, Timer, WorkerCourse,
 };
 
 use std::collections::BTreeMap;
@@ -39,7 +45,7 @@ use serde_json::Value;
 use crate::name::{AttemptId, PhaseName, WorkerId};
 
 /// The version of events and commands as they are stored; a course that stores other words counts it up.
-pub const COURSE_VERSION: u32 = 1;
+pub const COURSE_VERSION: u32 = 3;
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -72,6 +78,20 @@ pub enum Event {
         round: u32,
         gathering: Gathering,
     },
+    /// The n-th letter of the run was sent; `to` is nobody where no worker reads it.
+    Posted {
+        number: u64,
+        to: Option<WorkerId>,
+    },
+    /// Somebody says that a talk is done.
+    Concluded {
+        phase: PhaseName,
+        by: String,
+    },
+    /// Nothing of a talk lives any more.
+    Dismissed {
+        phase: PhaseName,
+    },
     /// A time that was asked for has passed.
     Expired {
         wake: Wake,
@@ -84,6 +104,12 @@ pub enum Event {
         reason: String,
     },
     Cancelled {
+        reason: String,
+    },
+    /// A person has looked at what the n-th hold (from 1) waits for: the run goes on. Said of another hold, or of one
+    /// that was resumed already, it changes nothing.
+    Resumed {
+        hold: u32,
         reason: String,
     },
 }
@@ -100,10 +126,18 @@ pub enum Command {
         attempt: AttemptId,
         model: u32,
     },
+    /// Take once more what an attempt left whose program came to a good end: nothing is started; its `Ended` is awaited.
+    Settle {
+        attempt: AttemptId,
+    },
     /// End an attempt and everything that descends from it; its `Ended` is awaited.
     End {
         attempt: AttemptId,
         reason: EndReason,
+    },
+    /// End what a talk's workers keep open between their turns; its `Dismissed` is awaited.
+    Dismiss {
+        phase: PhaseName,
     },
     /// Commit shared trees and merge the phase's branches into `result`.
     Gather {
@@ -122,6 +156,10 @@ pub enum Command {
         phase: PhaseName,
         outcome: PhaseOutcome,
     },
+    /// Wait for a person: nothing of the run lives any more and nothing starts before it is resumed or cancelled.
+    Hold {
+        reason: String,
+    },
     Finish {
         outcome: RunOutcome,
     },
@@ -135,6 +173,8 @@ pub enum Wake {
     Timeout { attempt: AttemptId },
     /// The pause before the attempt with this number.
     Backoff { attempt: AttemptId },
+    /// The n-th time that a mesh is quiet.
+    Quiet { phase: PhaseName, number: u32 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,13 +197,17 @@ pub struct Ending {
     pub commit: Option<String>,
     /// The outcome's evidence: which rule said so.
     pub evidence: String,
+    /// Its program came to a good end, and only what it left could not be taken: when a person has looked at that, it
+    /// is taken once more and no new attempt is made.
+    #[serde(default)]
+    pub answered: bool,
 }
 
 impl Ending {
     /// An ending that left nothing behind.
     pub fn plain(outcome: Outcome, evidence: &str) -> Ending {
         let (excerpt, outputs, commit) = (String::new(), BTreeMap::new(), None);
-        Ending { outcome, excerpt, outputs, commit, evidence: evidence.to_owned() }
+        Ending { outcome, excerpt, outputs, commit, evidence: evidence.to_owned(), answered: false }
     }
 }
 
@@ -208,17 +252,16 @@ pub enum Unavailable {
 #[serde(rename_all = "snake_case")]
 pub enum Gathering {
     /// Merged; `commit` is the new tip of `result`, nothing where there is no repository.
-    Merged {
-        commit: Option<String>,
-    },
+    Merged { commit: Option<String> },
     Conflict {
+        /// Whose branch does not go with what is there.
+        #[serde(default)]
+        branch: String,
         files: Vec<String>,
         reason: String,
     },
     /// What may not be committed lies in a tree: a person must look.
-    Refused {
-        reason: String,
-    },
+    Refused { reason: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -55,7 +55,13 @@ impl RunState {
         }
     }
 
+    /// Nothing will ever happen in it again.
     pub fn is_over(self) -> bool {
+        !matches!(self, RunState::Running | RunState::NeedsAttention)
+    }
+
+    /// Nothing happens in it by itself: it is over, or it waits for a person.
+    pub fn rests(self) -> bool {
         self != RunState::Running
     }
 }
@@ -184,6 +190,13 @@ pub struct JournalLine {
     pub at_ms: u64,
     pub event: Value,
     pub commands: Value,
+}
+
+/// A letter to people, and the run it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InboxView {
+    pub run: RunId,
+    pub letter: LetterView,
 }
 
 /// A letter between workers.

@@ -3,6 +3,7 @@
 //! What there is to say is a `Wrapping`; how it is said is a `Template`, built in or the user's own. A paragraph of a
 //! template is left out when all of its placeholders come out empty, so that nothing is said about what is not there.
 
+pub mod talk;
 mod template;
 
 use crate::name::{PhaseName, RunId, WorkerName};

@@ -201,7 +201,9 @@ fn endings() -> Vec<Ending> {
 
 fn class(ending: &Ending, profile: &Profile) -> String {
     match classify(profile, &Exit::Code(ending.exit), &ending.text).0 {
-        Outcome::Unavailable { class, .. } => serde_json::to_value(class).unwrap().as_str().unwrap().to_owned(),
+        Outcome::Unavailable { class, .. } => {
+            serde_json::to_value(class).unwrap().as_str().unwrap().to_owned()
+        }
         other => format!("{other:?}"),
     }
 }
@@ -213,7 +215,9 @@ fn every_screen_and_word_of_the_corpus_is_understood() {
     assert!(cases.len() >= 120, "{} cases", cases.len());
     let wrong: Vec<String> = cases
         .iter()
-        .filter_map(|case| differs(case, profiles.get(&case.profile).unwrap_or_else(|| panic!("{}", case.name))))
+        .filter_map(|case| {
+            differs(case, profiles.get(&case.profile).unwrap_or_else(|| panic!("{}", case.name)))
+        })
         .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
@@ -262,7 +266,9 @@ fn no_rule_can_be_taken_out_unnoticed() {
             rules += 1;
             let mut own = cases.iter().filter(|case| case.profile == profile.id);
             let seen = own.any(|case| differs(case, &less).is_some())
-                || endings.iter().any(|ending| ending.profile == profile.id && class(ending, &less) != ending.class);
+                || endings
+                    .iter()
+                    .any(|ending| ending.profile == profile.id && class(ending, &less) != ending.class);
             if !seen {
                 unnoticed.push(what);
             }

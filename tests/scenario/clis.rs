@@ -26,11 +26,13 @@ struct Tool {
 
 /// The installed tool; nothing, and a word why, where it is not there.
 fn tool(name: &'static str) -> Option<Tool> {
-    let folder = std::env::var_os("NIIA_CLIS").map_or_else(|| PathBuf::from("/var/cache/niia-clis"), PathBuf::from);
+    let folder =
+        std::env::var_os("NIIA_CLIS").map_or_else(|| PathBuf::from("/var/cache/niia-clis"), PathBuf::from);
     let program = folder.join("bin").join(name);
     if !program.exists() {
         // Past what the test harness keeps to itself: a test that did nothing must not look as if it had.
-        let word = format!("SKIPPED {name}: {} is not there; `tests/clis/install` installs it\n", program.display());
+        let word =
+            format!("SKIPPED {name}: {} is not there; `tests/clis/install` installs it\n", program.display());
         std::io::stderr().write_all(word.as_bytes()).unwrap();
         return None;
     }
@@ -186,11 +188,13 @@ fn a_refused_key_is_said_in_plain_words_by_a_try() {
     for name in ["claude", "codex"] {
         let Some(tool) = tool(name) else { continue };
         tool.stub.fail(Failure::by_word("401"));
-        let said = tool.niia(&["profile", "try", name, "--timeout", "60"]).limit(Duration::from_secs(110)).run();
+        let said =
+            tool.niia(&["profile", "try", name, "--timeout", "60"]).limit(Duration::from_secs(110)).run();
         assert_eq!(said.code, Some(1), "{said:?}");
         assert!(said.out.contains("it is not logged in, or its key is not valid"), "{said:?}");
         tool.stub.fail(None);
-        let said = tool.niia(&["profile", "try", name, "--timeout", "60"]).limit(Duration::from_secs(110)).run();
+        let said =
+            tool.niia(&["profile", "try", name, "--timeout", "60"]).limit(Duration::from_secs(110)).run();
         assert!(said.out.contains(&format!("{name} works here")), "{said:?}");
     }
 }

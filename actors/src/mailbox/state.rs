@@ -172,6 +172,32 @@ impl MailboxState {
         taken
     }
 
+    /// A reader's letters up to a number, oldest first.
+    pub fn waiting(&self, reader: &Party, up_to: u64) -> Vec<Letter> {
+        let unread = self.unread.get(reader);
+        unread
+            .map(|unread| unread.range(..=up_to).map(|(_, letter)| letter.clone()).collect())
+            .unwrap_or_default()
+    }
+
+    /// Takes a reader's letters up to a number out, oldest first.
+    pub fn take_up_to(&mut self, reader: &Party, up_to: u64) -> Vec<Letter> {
+        let Some(unread) = self.unread.get_mut(reader) else {
+            return Vec::new();
+        };
+        let later = unread.split_off(&up_to.saturating_add(1));
+        let taken: Vec<Letter> = std::mem::replace(unread, later).into_values().collect();
+        if let Some(last) = taken.last() {
+            self.given.insert(reader.clone(), last.id.clone());
+        }
+        taken
+    }
+
+    /// From now on so many letters are taken in.
+    pub fn allow(&mut self, messages_max: u32) {
+        self.messages_max = messages_max;
+    }
+
     /// Puts letters back that did not reach their reader after all.
     pub fn give_back(&mut self, letters: Vec<Letter>) {
         letters.into_iter().for_each(|letter| self.keep(letter));

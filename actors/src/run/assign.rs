@@ -5,10 +5,11 @@ use std::sync::Arc;
 use niia_spec::course::{Ending, MENDER, Outcome, PhaseState, RunCourse};
 use niia_spec::name::{AttemptId, WorkerId};
 use niia_spec::plan::{PhasePlan, PhaseWork, TreePlan, WorkerPlan};
-use niia_spec::wrap::{EarlierResult, LineOfWork, Place, Template, Wrapping};
+use niia_spec::wrap::{EarlierResult, LineOfWork, Place, Template, Wrapping, talk};
 
 use super::context::RunContext;
-use super::report::{done_attempt, excerpt};
+use super::report::{done_attempt, excerpt, talk_result};
+use super::talk::TurnWords;
 use crate::git::TreeName;
 use crate::machine::{Assignment, Mend};
 use crate::session::finish::kept_answer;
@@ -24,6 +25,7 @@ pub(super) fn assignment(
     course: &RunCourse,
     attempt: &AttemptId,
     model: u32,
+    words: Option<TurnWords>,
 ) -> Result<Assignment, Box<Ending>> {
     let failed = |reason: String| Box::new(Ending::plain(Outcome::Failed { reason }, "niia"));
     let phase = context
@@ -50,6 +52,14 @@ pub(super) fn assignment(
     let prompt = if bare { wrapping.prompt.clone().unwrap_or_default() } else { template.wrap(&wrapping) };
     // Without a task there is somebody who will ask: a person, or another worker.
     let conversation = prompt.is_empty() && converses(context, worker, model);
+    let (prompt, turn) = match words {
+        Some(words) => {
+            let TurnWords { said, news, turn, transcript } = words;
+            let further = talk::further(&news, &transcript, &turn);
+            (talk::whole(&prompt, &said, &transcript, &turn), Some(further.into()))
+        }
+        None => (prompt, None),
+    };
     Ok(Assignment {
         conversation,
         session: context.session_id(attempt),
@@ -58,6 +68,7 @@ pub(super) fn assignment(
         prompt: prompt.into(),
         subject: subject(worker, attempt),
         mend,
+        turn,
         context: Arc::clone(context),
     })
 }
@@ -166,19 +177,35 @@ impl Desk<'_> {
     /// What workers of earlier phases came to, in the order of the plan.
     fn results(&self) -> Vec<EarlierResult> {
         let earlier = self.context.plan.phases.iter().take_while(|phase| phase.name != self.phase.name);
-        let done = earlier.flat_map(|phase| {
+        let talks = earlier.clone().filter_map(|phase| {
+            let (path, text) = talk_result(self.context, self.course, phase)?;
+            let path = self.context.scratchpad_folder().join(path).display().to_string();
+            Some(EarlierResult { from: phase.name.to_string(), text, path })
+        });
+        let talks: Vec<EarlierResult> = talks.collect();
+        let worked = earlier.filter(|phase| self.course.talk(&phase.name).is_none());
+        let done = worked.flat_map(|phase| {
             let workers = self.course.done_workers(&phase.name).into_iter();
             workers.map(|worker| WorkerId { phase: phase.name.clone(), worker: worker.clone() })
         });
-        done.filter_map(|worker| {
+        let worked = done.filter_map(|worker| {
             let attempt = done_attempt(self.course, &worker)?;
             let folder = self.context.session_folder(&attempt);
             let text = kept_answer(&folder, excerpt(self.course, &attempt)).unwrap_or_default();
             let shared = self.context.scratchpad_folder().join(worker.phase.as_str());
             let path = shared.join(format!("{}.md", worker.worker)).display().to_string();
             Some(EarlierResult { from: worker.to_string(), text, path })
-        })
-        .collect()
+        });
+        let mut results: Vec<EarlierResult> = worked.collect();
+        results.extend(talks);
+        results.sort_by_key(|result| self.phase_at(&result.from));
+        results
+    }
+
+    /// Where the phase stands that a result is from.
+    fn phase_at(&self, from: &str) -> usize {
+        let name = from.split('/').next().unwrap_or_default();
+        self.context.plan.phases.iter().position(|phase| phase.name.as_str() == name).unwrap_or(usize::MAX)
     }
 
     /// Rival versions of the work that earlier phases made.

@@ -110,7 +110,7 @@ impl RunContext {
                 let ran = age(&self.session_folder(attempt)).unwrap_or_default();
                 after.saturating_sub(ran)
             }
-            Wake::Backoff { .. } => after,
+            Wake::Backoff { .. } | Wake::Quiet { .. } => after,
         }
     }
 }

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 
 use niia_spec::course::{Outcome, PhaseOutcome, RunCourse, RunOutcome};
 use niia_spec::name::{AttemptId, WorkerId};
+use niia_spec::plan::PhasePlan;
 
 use super::context::{RunContext, forget_variables};
+use super::minutes::{decisions_path, transcript_path};
+use crate::git::TreeName;
 use crate::journal::Journal;
 use crate::launch;
 use crate::session::finish::kept_answer;
@@ -33,7 +36,10 @@ impl End {
             .filter(|(_, phase)| phase.outcome() == Some(&PhaseOutcome::Done))
             .filter_map(|(plan, _)| {
                 let path = context.origin.cwd.join(plan.output.as_ref()?);
-                Some((path, answers(context, course, &plan.name).into_iter().next()?.1))
+                let talked = talk_result(context, course, plan).map(|(_, text)| text);
+                let text =
+                    talked.or_else(|| Some(answers(context, course, &plan.name).into_iter().next()?.1));
+                Some((path, text?))
             })
             .collect();
         if let Some(path) = &context.origin.output {
@@ -42,9 +48,8 @@ impl End {
         End { outcome, text, outputs }
     }
 
-    /// Writes the report and the files that were asked for; the journal has the last word. May be called again after
-    /// a crash in its middle.
-    pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
+    /// Writes the report and the files that were asked for. May be called again after a crash in its middle.
+    pub(super) fn tell(&self, context: &RunContext) {
         crate::failpoint::hit("run.before_report");
         if let Err(error) = replace(&report_path(&context.folder), &self.text) {
             tracing::error!(run = %context.run, %error, "the report could not be written");
@@ -54,6 +59,11 @@ impl End {
                 tracing::error!(run = %context.run, path = %path.display(), %error, "an output could not be written");
             }
         }
+    }
+
+    /// As `tell`, and lets go of the run; the journal has the last word.
+    pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
+        self.tell(context);
         forget_variables(&context.folder);
         // In a folder of the user's own nothing stays that niia put there; trees of niia's are looked after by `gc`.
         launch::remove_links(&context.scratchpad_folder(), &context.origin.cwd);
@@ -90,10 +100,17 @@ fn report(context: &RunContext, course: &RunCourse, outcome: &RunOutcome) -> Str
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# `{}` {word}\n\n{reason}\n", context.run);
     }
+    if let RunOutcome::NeedsAttention { .. } = outcome {
+        text.push_str(&what_to_do(context));
+    }
     let last = course.phases().filter(|(_, phase)| phase.outcome() == Some(&PhaseOutcome::Done)).last();
     let Some((plan, _)) = last else {
         return text;
     };
+    if let Some((_, result)) = talk_result(context, course, plan) {
+        text.push_str(&result);
+        return text;
+    }
     let answers = answers(context, course, &plan.name);
     match &answers[..] {
         [(_, answer)] => text.push_str(answer),
@@ -107,6 +124,44 @@ fn report(context: &RunContext, course: &RunCourse, outcome: &RunOutcome) -> Str
         text.push('\n');
     }
     text
+}
+
+/// What a person can do about a run that waits.
+fn what_to_do(context: &RunContext) -> String {
+    let run = &context.run;
+    let mut text = String::new();
+    if let Some(trees) = &context.trees {
+        let mending = trees.path_of(&TreeName::Mending);
+        if trees.is_mending().unwrap_or_default() && mending.is_dir() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "The conflict is laid out in `{}`: what is mended there is taken.",
+                mending.display()
+            );
+        }
+    }
+    let _ = writeln!(
+        text,
+        "`niia explain {run}` says more, `niia resume {run}` goes on, `niia cancel {run}` ends it. Nothing of it runs \
+         meanwhile, and all its work is kept.\n"
+    );
+    text
+}
+
+/// What a talk came to, and where it lies in the scratchpad: a meeting's decisions, else all that was said.
+pub(super) fn talk_result(
+    context: &RunContext,
+    course: &RunCourse,
+    phase: &PhasePlan,
+) -> Option<(String, String)> {
+    course.talk(&phase.name).filter(|talk| !talk.spoken().is_empty())?;
+    let decisions = decisions_path(&phase.name);
+    let paths = [decisions, transcript_path(&phase.name)];
+    paths.into_iter().find_map(|path| {
+        let bytes = context.scratchpad.cat(&path).ok()?;
+        Some((path, String::from_utf8_lossy(&bytes).into_owned()))
+    })
 }
 
 /// The answers of a phase's workers that are done, in worker order.

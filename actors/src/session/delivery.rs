@@ -241,15 +241,6 @@ impl Delivery {
         (delivery, vec![wake])
     }
 
-    /// A text for which an earlier node pressed Enter, or was about to.
-    pub fn entered_once() -> (Delivery, Vec<DeliveryStep>) {
-        let (mut delivery, _) = Delivery::new("", None);
-        delivery.stage = Stage::Confirming;
-        delivery.enters = 1;
-        let wake = delivery.wake(CONFIRM_MS);
-        (delivery, vec![wake])
-    }
-
     pub fn is_over(&self) -> bool {
         self.stage == Stage::Over
     }
@@ -363,7 +354,9 @@ impl Delivery {
                 self.noisy = true;
                 Vec::new()
             }
-            Stage::Confirming if !self.noisy && !self.by_word => self.started("the program printed something after Enter"),
+            Stage::Confirming if !self.noisy && !self.by_word => {
+                self.started("the program printed something after Enter")
+            }
             _ => Vec::new(),
         }
     }

@@ -8,8 +8,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use niia_spec::course::{EndReason, Ending, Outcome};
-use niia_spec::plan::TreePlan;
 use niia_spec::detect::TurnEnd;
+use niia_spec::plan::TreePlan;
 use niia_spec::profile::{self, Profile, TurnEnds};
 
 use super::answer::Answer;
@@ -26,6 +26,8 @@ use crate::session::answer::ANSWER_RAW_BYTES_MAX;
 const CONCLUDED: &str = "concluded";
 /// Characters of an answer that the journal keeps for lists.
 const EXCERPT_CHARS_MAX: usize = 400;
+/// The same for what is said in a talk: conditions over it see so much of it.
+const SAID_CHARS_MAX: usize = 16 * 1024;
 /// Bytes read from a recording at a time.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -51,8 +53,16 @@ pub(super) enum Over {
     Lost(Lost),
 }
 
+/// Why a session was ended, where that did not come from itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ordered {
+    pub by: Option<EndReason>,
+    /// Nobody can say what became of its prompt.
+    pub unsure: Option<String>,
+}
+
 /// Takes the answer, classifies the end, commits the work.
-pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndReason>) -> Ending {
+pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) -> Ending {
     let context = &assignment.context;
     let folder = context.session_folder(assignment.attempt());
     let size = (assignment.worker.session.cols, assignment.worker.session.rows);
@@ -63,24 +73,31 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndRe
     let turn = profile_of(assignment)
         .filter(|_| assignment.conversation)
         .and_then(|profile| hooks::last_turn(&folder, profile));
-    let (outcome, evidence) = match (&turn, is_concluded(&folder) && ordered.is_none()) {
+    let (outcome, evidence) = match (&turn, is_concluded(&folder) && ordered.by.is_none()) {
         (turn, true) => concluded(turn.as_ref()),
         (_, false) => outcome(assignment, over, ordered, &answer, trouble),
     };
     // What the tool itself says it answered is exact; its screen is a drawing of it.
     let answer = turn.and_then(|turn| turn.answer).unwrap_or(answer);
     let mut ending = Ending::plain(outcome, &evidence);
-    ending.excerpt = answer.chars().take(EXCERPT_CHARS_MAX).collect();
+    let chars_max = if assignment.turn.is_some() { SAID_CHARS_MAX } else { EXCERPT_CHARS_MAX };
+    ending.excerpt = answer.chars().take(chars_max).collect();
     if ending.outcome == Outcome::Done {
         ending.outputs = outputs(assignment, &answer);
     }
     let in_journal = ending.excerpt.len() == answer.len();
     if let Err(error) = keep_answer(assignment, &folder, &answer, in_journal, ending.outcome == Outcome::Done)
     {
+        ending.answered = may_be_taken_again(assignment, &ending);
         ending.outcome = Outcome::NeedsAttention { reason: format!("its answer could not be kept: {error}") };
     }
     commit(assignment, &mut ending);
     ending
+}
+
+/// A good end may be taken once more as long as its recording is there; what is not recorded is gone with its minder.
+fn may_be_taken_again(assignment: &Assignment, ending: &Ending) -> bool {
+    ending.outcome == Outcome::Done && assignment.worker.session.record
 }
 
 /// Writes down that a conversation is ended because it is over.
@@ -112,7 +129,7 @@ fn concluded(turn: Option<&TurnEnd>) -> (Outcome, String) {
 fn outcome(
     assignment: &Assignment,
     over: &Over,
-    ordered: Option<EndReason>,
+    ordered: &Ordered,
     answer: &str,
     trouble: Option<io::Error>,
 ) -> (Outcome, String) {
@@ -125,7 +142,13 @@ fn outcome(
     };
     // Who ended it knows why; what the program made of that end says nothing.
     if exit.why == Why::Ordered {
-        return match ordered {
+        if let (None, Some(reason)) = (ordered.by, &ordered.unsure) {
+            return (
+                Outcome::NeedsAttention { reason: reason.clone() },
+                "the screen of its terminal".to_owned(),
+            );
+        }
+        return match ordered.by {
             Some(EndReason::TimedOut) => (Outcome::TimedOut, "its time was up".to_owned()),
             Some(EndReason::NotNeeded) => (Outcome::Cancelled, "it was not needed any more".to_owned()),
             Some(EndReason::Cancelled) | None => (Outcome::Cancelled, "it was ended by order".to_owned()),
@@ -216,7 +239,8 @@ fn keep_answer(
         if in_journal { Ok(()) } else { file.sync_all() }
     });
     kept.map_err(|error| error.to_string())?;
-    if !done || !assignment.worker.session.scratchpad {
+    // What is said in a talk stands in its transcript.
+    if !done || !assignment.worker.session.scratchpad || assignment.turn.is_some() {
         return Ok(());
     }
     let worker = &assignment.attempt().worker;
@@ -288,7 +312,10 @@ fn commit(assignment: &Assignment, ending: &mut Ending) {
         // A mender that left marks behind has not done its task; whether another one tries is the course's to say.
         ending.outcome = match assignment.mend {
             Some(_) => Outcome::Failed { reason },
-            None => Outcome::NeedsAttention { reason },
+            None => {
+                ending.answered = may_be_taken_again(assignment, ending);
+                Outcome::NeedsAttention { reason }
+            }
         };
     }
 }

@@ -4,6 +4,7 @@
 //! decided elsewhere: by the glass (questions to the terminal), the desk (who may write) and a delivery (a text's way
 //! into the program).
 
+mod doubt;
 mod interrupted;
 mod talk;
 mod texts;
@@ -142,9 +143,17 @@ impl<'a> Follow<'a> {
                 self.settle_turn().await;
             }
             self.move_texts().await;
+            self.rest();
         };
         self.ended(&over).await;
         (over, self.reached.drawn, self.reached.prepared)
+    }
+
+    /// A screen is for those who look at it all the time: a viewer, a text on its way into the program.
+    fn rest(&mut self) {
+        if self.desk.is_empty() && self.now.is_none() && self.doubt.is_none() {
+            self.reached.glass.let_go();
+        }
     }
 
     /// The next moment at which something is due by itself.
@@ -161,7 +170,7 @@ impl<'a> Follow<'a> {
             self.now.as_ref().filter(|typing| !typing.delivery.is_typing()).map(|_| quiet_for(QUIET_MS));
         let ready = ready.filter(|_| clock::now_ms() < self.grew_ms + QUIET_MS);
         let idle = self.waiting.iter().map(|(ms, _)| quiet_for(*ms)).min();
-        let doubt = self.doubt.as_ref().map(|doubt| doubt.until);
+        let doubt = self.doubt.as_ref().map(|doubt| doubt.next);
         [wake, ready, idle, doubt, self.turn_due()].into_iter().flatten().min()
     }
 
@@ -277,7 +286,7 @@ impl<'a> Follow<'a> {
         let now_ms = clock::now_ms();
         let end = self.end;
         let size = self.reached.glass.size();
-        let screen = match self.reached.glass.screen_at(end, now_ms) {
+        let screen = match self.reached.glass.screen_at(end) {
             Ok(screen) => screen.text(),
             Err(_) => String::new(),
         };
@@ -298,7 +307,7 @@ impl<'a> Follow<'a> {
 
     fn screen(&mut self) -> ScreenText {
         let end = self.end;
-        match self.reached.glass.screen_at(end, clock::now_ms()) {
+        match self.reached.glass.screen_at(end) {
             Ok(screen) => {
                 let (row, column) = screen.cursor();
                 ScreenText { text: screen.text(), title: screen.title().to_owned(), cursor: (column, row) }
@@ -313,7 +322,7 @@ impl<'a> Follow<'a> {
         let end = self.end;
         let folder = self.life.facts.folder.clone();
         let (cols, rows) = self.reached.glass.size();
-        let bytes = match self.reached.glass.screen_at(end, clock::now_ms()) {
+        let bytes = match self.reached.glass.screen_at(end) {
             Ok(screen) => screen.repaint(),
             Err(error) => format!("the recording cannot be read: {error}\r\n").into_bytes(),
         };
@@ -358,7 +367,7 @@ impl<'a> Follow<'a> {
     }
 
     async fn tick(&mut self) {
-        self.decide();
+        self.decide().await;
         let refused = self.now.as_mut().and_then(|typing| typing.refused.take());
         if let Some(bytes) = refused {
             return self.steps(vec![DeliveryStep::Write(bytes)]).await;

@@ -165,7 +165,9 @@ fn open_words(folder: &Path) -> io::Result<File> {
 fn heard(line: Line, at_ms: u64) -> Told {
     let mut body = line.body;
     if let Value::Object(fields) = &mut body {
-        fields.retain(|name, value| WHOLE.contains(&name.as_str()) || value.to_string().len() <= FIELD_BYTES_MAX);
+        fields.retain(|name, value| {
+            WHOLE.contains(&name.as_str()) || value.to_string().len() <= FIELD_BYTES_MAX
+        });
     }
     Told { event: line.event, body, at_ms }
 }

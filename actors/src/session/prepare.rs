@@ -16,6 +16,7 @@ use niia_spec::profile::{Call, Invocation, PromptBy, neutralise};
 use super::chore::Chores;
 use super::finish::{profile_of, tree_of};
 use super::hooks;
+use super::trees::trees_for;
 use crate::ask::chain;
 use crate::git::{LinkedWorktree, Merged, ObjectId, RunTrees, TreeName};
 use crate::keeper;
@@ -209,7 +210,7 @@ pub(super) fn ready(
         begin_mending(assignment, &mend.trees)?;
     }
     bring_up(assignment)?;
-    let checkout = assignment.context.trees.as_ref().map(|trees| LinkedWorktree::new(trees.clone()));
+    let checkout = trees_for(assignment).map(LinkedWorktree::new);
     let checkout = checkout.as_ref().map(|checkout| checkout as &dyn crate::git::Checkout);
     let prepared = launch::prepare_by(&drawn.launch, checkout, &mut |what, number, text| {
         chores.run(&drawn.launch, what, number, text)
@@ -232,7 +233,7 @@ pub(super) fn ready(
 /// A tree that goes on from an earlier phase gets what was merged since.
 fn bring_up(assignment: &Assignment) -> Result<(), Box<Ending>> {
     let goes_on = matches!(assignment.worker.tree, TreePlan::Result | TreePlan::Shared { .. });
-    let (Some(trees), Some(name)) = (&assignment.context.trees, tree_of(assignment)) else {
+    let (Some(trees), Some(name)) = (&trees_for(assignment), tree_of(assignment)) else {
         return Ok(());
     };
     if assignment.mend.is_some() {
@@ -282,7 +283,7 @@ fn resumed(
 
 /// Lays the conflict out in a tree of its own. Trying the merge again says what conflicts now.
 fn begin_mending(assignment: &Assignment, branches: &[TreeName]) -> Result<(), Box<Ending>> {
-    let Some(trees) = &assignment.context.trees else {
+    let Some(trees) = &trees_for(assignment) else {
         return Err(failed("there is no repository to mend in".to_owned()));
     };
     match trees.merge(branches).map_err(|error| failed(chain(&error)))? {

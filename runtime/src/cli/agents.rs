@@ -90,7 +90,7 @@ pub struct Mailbox {
 
 #[derive(Debug, Subcommand)]
 pub enum MailboxVerb {
-    /// Send a letter to a worker
+    /// Send a letter to a worker, to `all` or to `person`
     #[command(after_help = "Example:\n  niia mailbox send reviewer \"ready for you\" --id ready-1")]
     Send {
         to: String,
@@ -99,6 +99,9 @@ pub enum MailboxVerb {
         /// A name for this letter: the same one sent again is not delivered twice
         #[arg(long)]
         id: Option<String>,
+        /// The letter it answers, by its id
+        #[arg(long, value_name = "ID")]
+        reply_to: Option<String>,
     },
     /// List letters without marking them read
     #[command(after_help = "Example:\n  niia mailbox list --reader reviewer")]

@@ -87,9 +87,12 @@ fn print_file(bytes: &[u8]) -> Result<(), Failure> {
 pub async fn mailbox(caller: &Caller, words: Mailbox) -> Result<Exit, Failure> {
     let run = words.run.run;
     match words.verb {
-        MailboxVerb::Send { to, text, id } => {
+        MailboxVerb::Send { to, text, id, reply_to } => {
             let text = text_or_stdin(text)?;
-            done(&caller.ask(Request::MailboxSend { run, to, text, id }).await?, "mailbox send")
+            done(
+                &caller.ask(Request::MailboxSend { run, to, text, id, cause: reply_to }).await?,
+                "mailbox send",
+            )
         }
         MailboxVerb::List { reader } => {
             letters(caller, Request::MailboxList { run, reader }, "mailbox list").await

@@ -46,8 +46,10 @@ fn ls(caller: &Caller) -> Result<Exit, Failure> {
             cell(&profile.source),
             cell(&profile.about),
         ]);
-        list.push(json!({ "id": profile.id, "about": profile.about, "installed": place, "source": profile.source,
-            "converses": profile.converses(), "names": profile.names.keys().collect::<Vec<_>>() }));
+        list.push(
+            json!({ "id": profile.id, "about": profile.about, "installed": place, "source": profile.source,
+            "converses": profile.converses(), "names": profile.names.keys().collect::<Vec<_>>() }),
+        );
     }
     caller.show(&list, |look| table.text(look))?;
     Ok(Exit::Done)
@@ -73,7 +75,8 @@ fn show(caller: &Caller, id: &str) -> Result<Exit, Failure> {
 }
 
 fn unknown(known: &Profiles, id: &str) -> Failure {
-    let message = known.resolve(id).err().map_or_else(|| format!("no profile is called `{id}`"), |e| e.to_string());
+    let message =
+        known.resolve(id).err().map_or_else(|| format!("no profile is called `{id}`"), |e| e.to_string());
     Failure::usage(message).help("`niia profile ls` lists them")
 }
 
@@ -86,7 +89,8 @@ fn check(caller: &Caller, files: &[std::path::PathBuf]) -> Result<Exit, Failure>
     if files.is_empty() {
         texts = user_profiles(&caller.folders)?;
     }
-    let built_in = || Profiles::built_in().map_err(|e| Failure::new(Exit::Bug, "a built-in profile").because(e));
+    let built_in =
+        || Profiles::built_in().map_err(|e| Failure::new(Exit::Bug, "a built-in profile").because(e));
     let mut wrong = Vec::new();
     let mut good = Vec::new();
     for (name, text) in &texts {
@@ -102,9 +106,14 @@ fn check(caller: &Caller, files: &[std::path::PathBuf]) -> Result<Exit, Failure>
             .collect();
         say_json(&json!({ "good": good, "wrong": wrong }))?;
     } else {
-        let lines = wrong.iter().map(ToString::to_string).chain(good.iter().map(|name| format!("{name}: good")));
+        let lines =
+            wrong.iter().map(ToString::to_string).chain(good.iter().map(|name| format!("{name}: good")));
         let text: Vec<String> = lines.collect();
-        say(&if text.is_empty() { "there are no profiles of your own\n".into() } else { text.join("\n") + "\n" })?;
+        say(&if text.is_empty() {
+            "there are no profiles of your own\n".into()
+        } else {
+            text.join("\n") + "\n"
+        })?;
     }
     Ok(if wrong.is_empty() { Exit::Done } else { Exit::Document })
 }
@@ -113,7 +122,10 @@ fn read(file: &Path) -> Result<String, Failure> {
     let unreadable = |error| Failure::trouble(format!("could not read `{}`", file.display()), error);
     let length = std::fs::metadata(file).map_err(unreadable)?.len();
     if length > FILE_BYTES_MAX {
-        return Err(Failure::usage(format!("`{}` has {length} bytes: no profile is so long", file.display())));
+        return Err(Failure::usage(format!(
+            "`{}` has {length} bytes: no profile is so long",
+            file.display()
+        )));
     }
     std::fs::read_to_string(file).map_err(unreadable)
 }

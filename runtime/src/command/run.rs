@@ -107,7 +107,8 @@ pub async fn accepted(caller: &Caller, sound: Sound) -> Result<String, Failure> 
     let path = sound.path.clone();
     let plan = document::draw(caller, sound, &around)?.plan;
     let repository = around.repository.map(|repository| repository.root);
-    let extra = Extra { repository, warnings: Vec::new(), output: None, include_dirty: false, document: path };
+    let extra =
+        Extra { repository, warnings: Vec::new(), output: None, include_dirty: false, document: path };
     let origin = origin(caller, &plan, extra)?;
     match caller.ask(Request::Run { plan: Box::new(plan), origin: Box::new(origin) }).await? {
         Reply::Accepted { run, .. } => Ok(run.to_string()),

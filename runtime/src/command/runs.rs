@@ -22,7 +22,7 @@ pub async fn view_of(client: &mut Client, run: RunName) -> Result<Box<RunView>, 
 pub async fn status(caller: &Caller, words: Status) -> Result<Exit, Failure> {
     let mut client = caller.client().await?;
     let view = view_of(&mut client, words.name.run).await?;
-    if words.follow && !view.state.is_over() {
+    if words.follow && !view.state.rests() {
         return match follow(caller, view.run.as_str(), client, false).await? {
             Followed::Over { exit, .. } => Ok(exit),
             Followed::Detached => Ok(Exit::Done),
@@ -66,7 +66,8 @@ pub async fn deny(caller: &Caller, words: Deny) -> Result<Exit, Failure> {
 
 /// Answers the dialog a session shows.
 async fn dialog(caller: &Caller, session: &str, allow: bool) -> Result<Exit, Failure> {
-    let Reply::Word { text } = caller.ask(Request::Dialog { session: session.to_owned(), allow }).await? else {
+    let Reply::Word { text } = caller.ask(Request::Dialog { session: session.to_owned(), allow }).await?
+    else {
         return Err(Failure::out_of_turn("dialog"));
     };
     let data = serde_json::json!({ "session": session, "dialog": text, "allowed": allow });

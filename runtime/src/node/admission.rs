@@ -20,6 +20,8 @@ pub fn peak(plan: &Plan) -> u32 {
     let widest = plan.phases.iter().map(|phase| {
         let width = match &phase.work {
             PhaseWork::Workers { parallel: false, .. } => 1,
+            // One speaks at a time.
+            PhaseWork::Dialogue { .. } | PhaseWork::Meeting { .. } => 1,
             work => work.workers().len(),
         };
         let width = u32::try_from(width).unwrap_or(u32::MAX);
@@ -71,13 +73,13 @@ pub fn can_do(plan: &Plan, own: &[String]) -> Result<(), Refusal> {
 
 fn can_do_phase(phase: &PhasePlan) -> Result<(), Refusal> {
     let kind = match &phase.work {
-        PhaseWork::Workers { .. } | PhaseWork::Session { .. } => None,
-        work => Some(work.word()),
+        PhaseWork::Connector { .. } | PhaseWork::Steps => Some(phase.work.word()),
+        _ => None,
     };
     if let Some(kind) = kind {
         return Err(unsupported(
             format!("phase `{}` is a {kind}, which this niia cannot run yet", phase.name),
-            "pipelines and sessions run; take the phase out, or wait for the version that has it",
+            "pipelines, sessions and talks run; take the phase out, or wait for the version that has it",
         ));
     }
     if !phase.steps.is_empty() {

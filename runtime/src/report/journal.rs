@@ -59,10 +59,15 @@ fn event_sentence(event: &Event) -> String {
         Event::Gathered { phase, round, gathering } => {
             format!("the work of {phase} was gathered (round {round}): {}", gathering_words(gathering))
         }
+        Event::Posted { number, to: Some(to) } => format!("letter {number} waits for {to}"),
+        Event::Posted { number, to: None } => format!("letter {number} was sent"),
+        Event::Concluded { phase, by } => format!("{by} said that {phase} is done"),
+        Event::Dismissed { phase } => format!("nobody of {phase} is there any more"),
         Event::Expired { wake } => format!("{} has passed", wake_words(wake)),
         Event::Approved { phase } => format!("{phase} was approved"),
         Event::Denied { phase, reason } => format!("{phase} was denied: {reason}"),
         Event::Cancelled { reason } => format!("the run was cancelled: {reason}"),
+        Event::Resumed { hold, reason } => format!("the run was resumed after hold {hold}: {reason}"),
     }
 }
 
@@ -70,6 +75,8 @@ fn command_sentence(command: &Command) -> String {
     match command {
         Command::Open { phase } => format!("open phase {phase}"),
         Command::Start { attempt, model } => format!("start {attempt} on model {}", model + 1),
+        Command::Settle { attempt } => format!("take the answer and the work of {attempt} once more"),
+        Command::Hold { reason } => format!("wait for a person: {reason}"),
         Command::End { attempt, reason } => {
             let why = match reason {
                 EndReason::TimedOut => "its time is over",
@@ -78,6 +85,7 @@ fn command_sentence(command: &Command) -> String {
             };
             format!("end {attempt}: {why}")
         }
+        Command::Dismiss { phase } => format!("end what the workers of {phase} keep open"),
         Command::Gather { phase, round } => format!("gather the work of {phase} (round {round})"),
         Command::Wake { wake, after_ms } => format!("wait {} for {}", duration(*after_ms), wake_words(wake)),
         Command::Ask { phase } => format!("ask a person whether {phase} may begin"),
@@ -90,6 +98,7 @@ fn wake_words(wake: &Wake) -> String {
     match wake {
         Wake::Timeout { attempt } => format!("the time limit of {attempt}"),
         Wake::Backoff { attempt } => format!("the pause before {attempt}"),
+        Wake::Quiet { phase, .. } => format!("the quiet of {phase}"),
     }
 }
 
@@ -97,7 +106,7 @@ fn gathering_words(gathering: &Gathering) -> String {
     match gathering {
         Gathering::Merged { commit: Some(commit) } => format!("merged into {commit}"),
         Gathering::Merged { commit: None } => "nothing to merge".to_owned(),
-        Gathering::Conflict { files, reason } => format!("conflict in {}: {reason}", files.join(", ")),
+        Gathering::Conflict { files, reason, .. } => format!("conflict in {}: {reason}", files.join(", ")),
         Gathering::Refused { reason } => format!("refused: {reason}"),
     }
 }

@@ -27,7 +27,7 @@ fn node(place: &Place) -> PlayedNode {
                     assert_eq!(bytes.len(), 5_000_000);
                     Reply::Done
                 }
-                Request::MailboxSend { to, text, id, run } => {
+                Request::MailboxSend { to, text, id, run, .. } => {
                     let sent = (to.as_str(), text.as_str(), id.as_deref(), run.as_deref());
                     assert_eq!(sent, ("reviewer", "ready\n", Some("r1"), Some("rev")));
                     Reply::Done

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::worker::{Pause, Rules, Settled, Standing, Timer, WorkerCourse};
+use super::worker::{Pause, Rules, Settled, Settling, Standing, Timer, WorkerCourse};
 use super::{EndReason, Ending};
 use crate::plan::{PhasePlan, PhaseWork, Require, WorkerPlan};
 
@@ -39,6 +39,17 @@ struct Tally {
     dropped: usize,
 }
 
+impl Tally {
+    fn count(&mut self, settled: Settled) {
+        match settled {
+            Settled::Done => self.done += 1,
+            Settled::Failed => self.failed += 1,
+            Settled::Attention => self.attention += 1,
+            Settled::Dropped => self.dropped += 1,
+        }
+    }
+}
+
 /// What `require` says of the workers so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -49,17 +60,22 @@ pub(super) enum Fate {
     Attention,
 }
 
-/// The workers of a phase that has a crew.
-pub(super) fn seats(work: &PhaseWork) -> &[WorkerPlan] {
+/// The worker of one seat.
+pub(super) fn seat(work: &PhaseWork, seat: usize) -> Option<&WorkerPlan> {
     match work {
-        PhaseWork::Workers { workers, .. } => workers,
-        PhaseWork::Session { worker } => std::slice::from_ref(worker),
-        PhaseWork::Dialogue { .. }
-        | PhaseWork::Meeting { .. }
-        | PhaseWork::Mesh { .. }
-        | PhaseWork::Connector { .. }
-        | PhaseWork::Steps => &[],
+        PhaseWork::Workers { workers, .. } => workers.get(seat),
+        PhaseWork::Dialogue { participants, .. } | PhaseWork::Meeting { participants, .. } => {
+            participants.get(seat)
+        }
+        PhaseWork::Mesh { agents, .. } => agents.get(seat).map(|agent| &agent.worker),
+        PhaseWork::Session { worker } => (seat == 0).then_some(worker),
+        PhaseWork::Connector { .. } | PhaseWork::Steps => None,
     }
+}
+
+/// Whether workers of it have turns, so that no single one settles them.
+pub(super) fn talks(work: &PhaseWork) -> bool {
+    matches!(work, PhaseWork::Dialogue { .. } | PhaseWork::Meeting { .. } | PhaseWork::Mesh { .. })
 }
 
 fn one_by_one(work: &PhaseWork) -> bool {
@@ -68,7 +84,7 @@ fn one_by_one(work: &PhaseWork) -> bool {
 
 impl Crew {
     pub fn new(plan: &PhasePlan) -> Crew {
-        Crew { workers: vec![WorkerCourse::default(); seats(&plan.work).len()], ..Crew::default() }
+        Crew { workers: vec![WorkerCourse::default(); plan.work.workers().len()], ..Crew::default() }
     }
 
     pub fn worker(&self, seat: usize) -> Option<&WorkerCourse> {
@@ -87,12 +103,11 @@ impl Crew {
         self.workers.len()
     }
 
-    pub fn rules(&self, plan: &PhasePlan, seat: usize) -> Option<Rules> {
-        let seats = seats(&plan.work);
-        if seat == self.mender_seat() {
-            return seats.first().map(|first| Rules::mender(plan, first));
+    pub fn rules(&self, plan: &PhasePlan, at: usize) -> Option<Rules> {
+        if at == self.mender_seat() {
+            return seat(&plan.work, 0).map(|first| Rules::mender(plan, first));
         }
-        seats.get(seat).map(|worker| Rules::worker(plan, worker))
+        seat(&plan.work, at).map(|worker| Rules::worker(plan, worker))
     }
 
     pub fn standing(&self, plan: &PhasePlan, seat: usize) -> Option<Standing> {
@@ -169,7 +184,8 @@ impl Crew {
         self.ready.extend(0..first);
     }
 
-    pub fn begin(&mut self, seat: usize, model: u32) -> bool {
+    /// An attempt begins; a further turn of somebody who is there already is no further agent.
+    pub fn begin(&mut self, seat: usize, model: u32, further: bool) -> bool {
         let Some(worker) = self.worker_mut(seat) else {
             return false;
         };
@@ -178,7 +194,7 @@ impl Crew {
         self.running.insert(seat);
         self.untimed.insert(seat);
         self.live += 1;
-        self.attempts += 1;
+        self.attempts += u32::from(!further);
         true
     }
 
@@ -239,6 +255,7 @@ impl Crew {
             return false;
         };
         attempt.ending = Some(ending.clone());
+        attempt.settling = Settling::No;
         for set in [&mut self.running, &mut self.untimed, &mut self.overdue] {
             set.remove(&seat);
         }
@@ -251,41 +268,112 @@ impl Crew {
                 self.pausing.insert(seat);
             }
             Some(Standing::Settled(settled)) => self.settled(plan, seat, settled),
-            Some(Standing::Fresh | Standing::Live) | None => {}
+            Some(Standing::Fresh | Standing::Live | Standing::Unsettled) | None => {}
         }
         true
     }
 
+    /// What the seat's last attempt left is taken once more.
+    pub fn settle(&mut self, seat: usize) -> bool {
+        if !self.worker_mut(seat).is_some_and(WorkerCourse::settle) {
+            return false;
+        }
+        self.ready.remove(&seat);
+        self.running.insert(seat);
+        self.live += 1;
+        true
+    }
+
+    /// The mender gets another turn.
+    pub fn renew_mender(&mut self) {
+        self.mender.renew();
+    }
+
+    /// A person has looked, and nobody lives: who needed that is taken up, pauses begin anew, and the others wait in
+    /// line as before.
+    pub fn resume(&mut self, plan: &PhasePlan) {
+        self.ready.clear();
+        self.pausing.clear();
+        self.tally = Tally::default();
+        let mut in_line = true;
+        for seat in 0..self.workers.len() {
+            if self.standing(plan, seat) == Some(Standing::Settled(Settled::Attention)) {
+                self.workers[seat].resume();
+            }
+            match self.standing(plan, seat) {
+                Some(Standing::Settled(_)) if talks(&plan.work) => {}
+                Some(Standing::Settled(settled)) => self.tally.count(settled),
+                Some(standing) if in_line => {
+                    self.line_up(seat, standing);
+                    in_line = !one_by_one(&plan.work);
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    fn line_up(&mut self, seat: usize, standing: Standing) {
+        let rests = matches!(standing, Standing::Again { pause_ms: 1.., .. });
+        if rests && self.workers[seat].pause() != Pause::Over {
+            self.workers[seat].set_pause(Pause::None);
+            self.pausing.insert(seat);
+        } else {
+            self.ready.insert(seat);
+        }
+    }
+
+    /// A turn of a talk is over: the seat's next attempt begins another one.
+    pub fn turn_over(&mut self, seat: usize) {
+        if let Some(worker) = self.worker_mut(seat) {
+            worker.renew();
+        }
+    }
+
+    /// Whether a person must look at somebody before a talk goes on.
+    pub fn anybody_stuck(&self, plan: &PhasePlan) -> bool {
+        let stuck = |seat| self.standing(plan, seat) == Some(Standing::Settled(Settled::Attention));
+        (0..self.workers.len()).any(stuck)
+    }
+
     fn settled(&mut self, plan: &PhasePlan, seat: usize, settled: Settled) {
-        if seat == self.mender_seat() {
+        if seat == self.mender_seat() || talks(&plan.work) {
             return;
         }
-        match settled {
-            Settled::Done => self.tally.done += 1,
-            Settled::Failed => self.tally.failed += 1,
-            Settled::Attention => self.tally.attention += 1,
-            Settled::Dropped => self.tally.dropped += 1,
+        self.tally.count(settled);
+        if !one_by_one(&plan.work) {
+            return;
         }
-        if one_by_one(&plan.work) && seat + 1 < self.workers.len() {
-            self.ready.insert(seat + 1);
+        // Who comes after one that was resumed may have had its turn already.
+        let mut behind =
+            (seat + 1..self.workers.len()).filter_map(|seat| Some((seat, self.standing(plan, seat)?)));
+        if let Some((next, standing)) = behind.find(|(_, standing)| !matches!(standing, Standing::Settled(_)))
+        {
+            self.line_up(next, standing);
         }
     }
 
     /// Why the phase cannot be done by its workers: the first who stands in its way.
     pub fn trouble(&self, plan: &PhasePlan, kind: Settled) -> String {
-        let seats = seats(&plan.work);
         let stands_so = |seat: &usize| self.standing(plan, *seat) == Some(Standing::Settled(kind));
         let mut troubled = (0..self.workers.len()).filter(stands_so);
         let Some(first) = troubled.next() else {
             let (needed, all) = (self.needed(plan.require), self.workers.len());
             return format!("{needed} workers must be done and there are only {all}");
         };
-        let told: Vec<String> =
-            self.workers[first].attempts().iter().map(|attempt| attempt.told(&seats[first])).collect();
         let others = match troubled.count() {
             0 => String::new(),
             n => format!(", and {n} more"),
         };
-        format!("worker `{}`: {}{others}", seats[first].name, told.join(", then "))
+        let name = seat(&plan.work, first).map(|worker| worker.name.to_string()).unwrap_or_default();
+        format!("worker `{name}`: {}{others}", self.told(plan, first))
+    }
+
+    /// What became of a seat's tries, one after the other.
+    pub fn told(&self, plan: &PhasePlan, at: usize) -> String {
+        let Some((worker, course)) = seat(&plan.work, at).zip(self.worker(at)) else {
+            return String::new();
+        };
+        let told: Vec<String> = course.counted().iter().map(|attempt| attempt.told(worker)).collect();
+        told.join(", then ")
     }
 }

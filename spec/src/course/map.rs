@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::crew::seats;
 use super::worker::MENDER;
 use crate::name::{PhaseName, WorkerId, WorkerName};
 use crate::plan::{PhasePlan, PhaseWork, Plan};
@@ -104,15 +103,15 @@ impl Map {
 fn supported(phase: &PhasePlan) -> Result<(), CourseError> {
     let unsupported = |word| Err(CourseError::Unsupported { phase: phase.name.clone(), word });
     match &phase.work {
-        PhaseWork::Workers { .. } | PhaseWork::Session { .. } if phase.steps.is_empty() => Ok(()),
-        PhaseWork::Workers { .. } | PhaseWork::Session { .. } => unsupported(PhaseWork::Steps.word()),
-        other => unsupported(other.word()),
+        PhaseWork::Connector { .. } | PhaseWork::Steps => unsupported(phase.work.word()),
+        _ if !phase.steps.is_empty() => unsupported(PhaseWork::Steps.word()),
+        _ => Ok(()),
     }
 }
 
 fn workers(phase: &PhasePlan) -> Result<BTreeMap<WorkerName, usize>, CourseError> {
     let mut seats_by_name = BTreeMap::new();
-    for (seat, worker) in seats(&phase.work).iter().enumerate() {
+    for (seat, worker) in phase.work.workers().into_iter().enumerate() {
         let id = || WorkerId { phase: phase.name.clone(), worker: worker.name.clone() };
         if worker.name.as_str() == MENDER {
             return Err(CourseError::Reserved { worker: id() });

@@ -2,10 +2,14 @@
 
 use super::halt::Halt;
 use super::outputs::Verdict;
-use super::phase::Due;
+use super::phase::{Due, PhaseState, Turn};
 use super::worker::{MENDER, Standing};
 use super::{Command, PhaseOutcome, RunCourse, RunOutcome, Wake};
 use crate::name::{AttemptId, Slug, WorkerId};
+
+/// The bounds by the names a document has for them.
+const AGENTS: &str = "max_total_agents";
+const TURNS: &str = "max_turns";
 
 /// What may be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,10 +19,16 @@ pub(super) enum Launch {
         seat: usize,
         model: u32,
     },
-    /// A slot is free and a worker wants it, but the run has had all the attempts it may have.
+    /// What an attempt left is taken once more.
+    Settle {
+        phase: usize,
+        seat: usize,
+    },
+    /// A slot is free and a worker wants it, but the run has had all of these that it may have.
     Breach {
         phase: usize,
         limit: u32,
+        of: &'static str,
     },
 }
 
@@ -36,6 +46,10 @@ impl RunCourse {
                 let attempt = self.attempt_after(phase, seat)?;
                 Some(Command::Start { attempt, model })
             }
+            Some(Launch::Settle { phase, seat }) => {
+                let attempt = self.state.phases[phase].crew.worker(seat)?.count();
+                Some(Command::Settle { attempt: self.attempt(phase, seat, attempt) })
+            }
             Some(Launch::Breach { .. }) | None => self.finish(),
         }
     }
@@ -52,16 +66,35 @@ impl RunCourse {
             if course.crew.live() >= slots(limits.max_parallel) {
                 continue;
             }
-            let (seat, model) = course.next_start(&self.plan.phases[at])?;
-            return Some(if self.state.attempts >= run.max_total_agents {
-                Launch::Breach { phase: at, limit: run.max_total_agents }
-            } else if course.crew.attempts() >= limits.max_total_agents {
-                Launch::Breach { phase: at, limit: limits.max_total_agents }
-            } else {
-                Launch::Start { phase: at, seat, model }
-            });
+            let (seat, model) = match course.next_turn(&self.plan.phases[at])? {
+                Turn::Settle { seat } => return Some(Launch::Settle { phase: at, seat }),
+                Turn::Start { seat, model } => (seat, model),
+            };
+            let of_run = granted(run.max_total_agents, self.state.granted);
+            let of_phase = granted(limits.max_total_agents, course.granted);
+            let breach = |limit, of| Some(Launch::Breach { phase: at, limit, of });
+            let (turn, further) = course.begins_turn(seat);
+            if !further && self.state.attempts >= of_run {
+                return breach(of_run, AGENTS);
+            } else if !further && course.crew.attempts() >= of_phase {
+                return breach(of_phase, AGENTS);
+            } else if turn && let Some(limit) = self.turns_over(at) {
+                return breach(limit, TURNS);
+            }
+            return Some(Launch::Start { phase: at, seat, model });
         }
         None
+    }
+
+    /// The bound of turns that is reached, of the run or of this phase.
+    fn turns_over(&self, at: usize) -> Option<u32> {
+        let course = &self.state.phases[at];
+        let of_run = granted(self.plan.limits.max_turns, self.state.granted_turns);
+        let of_phase = granted(self.plan.phases[at].limits.max_turns, course.granted_turns);
+        let had = course.talk.as_ref().map_or(0, super::talk::Talk::turns);
+        [(self.state.turns, of_run), (had, of_phase)]
+            .into_iter()
+            .find_map(|(had, limit)| (had >= limit).then_some(limit))
     }
 
     fn due(&self, at: usize) -> Option<Command> {
@@ -74,6 +107,10 @@ impl RunCourse {
             Due::Timer { seat } => self.timer(at, seat)?,
             Due::Pause { seat } => self.pause(at, seat)?,
             Due::End { seat, reason } => Command::End { attempt: self.live_attempt(at, seat)?, reason },
+            Due::Quiet { number, after_ms } => {
+                Command::Wake { wake: Wake::Quiet { phase, number }, after_ms }
+            }
+            Due::Dismiss => Command::Dismiss { phase },
             Due::Gather { round } => Command::Gather { phase, round },
             Due::Close => {
                 let halted = self.state.halt.as_ref().map(|halt| halt.told_to(&self.plan, at));
@@ -138,12 +175,15 @@ impl RunCourse {
 
     pub(super) fn worker_id(&self, at: usize, seat: usize) -> WorkerId {
         let plan = &self.plan.phases[at];
-        let worker = super::crew::seats(&plan.work).get(seat);
+        let worker = super::crew::seat(&plan.work, seat);
         let worker = worker.map_or_else(|| Slug::nearest(MENDER), |worker| worker.name.clone());
         WorkerId { phase: plan.name.clone(), worker }
     }
 
     fn finish(&self) -> Option<Command> {
+        if let Some(halt @ Halt::Hold { .. }) = &self.state.halt {
+            return self.rests().then(|| Command::Hold { reason: halt.told(&self.plan) });
+        }
         if !self.state.underway.is_empty() {
             return None;
         }
@@ -153,6 +193,14 @@ impl RunCourse {
             None => return None,
         };
         Some(Command::Finish { outcome })
+    }
+
+    /// Whether nothing is awaited of a held run any more and that has not been said yet.
+    fn rests(&self) -> bool {
+        let gathers = |&at: &usize| {
+            matches!(self.state.phases[at].state, PhaseState::Gathering { .. } | PhaseState::Dismissing)
+        };
+        !self.state.waits && self.state.live == 0 && !self.state.underway.iter().any(gathers)
     }
 
     /// How a run ends whose phases are all over and which nothing has halted.
@@ -176,6 +224,11 @@ impl RunCourse {
         }
         RunOutcome::Done
     }
+}
+
+/// A bound of agents that was raised so often by as many as it was at first.
+pub(super) fn granted(max: u32, times: u32) -> u32 {
+    max.saturating_mul(times.saturating_add(1))
 }
 
 /// A bound of nothing would let no run end, so one slot is the least.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::halt::Halt;
+use super::next::granted;
 use super::phase::PhaseState;
 use super::{Ending, Event, Gathering, RunCourse, Wake};
 use crate::name::{AttemptId, PhaseName, WorkerId};
@@ -21,11 +22,15 @@ impl RunCourse {
         let changed = match event {
             Event::Begun => self.begun(),
             Event::Cancelled { reason } => self.raise(Halt::Cancel { reason: reason.clone() }),
+            Event::Resumed { hold, .. } => self.resumed(*hold),
             Event::Started { attempt } => self.started(attempt),
             Event::Ended { attempt, ending } => self.ended(attempt, ending),
             Event::Published { worker, key, value } => self.published(worker, key, value),
             Event::Claimed { key, by } => self.claimed(key, by),
             Event::Gathered { phase, round, gathering } => self.gathered(phase, *round, gathering),
+            Event::Posted { number, to } => self.posted(*number, to.as_ref()),
+            Event::Concluded { phase, by } => self.concluded(phase, by),
+            Event::Dismissed { phase } => self.dismissed(phase),
             Event::Expired { wake } => self.expired(wake),
             Event::Approved { phase } => self.answered(phase, PhaseState::Approved),
             Event::Denied { phase, reason } => {
@@ -43,6 +48,47 @@ impl RunCourse {
         self.state.begun = true;
         self.mark_all();
         true
+    }
+
+    /// Every phase that is under way is taken up where it stands; see `PhaseCourse::resume`.
+    fn resumed(&mut self, hold: u32) -> bool {
+        if !self.state.waits || hold != self.state.holds {
+            return false;
+        }
+        if let Some(Halt::Hold { phase, breach: true, .. }) = self.state.halt.take() {
+            self.grant(phase);
+        }
+        self.state.waits = false;
+        for &at in &self.state.underway {
+            self.state.phases[at].resume(&self.plan.phases[at]);
+        }
+        self.mark_all();
+        true
+    }
+
+    /// Raises the bounds of agents that are reached.
+    fn grant(&mut self, at: usize) {
+        let (state, limits) = (&mut self.state, &self.plan.phases[at].limits);
+        let course = &mut state.phases[at];
+        if state.attempts >= granted(self.plan.limits.max_total_agents, state.granted) {
+            state.granted = state.granted.saturating_add(1);
+        }
+        if course.crew.attempts() >= granted(limits.max_total_agents, course.granted) {
+            course.granted = course.granted.saturating_add(1);
+        }
+        if state.turns >= granted(self.plan.limits.max_turns, state.granted_turns) {
+            state.granted_turns = state.granted_turns.saturating_add(1);
+        }
+        if course
+            .talk
+            .as_ref()
+            .is_some_and(|talk| talk.turns() >= granted(limits.max_turns, course.granted_turns))
+        {
+            course.granted_turns = course.granted_turns.saturating_add(1);
+        }
+        if state.letters >= u64::from(granted(self.plan.limits.max_messages, state.granted_letters)) {
+            state.granted_letters = state.granted_letters.saturating_add(1);
+        }
     }
 
     fn started(&mut self, attempt: &AttemptId) -> bool {
@@ -65,8 +111,58 @@ impl RunCourse {
                 outputs.set(key, value);
             }
         }
+        let outputs = &self.state.outputs.phases[at];
+        let spoken = (seat, attempt.attempt);
+        self.state.phases[at].heard(&self.plan.phases[at], spoken, ending, outputs);
         self.mark(at);
         true
+    }
+
+    fn posted(&mut self, number: u64, to: Option<&WorkerId>) -> bool {
+        let newest = number > self.state.letters;
+        self.state.letters = self.state.letters.max(number);
+        let Some((at, seat)) = to.and_then(|worker| self.map.seat(worker)) else {
+            return newest;
+        };
+        let course = &mut self.state.phases[at];
+        let over = course.outcome().is_some();
+        let waits = course.talk.as_mut().is_some_and(|talk| !over && talk.posted(seat, number));
+        self.mark(at);
+        newest || waits
+    }
+
+    fn concluded(&mut self, phase: &PhaseName, by: &str) -> bool {
+        let Some(at) = self.map.phase(phase) else {
+            return false;
+        };
+        let course = &mut self.state.phases[at];
+        let goes_on = course.state == PhaseState::Open;
+        let changed = course.talk.as_mut().is_some_and(|talk| goes_on && talk.conclude(by));
+        self.mark(at);
+        changed
+    }
+
+    fn dismissed(&mut self, phase: &PhaseName) -> bool {
+        let Some(at) = self.map.phase(phase) else {
+            return false;
+        };
+        if self.state.phases[at].state != PhaseState::Dismissing {
+            return false;
+        }
+        self.state.phases[at].state = PhaseState::Dismissed;
+        self.mark(at);
+        true
+    }
+
+    fn fell_quiet(&mut self, phase: &PhaseName, number: u32) -> bool {
+        let Some(at) = self.map.phase(phase) else {
+            return false;
+        };
+        let course = &mut self.state.phases[at];
+        let open = course.state == PhaseState::Open;
+        let changed = course.talk.as_mut().is_some_and(|talk| open && talk.was_quiet(number));
+        self.mark(at);
+        changed
     }
 
     fn published(&mut self, worker: &WorkerId, key: &str, value: &Value) -> bool {
@@ -102,14 +198,17 @@ impl RunCourse {
     }
 
     fn expired(&mut self, wake: &Wake) -> bool {
-        let (Wake::Timeout { attempt } | Wake::Backoff { attempt }) = wake;
+        let attempt = match wake {
+            Wake::Timeout { attempt } | Wake::Backoff { attempt } => attempt,
+            Wake::Quiet { phase, number } => return self.fell_quiet(phase, *number),
+        };
         let Some((at, seat)) = self.map.seat(&attempt.worker) else {
             return false;
         };
         let course = &mut self.state.phases[at];
         let changed = match wake {
             Wake::Timeout { .. } => course.crew.expired(seat, attempt.attempt),
-            Wake::Backoff { .. } => course.is_underway() && course.crew.rested(seat, attempt.attempt),
+            _ => course.is_underway() && course.crew.rested(seat, attempt.attempt),
         };
         self.mark(at);
         changed

@@ -1,11 +1,14 @@
 //! The course of one phase: waiting, asking, working, gathering, over.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
-use super::crew::{Crew, Fate};
+use super::crew::{Crew, Fate, talks};
 use super::halt::HaltKind;
-use super::worker::{Attempt, Settled, Standing, WorkerCourse};
-use super::{EndReason, Gathering, PhaseOutcome};
+use super::talk::{Talk, TalkEnd};
+use super::worker::{Attempt, Pause, Settled, Standing, WorkerCourse};
+use super::{EndReason, Ending, Gathering, PhaseOutcome, PhaseOutputs};
 use crate::plan::{MergeRule, OnFailure, PhasePlan};
 
 /// A message names at most this many files of a conflict; the whole list is in the event.
@@ -17,6 +20,13 @@ pub struct PhaseCourse {
     /// How many of `after` are not over.
     pub(super) missing: usize,
     pub(super) crew: Crew,
+    pub(super) talk: Option<Talk>,
+    /// The branches whose conflict the mender has had its turn at, since the phase began or was last resumed.
+    pub(super) mended: BTreeSet<String>,
+    /// How often the phase was given as many agents again as its limit allows.
+    pub(super) granted: u32,
+    /// The same for turns.
+    pub(super) granted_turns: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +40,10 @@ pub enum PhaseState {
         reason: String,
     },
     Open,
+    /// What a talk's workers keep open is being ended.
+    Dismissing,
+    /// Nothing of a talk lives any more.
+    Dismissed,
     Gathering {
         round: u32,
     },
@@ -39,11 +53,29 @@ pub enum PhaseState {
     },
     /// The mender joins what conflicts.
     Mending {
+        round: u32,
         files: Vec<String>,
         reason: String,
     },
+    /// A person has looked at what kept its work apart: it is gathered once more.
+    Ungathered {
+        round: u32,
+    },
     Closed {
         outcome: PhaseOutcome,
+    },
+}
+
+/// Whose turn it is when there is a free slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Start {
+        seat: usize,
+        model: u32,
+    },
+    /// Its last attempt's work is taken once more.
+    Settle {
+        seat: usize,
     },
 }
 
@@ -63,6 +95,11 @@ pub(super) enum Due {
         seat: usize,
         reason: EndReason,
     },
+    Quiet {
+        number: u32,
+        after_ms: u64,
+    },
+    Dismiss,
     Gather {
         round: u32,
     },
@@ -71,7 +108,15 @@ pub(super) enum Due {
 
 impl PhaseCourse {
     pub(super) fn new(plan: &PhasePlan) -> PhaseCourse {
-        PhaseCourse { state: PhaseState::Waiting, missing: plan.after.len(), crew: Crew::new(plan) }
+        PhaseCourse {
+            state: PhaseState::Waiting,
+            missing: plan.after.len(),
+            crew: Crew::new(plan),
+            talk: Talk::new(&plan.work),
+            mended: BTreeSet::new(),
+            granted: 0,
+            granted_turns: 0,
+        }
     }
 
     pub fn state(&self) -> &PhaseState {
@@ -88,9 +133,12 @@ impl PhaseCourse {
         matches!(
             self.state,
             PhaseState::Open
+                | PhaseState::Dismissing
+                | PhaseState::Dismissed
                 | PhaseState::Gathering { .. }
                 | PhaseState::Gathered { .. }
                 | PhaseState::Mending { .. }
+                | PhaseState::Ungathered { .. }
         )
     }
 
@@ -102,7 +150,15 @@ impl PhaseCourse {
     }
 
     pub(super) fn fate(&self, plan: &PhasePlan) -> Fate {
-        self.crew.fate(plan.require)
+        let Some(talk) = &self.talk else {
+            return self.crew.fate(plan.require);
+        };
+        match talk.end() {
+            Some(TalkEnd::Done { .. }) => Fate::Enough,
+            Some(TalkEnd::Failed { .. }) => Fate::Failed,
+            None if self.crew.anybody_stuck(plan) => Fate::Attention,
+            None => Fate::Going,
+        }
     }
 
     /// Whether workers may still be started: not once the phase is decided.
@@ -116,23 +172,138 @@ impl PhaseCourse {
         }
     }
 
-    /// Who starts next when there is a free slot, and on which model.
-    pub(super) fn next_start(&self, plan: &PhasePlan) -> Option<(usize, u32)> {
+    /// Whose turn it is when there is a free slot.
+    pub(super) fn next_turn(&self, plan: &PhasePlan) -> Option<Turn> {
         let seat = match &self.state {
+            PhaseState::Open if self.talk.is_some() => return self.next_speaker(plan),
             PhaseState::Open if self.launches(plan) => self.crew.ready()?,
-            // The mender is tried once: when it is settled, it has no next attempt.
-            PhaseState::Gathered { gathering: Gathering::Conflict { .. }, .. }
-                if plan.merge == MergeRule::Agent =>
+            PhaseState::Gathered { gathering: Gathering::Conflict { branch, .. }, .. }
+                if self.may_mend(plan, branch) =>
             {
-                self.crew.mender_seat()
+                return Some(Turn::Start { seat: self.crew.mender_seat(), model: 0 });
             }
+            // It goes on to its next model; a turn that has failed is not tried again.
             PhaseState::Mending { .. } => self.crew.mender_seat(),
             _ => return None,
         };
         match self.crew.standing(plan, seat)? {
-            Standing::Fresh => Some((seat, 0)),
-            Standing::Again { model, .. } => Some((seat, model)),
+            Standing::Fresh => Some(Turn::Start { seat, model: 0 }),
+            Standing::Again { model, .. } => Some(Turn::Start { seat, model }),
+            Standing::Unsettled => Some(Turn::Settle { seat }),
             Standing::Live | Standing::Settled(_) => None,
+        }
+    }
+
+    /// Who speaks next: first whoever has the floor and lost its model or its terminal.
+    fn next_speaker(&self, plan: &PhasePlan) -> Option<Turn> {
+        let talk = self.talk.as_ref().filter(|talk| talk.end().is_none())?;
+        let again = |seat: usize| match self.crew.standing(plan, seat)? {
+            Standing::Fresh => Some(Turn::Start { seat, model: 0 }),
+            Standing::Again { model, pause_ms } => {
+                let rested = || self.crew.worker(seat).is_some_and(|worker| worker.pause() == Pause::Over);
+                (pause_ms == 0 || rested()).then_some(Turn::Start { seat, model })
+            }
+            Standing::Unsettled => Some(Turn::Settle { seat }),
+            Standing::Live | Standing::Settled(_) => None,
+        };
+        let next = || {
+            let (seat, _) = talk.next(&plan.work)?;
+            let model = self.crew.worker(seat).and_then(WorkerCourse::last_model).unwrap_or(0);
+            Some(Turn::Start { seat, model })
+        };
+        talk.open().find_map(again).or_else(next)
+    }
+
+    /// Whether a start of this seat begins a turn, and whether it is somebody's who has had one before.
+    pub(super) fn begins_turn(&self, seat: usize) -> (bool, bool) {
+        let Some(talk) = self.talk.as_ref().filter(|_| seat < self.workers().len()) else {
+            return (false, false);
+        };
+        let begins = !talk.is_open(seat);
+        let known = self.crew.worker(seat).is_some_and(|worker| worker.count() > 0);
+        (begins, begins && known)
+    }
+
+    /// An attempt of a talk is over: what was said is heard, or somebody is missed.
+    pub(super) fn heard(
+        &mut self,
+        plan: &PhasePlan,
+        (seat, attempt): (usize, u32),
+        ending: &Ending,
+        outputs: &PhaseOutputs,
+    ) {
+        let standing = self.crew.standing(plan, seat);
+        let Some(talk) = self.talk.as_mut().filter(|talk| talk.is_open(seat)) else {
+            return;
+        };
+        match standing {
+            Some(Standing::Settled(Settled::Done)) => {
+                talk.spoke(&plan.work, (seat, attempt), &ending.excerpt, outputs);
+                self.crew.turn_over(seat);
+            }
+            Some(Standing::Settled(Settled::Failed)) => {
+                let reason = self.crew.told(plan, seat);
+                talk.fell_silent(&plan.work, seat, &reason);
+            }
+            _ => {}
+        }
+    }
+
+    /// Each branch that conflicts has one turn of the mender, and there are no more branches than workers.
+    fn may_mend(&self, plan: &PhasePlan, branch: &str) -> bool {
+        let bounded = self.mended.len() < self.workers().len();
+        plan.merge == MergeRule::Agent && bounded && !self.mended.contains(branch)
+    }
+
+    /// The mender's turn begins, if what was gathered does not go together.
+    pub(super) fn begin_mending(&mut self) {
+        let PhaseState::Gathered { round, gathering: Gathering::Conflict { branch, files, reason } } =
+            &self.state
+        else {
+            return;
+        };
+        self.mended.insert(branch.clone());
+        self.state = PhaseState::Mending { round: *round, files: files.clone(), reason: reason.clone() };
+        self.crew.renew_mender();
+    }
+
+    /// Takes it up where it stands, after a person has looked.
+    ///
+    /// Who needed the person: an attempt whose program came to a good end has what it left taken once more, another
+    /// worker makes a new attempt, on its first model. What could not be gathered is gathered in the next round, and
+    /// each branch that conflicts may be mended once more. Pauses begin anew.
+    pub(super) fn resume(&mut self, plan: &PhasePlan) {
+        self.mended.clear();
+        match &self.state {
+            PhaseState::Open => self.crew.resume(plan),
+            PhaseState::Gathered { round, .. } | PhaseState::Mending { round, .. } => {
+                self.state = PhaseState::Ungathered { round: round + 1 };
+            }
+            _ => {}
+        }
+    }
+
+    /// Why it cannot go on without a person.
+    pub(super) fn stuck(&self, plan: &PhasePlan) -> Option<String> {
+        match &self.state {
+            PhaseState::Open if self.fate(plan) == Fate::Attention => Some(self.trouble(plan)),
+            PhaseState::Gathered { gathering: Gathering::Refused { reason }, .. } => Some(reason.clone()),
+            PhaseState::Gathered { gathering: Gathering::Conflict { branch, files, reason }, .. } => {
+                let goes_on = plan.merge == MergeRule::Keep || self.may_mend(plan, branch);
+                (!goes_on).then(|| conflict(files, reason))
+            }
+            PhaseState::Mending { files, reason, .. } => {
+                let mender = self.crew.mender_seat();
+                match self.crew.standing(plan, mender) {
+                    Some(Standing::Settled(Settled::Done)) => None,
+                    Some(Standing::Settled(_)) => {
+                        let tried = self.crew.worker(mender).map_or(0, |mender| mender.counted().len());
+                        Some(format!("{}; not mended in {tried} attempts", conflict(files, reason)))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
         }
     }
 
@@ -142,14 +313,23 @@ impl PhaseCourse {
             PhaseState::Waiting if self.missing == 0 && free => Some(Due::Begin),
             PhaseState::Approved if free => Some(Due::Open),
             PhaseState::Denied { .. } => Some(Due::Close),
+            PhaseState::Open if self.talk.is_some() => {
+                self.due_to_workers(plan, halt).or_else(|| self.due_to_talk(plan, halt))
+            }
             PhaseState::Open => self.due_to_workers(plan, halt).or_else(|| self.due_at_end(plan, halt)),
-            PhaseState::Gathered { .. } if free && self.next_start(plan).is_some() => None,
-            PhaseState::Gathered { .. } => Some(Due::Close),
+            PhaseState::Dismissed => self.due_at_end(plan, halt),
+            PhaseState::Gathered { gathering, .. } if halt.is_hard() || goes_on(plan, gathering) => {
+                Some(Due::Close)
+            }
             PhaseState::Mending { .. } => self.due_to_mender(plan, halt),
+            PhaseState::Ungathered { .. } if halt.is_hard() => Some(Due::Close),
+            PhaseState::Ungathered { round } => Some(Due::Gather { round: *round }),
             PhaseState::Waiting
             | PhaseState::Asked
             | PhaseState::Approved
+            | PhaseState::Dismissing
             | PhaseState::Gathering { .. }
+            | PhaseState::Gathered { .. }
             | PhaseState::Closed { .. } => None,
         }
     }
@@ -165,6 +345,19 @@ impl PhaseCourse {
             _ if halt != HaltKind::None || !self.launches(plan) => None,
             _ => self.crew.pausing().map(|seat| Due::Pause { seat }),
         }
+    }
+
+    /// A talk that is over is dismissed once nobody speaks; one that may fall quiet is listened to.
+    fn due_to_talk(&self, plan: &PhasePlan, halt: HaltKind) -> Option<Due> {
+        if self.crew.live() > 0 {
+            return None;
+        }
+        let talk = self.talk.as_ref()?;
+        if halt.is_hard() || talk.end().is_some() {
+            return Some(Due::Dismiss);
+        }
+        let (number, after_ms) = talk.quiet(&plan.work).filter(|_| halt == HaltKind::None)?;
+        Some(Due::Quiet { number, after_ms })
     }
 
     fn due_to_the_live(&self, halt: HaltKind) -> Option<Due> {
@@ -189,16 +382,18 @@ impl PhaseCourse {
         if halt.is_hard() {
             return Some(Due::Close);
         }
-        let held = halt == HaltKind::Hold;
         match self.fate(plan) {
             Fate::Enough => Some(Due::Gather { round: 1 }),
-            Fate::Going => held.then_some(Due::Close),
-            Fate::Attention => Some(Due::Close),
-            Fate::Failed if !held && !self.crew.all_settled() => None,
+            Fate::Going | Fate::Attention => None,
+            Fate::Failed if !talks(&plan.work) && !self.crew.all_settled() => None,
             // What is done is merged, for the later phases; the branches of the others are kept.
-            Fate::Failed if self.crew.any_done() => Some(Due::Gather { round: 1 }),
+            Fate::Failed if self.anything_done() => Some(Due::Gather { round: 1 }),
             Fate::Failed => Some(Due::Close),
         }
+    }
+
+    fn anything_done(&self) -> bool {
+        self.crew.any_done() || self.talk.as_ref().is_some_and(|talk| !talk.spoken().is_empty())
     }
 
     fn due_to_mender(&self, plan: &PhasePlan, halt: HaltKind) -> Option<Due> {
@@ -208,10 +403,14 @@ impl PhaseCourse {
         if self.crew.live() > 0 {
             return None;
         }
-        match self.crew.standing(plan, self.crew.mender_seat()) {
-            Some(Standing::Settled(Settled::Done)) if !halt.is_hard() => Some(Due::Gather { round: 2 }),
-            Some(Standing::Again { .. }) if halt == HaltKind::None => None,
-            _ => Some(Due::Close),
+        if halt.is_hard() {
+            return Some(Due::Close);
+        }
+        match (&self.state, self.crew.standing(plan, self.crew.mender_seat())) {
+            (PhaseState::Mending { round, .. }, Some(Standing::Settled(Settled::Done))) => {
+                Some(Due::Gather { round: round + 1 })
+            }
+            _ => None,
         }
     }
 
@@ -219,43 +418,27 @@ impl PhaseCourse {
     pub(super) fn closes_as(&self, plan: &PhasePlan, halt: HaltKind, halted: &str) -> PhaseOutcome {
         match &self.state {
             PhaseState::Denied { reason } => PhaseOutcome::Failed { reason: format!("denied: {reason}") },
-            PhaseState::Gathered { gathering, .. } => self.gathered_as(plan, gathering),
+            PhaseState::Gathered { gathering, .. } if goes_on(plan, gathering) => self.worked_as(plan),
             _ => match halt {
                 HaltKind::Cancel | HaltKind::StopElsewhere => PhaseOutcome::Cancelled,
                 HaltKind::StopHere => PhaseOutcome::Failed { reason: halted.to_owned() },
-                HaltKind::None | HaltKind::Hold => self.worked_as(plan, halted),
+                HaltKind::None | HaltKind::Hold => self.worked_as(plan),
             },
         }
     }
 
-    fn gathered_as(&self, plan: &PhasePlan, gathering: &Gathering) -> PhaseOutcome {
-        match gathering {
-            Gathering::Merged { .. } => self.worked_as(plan, ""),
-            Gathering::Conflict { .. } if plan.merge == MergeRule::Keep => self.worked_as(plan, ""),
-            Gathering::Conflict { files, reason } => {
-                PhaseOutcome::NeedsAttention { reason: conflict(files, reason) }
-            }
-            Gathering::Refused { reason } => PhaseOutcome::NeedsAttention { reason: reason.clone() },
-        }
-    }
-
-    fn worked_as(&self, plan: &PhasePlan, halted: &str) -> PhaseOutcome {
-        if let PhaseState::Mending { files, reason } = &self.state {
-            let mender = self.crew.worker(self.crew.mender_seat());
-            let tried = mender.map_or(0, |mender| mender.attempts().len());
-            let reason = format!("{}; not mended in {tried} attempts", conflict(files, reason));
-            return PhaseOutcome::NeedsAttention { reason };
-        }
+    fn worked_as(&self, plan: &PhasePlan) -> PhaseOutcome {
         match self.fate(plan) {
             Fate::Enough => PhaseOutcome::Done,
-            Fate::Failed => PhaseOutcome::Failed { reason: self.trouble(plan) },
-            Fate::Attention => PhaseOutcome::NeedsAttention { reason: self.trouble(plan) },
-            Fate::Going => PhaseOutcome::NeedsAttention { reason: halted.to_owned() },
+            _ => PhaseOutcome::Failed { reason: self.trouble(plan) },
         }
     }
 
     /// Why the phase cannot be done.
     pub(super) fn trouble(&self, plan: &PhasePlan) -> String {
+        if let Some(TalkEnd::Failed { reason }) = self.talk.as_ref().and_then(Talk::end) {
+            return reason.clone();
+        }
         let kind = if self.fate(plan) == Fate::Attention { Settled::Attention } else { Settled::Failed };
         self.crew.trouble(plan, kind)
     }
@@ -264,6 +447,15 @@ impl PhaseCourse {
     pub(super) fn live_attempt(&self, seat: usize) -> Option<(u32, &Attempt)> {
         let worker = self.crew.worker(seat)?;
         Some((worker.live()?, worker.attempts().last()?))
+    }
+}
+
+/// Whether a phase whose work was gathered so needs nothing more.
+fn goes_on(plan: &PhasePlan, gathering: &Gathering) -> bool {
+    match gathering {
+        Gathering::Merged { .. } => true,
+        Gathering::Conflict { .. } => plan.merge == MergeRule::Keep,
+        Gathering::Refused { .. } => false,
     }
 }
 

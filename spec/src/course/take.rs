@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::halt::Halt;
 use super::phase::{PhaseCourse, PhaseState};
-use super::{Command, Gathering, PhaseOutcome, RunCourse, Wake};
+use super::{Command, PhaseOutcome, RunCourse, Wake};
 use crate::name::{AttemptId, PhaseName};
 use crate::plan::OnFailure;
 
@@ -13,9 +13,19 @@ impl RunCourse {
         match command {
             Command::Open { phase } => self.take_open(phase),
             Command::Start { attempt, model } => self.take_start(attempt, *model),
+            Command::Settle { attempt } => self.take_settle(attempt),
             Command::End { attempt, reason } => {
                 self.with_seat(attempt, |phase, seat| phase.crew.end_asked(seat, attempt.attempt, *reason));
             }
+            Command::Wake { wake: Wake::Quiet { phase, number }, .. } => {
+                if let Some(at) = self.map.phase(phase) {
+                    if let Some(talk) = &mut self.state.phases[at].talk {
+                        talk.quiet_begins(*number);
+                    }
+                    self.mark(at);
+                }
+            }
+            Command::Dismiss { phase } => self.take_state(phase, PhaseState::Dismissing),
             Command::Gather { phase, round } => {
                 self.take_state(phase, PhaseState::Gathering { round: *round })
             }
@@ -27,6 +37,10 @@ impl RunCourse {
             }
             Command::Ask { phase } => self.take_state(phase, PhaseState::Asked),
             Command::Close { phase, outcome } => self.take_close(phase, outcome),
+            Command::Hold { .. } => {
+                self.state.waits = true;
+                self.state.holds = self.state.holds.saturating_add(1);
+            }
             Command::Finish { outcome } => self.state.over = Some(outcome.clone()),
         }
         self.check_limits();
@@ -50,6 +64,9 @@ impl RunCourse {
         if let Some(at) = self.map.phase(phase) {
             self.state.phases[at].state = PhaseState::Open;
             self.state.phases[at].crew.open_seats(&self.plan.phases[at]);
+            if let Some(talk) = &mut self.state.phases[at].talk {
+                talk.opens(&self.plan.phases[at].work);
+            }
             self.state.underway.insert(at);
             self.mark(at);
         }
@@ -60,14 +77,27 @@ impl RunCourse {
             return;
         };
         let course = &mut self.state.phases[at];
-        if !course.crew.begin(seat, model) {
+        course.begin_mending();
+        let (turn, further) = course.begins_turn(seat);
+        if !course.crew.begin(seat, model, further) {
             return;
         }
-        if let PhaseState::Gathered { gathering: Gathering::Conflict { files, reason }, .. } = &course.state {
-            course.state = PhaseState::Mending { files: files.clone(), reason: reason.clone() };
+        if let Some(talk) = course.talk.as_mut().filter(|_| turn) {
+            talk.begins(&self.plan.phases[at].work, seat);
         }
         self.state.live += 1;
-        self.state.attempts += 1;
+        self.state.attempts += u32::from(!further);
+        self.state.turns += u32::from(turn);
+        self.mark(at);
+    }
+
+    fn take_settle(&mut self, attempt: &AttemptId) {
+        let Some((at, seat)) = self.map.seat(&attempt.worker) else {
+            return;
+        };
+        if self.state.phases[at].crew.settle(seat) {
+            self.state.live += 1;
+        }
         self.mark(at);
     }
 
@@ -88,17 +118,11 @@ impl RunCourse {
             self.mark(follower);
         }
         self.mark(at);
-        match outcome {
-            // A person who denies a phase does not want what comes after it either, whatever `on_failure` says.
-            PhaseOutcome::Failed { reason }
-                if denied || self.plan.phases[at].on_failure == OnFailure::Stop =>
-            {
-                self.raise(Halt::Stop { phase: at, reason: reason.clone() });
-            }
-            PhaseOutcome::NeedsAttention { reason } => {
-                self.raise(Halt::Hold { phase: at, reason: reason.clone() });
-            }
-            _ => {}
+        // A person who denies a phase does not want what comes after it either, whatever `on_failure` says.
+        if let PhaseOutcome::Failed { reason } = outcome
+            && (denied || self.plan.phases[at].on_failure == OnFailure::Stop)
+        {
+            self.raise(Halt::Stop { phase: at, reason: reason.clone() });
         }
     }
 }

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Asked, ReportState, Seen, Statuses};
+use crate::course::Unavailable;
 use crate::profile::drive::text_of;
 use crate::profile::{Profile, ReportRule, ScreenMeaning, TurnEnds, WordRule, class_of};
-use crate::course::Unavailable;
 
 /// A word with less authority counts before an older one with more once it is so much later, or has stood so long:
 /// the same thing is told by several ways, and they take that long at most.
@@ -125,10 +125,13 @@ fn report_rule(profile: &Profile, state: ReportState, kind: Option<Asked>) -> Op
 pub fn turn_end(profile: &Profile, seen: &Seen<'_>, since_ms: u64) -> Option<TurnEnd> {
     let by = |rules: &[WordRule], told: &[Told], of: &str| {
         // A prompt that was taken after an end begins a turn of its own.
-        let is_new = |told: &Told| rules.iter().any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body));
+        let is_new = |told: &Told| {
+            rules.iter().any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
+        };
         let newest = told.iter().rev().take_while(|told| told.at_ms >= since_ms && !is_new(told));
         newest.into_iter().find_map(|told| {
-            let rule = rules.iter().find(|rule| rule.ends.is_some() && rule.holds(&told.event, &told.body))?;
+            let rule =
+                rules.iter().find(|rule| rule.ends.is_some() && rule.holds(&told.event, &told.body))?;
             (!rule.is_pending(&told.body)).then(|| ended(profile, rule, told, of)).flatten()
         })
     };
@@ -194,6 +197,8 @@ fn same_text(taken: &str, sent: &str) -> bool {
 pub fn session_name(profile: &Profile, told: &[Told]) -> Option<String> {
     told.iter().rev().find_map(|told| {
         let mut rules = profile.hooks.iter().chain(&profile.records);
-        rules.find_map(|rule| text_of(&told.body, rule.session.as_ref().filter(|_| rule.holds(&told.event, &told.body))?))
+        rules.find_map(|rule| {
+            text_of(&told.body, rule.session.as_ref().filter(|_| rule.holds(&told.event, &told.body))?)
+        })
     })
 }

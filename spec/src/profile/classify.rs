@@ -79,7 +79,8 @@ pub fn class_of(profile: &Profile, code: Option<&str>, text: &str) -> Option<(Un
         rules().find_map(|(n, rule)| rule.code.as_ref()?.is_match(code).then_some((n, rule)))
     });
     let by_text = || {
-        let matches = |rule: &ErrorRule| rule.exit.is_none() && rule.pattern.as_ref().is_some_and(|p| p.is_match(text));
+        let matches =
+            |rule: &ErrorRule| rule.exit.is_none() && rule.pattern.as_ref().is_some_and(|p| p.is_match(text));
         rules().find(|(_, rule)| matches(rule))
     };
     let (n, rule) = by_code.or_else(by_text)?;

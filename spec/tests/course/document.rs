@@ -5,6 +5,7 @@
 //! work/1: claude, gemini
 //! work/2: codex
 //! work: require any; retry 2 100; after triage; condition triage.kind == auth
+//! talk: dialogue 3 last.from == '1' | meeting 2 1; moderator 1 | mesh 500; agent 2 after 1
 //! ```
 //!
 //! A phase comes after the one before it unless `after` says otherwise; `after nothing` lets it begin at once.
@@ -15,8 +16,9 @@ use std::sync::Arc;
 use niia_spec::course::{Outputs, Verdict};
 use niia_spec::name::Slug;
 use niia_spec::plan::{
-    Egress, Limits, MergeRule, ModelPlan, NetworkPlan, OnBreach, OnDialog, OnFailure, OnLost, PLAN_VERSION,
-    Permission, PhasePlan, PhaseWork, Plan, Require, Retry, SessionPlan, TreePlan, WorkerPlan,
+    AgendaPlan, AgentPlan, Egress, Limits, MergeRule, ModelPlan, NetworkPlan, OnBreach, OnDialog, OnFailure,
+    OnLost, PLAN_VERSION, Permission, PhasePlan, PhaseWork, Plan, Require, Retry, SessionPlan, TreePlan,
+    WorkerPlan,
 };
 
 /// The time limit of a session for which a test says nothing; transcripts leave it out.
@@ -66,6 +68,8 @@ fn limit(limits: &mut Limits, text: &str) {
         ["max_parallel", n] => limits.max_parallel = Some(number(n)),
         ["max_total_agents", n] => limits.max_total_agents = number(n),
         ["timeout_per_agent_ms", n] => limits.timeout_per_agent_ms = Some(u64::from(number(n))),
+        ["max_turns", n] => limits.max_turns = number(n),
+        ["max_messages", n] => limits.max_messages = number(n),
         ["on_breach", "stop"] => limits.on_breach = OnBreach::Stop,
         _ => panic!("no limit: {text}"),
     }
@@ -95,7 +99,43 @@ fn option(phase: &mut PhasePlan, text: &str) {
         ["merge", "keep"] => phase.merge = MergeRule::Keep,
         ["timeout", ms] => {
             let ms = u64::from(number(ms));
-            workers(phase).iter_mut().for_each(|worker| worker.session.timeout_ms = ms);
+            phase.work.workers_mut().into_iter().for_each(|worker| worker.session.timeout_ms = ms);
+        }
+        ["dialogue", rounds, ref until @ ..] => {
+            let participants = std::mem::take(workers(phase));
+            let until = (!until.is_empty()).then(|| until.join(" "));
+            phase.work = PhaseWork::Dialogue { participants, rounds: number(rounds), until };
+        }
+        ["meeting", ref rounds @ ..] => {
+            let participants = std::mem::take(workers(phase));
+            let topic = |rounds: &&str| AgendaPlan { topic: "a topic".to_owned(), rounds: number(rounds) };
+            let agenda = rounds.iter().map(topic).collect();
+            phase.work = PhaseWork::Meeting { participants, agenda, moderator: None };
+        }
+        ["moderator", name] => {
+            if let PhaseWork::Meeting { moderator, .. } = &mut phase.work {
+                *moderator = Some(slug(name));
+            }
+        }
+        ["mesh", quiet] => {
+            let agents = std::mem::take(workers(phase)).into_iter();
+            let agents = agents.map(|worker| AgentPlan { worker, after: Vec::new(), watch: Vec::new() });
+            phase.work = PhaseWork::Mesh {
+                agents: agents.collect(),
+                star: false,
+                any_to_any: true,
+                broadcast: true,
+                quiet_ms: if quiet == "persistent" { 1 } else { u64::from(number(quiet)) },
+                persistent: quiet == "persistent",
+            };
+        }
+        ["agent", name, "after", ref before @ ..] => {
+            if let PhaseWork::Mesh { agents, .. } = &mut phase.work {
+                let agent = agents.iter_mut().find(|agent| agent.worker.name.as_str() == name);
+                agent
+                    .into_iter()
+                    .for_each(|agent| agent.after = before.iter().map(|name| slug(name)).collect());
+            }
         }
         ["session"] => {
             let worker = workers(phase).remove(0);

@@ -9,6 +9,7 @@ mod document;
 mod laws;
 mod plans;
 mod size;
+mod talk;
 mod transcript;
 
 /// What a run does, told as transcripts.
@@ -21,4 +22,6 @@ mod told {
     mod phases;
     mod recovery;
     mod require;
+    mod resume;
+    mod talks;
 }

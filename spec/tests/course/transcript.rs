@@ -80,19 +80,33 @@ impl Stage {
             return self.event_of_worker(&self.attempt(who), what, reason);
         }
         let phase = slug(if what.is_empty() { "none" } else { who });
-        let gathered = |round, gathering| Some(Event::Gathered { phase: phase.clone(), round, gathering });
         let words: Vec<&str> = what.split_whitespace().collect();
-        match (who, &words[..]) {
+        let (round, words) = match &words[..] {
+            ["in", "round", round, words @ ..] => (round.parse().ok()?, words),
+            [verb, "again", files @ ..] => (2, &[&[*verb], files].concat()[..]),
+            words => (1, words),
+        };
+        let gathered = |gathering| Some(Event::Gathered { phase: phase.clone(), round, gathering });
+        match (who, words) {
             ("begun", []) => Some(Event::Begun),
             ("cancelled", []) => Some(Event::Cancelled { reason }),
+            ("resumed", []) => Some(Event::Resumed { hold: self.course.holds(), reason }),
+            (_, ["dismissed"]) => Some(Event::Dismissed { phase }),
+            (_, ["concluded", "by", by]) => Some(Event::Concluded { phase, by: (*by).to_owned() }),
+            (_, ["quiet", number]) => {
+                Some(Event::Expired { wake: Wake::Quiet { phase, number: number.parse().ok()? } })
+            }
+            ("letter", [number, "to", to]) => {
+                let to = to.contains('/').then(|| self.attempt(to).worker);
+                Some(Event::Posted { number: number.parse().ok()?, to })
+            }
+            ("resumed", ["hold", hold]) => Some(Event::Resumed { hold: hold.parse().ok()?, reason }),
             (_, ["approved"]) => Some(Event::Approved { phase }),
             (_, ["denied"]) => Some(Event::Denied { phase, reason }),
-            (_, ["merged"]) => gathered(1, Gathering::Merged { commit: None }),
-            (_, ["merged", "again"]) => gathered(2, Gathering::Merged { commit: None }),
-            (_, ["refused"]) => gathered(1, Gathering::Refused { reason }),
-            (_, ["refused", "again"]) => gathered(2, Gathering::Refused { reason }),
-            (_, ["conflict", "again", files @ ..]) => gathered(2, conflict(files, reason)),
-            (_, ["conflict", files @ ..]) => gathered(1, conflict(files, reason)),
+            (_, ["merged"]) => gathered(Gathering::Merged { commit: None }),
+            (_, ["refused"]) => gathered(Gathering::Refused { reason }),
+            (_, ["conflict", "of", branch, files @ ..]) => gathered(conflict(branch, files, reason)),
+            (_, ["conflict", files @ ..]) => gathered(conflict("work-2", files, reason)),
             _ => None,
         }
     }
@@ -113,18 +127,22 @@ impl Stage {
                 let (key, value) = rest.split_once('=')?;
                 return Some(Event::Published { worker, key: key.to_owned(), value: value.into() });
             }
-            "done" => Outcome::Done,
+            "done" | "says" => Outcome::Done,
             "failed" => Outcome::Failed { reason },
             "unavailable" => Outcome::Unavailable { class: Unavailable::RateLimited, reason },
             "crashed" => Outcome::Unavailable { class: Unavailable::Crashed, reason },
             "timed" => Outcome::TimedOut,
             "cancelled" => Outcome::Cancelled,
-            "asks" => Outcome::NeedsAttention { reason },
+            "asks" | "stuck" => Outcome::NeedsAttention { reason },
             "lost" => Outcome::Lost { reason },
             _ => return None,
         };
         let outputs = rest.strip_prefix("with ").and_then(|output| output.split_once('='));
-        let ending = ending(outcome, outputs.map(|(key, value)| (key, value.into())));
+        let mut ending = ending(outcome, outputs.map(|(key, value)| (key, value.into())));
+        ending.answered = verb == "stuck";
+        if verb == "says" {
+            ending.excerpt = rest.to_owned();
+        }
         Some(Event::Ended { attempt, ending })
     }
 
@@ -144,6 +162,8 @@ impl Stage {
             Command::Start { attempt, model } => {
                 format!("start {} on {}", short(attempt), self.model(&attempt.worker, *model))
             }
+            Command::Settle { attempt } => format!("settle {}", short(attempt)),
+            Command::Hold { reason } => format!("hold: {reason}"),
             Command::End { attempt, reason } => format!("end {}: {}", short(attempt), end_reason(*reason)),
             Command::Gather { phase, round: 1 } => format!("gather {phase}"),
             Command::Gather { phase, round } => format!("gather {phase} in round {round}"),
@@ -154,6 +174,10 @@ impl Stage {
             Command::Wake { wake: Wake::Backoff { attempt }, after_ms } => {
                 format!("{} in {after_ms} ms", short(attempt))
             }
+            Command::Wake { wake: Wake::Quiet { phase, number }, after_ms } => {
+                format!("quiet {number} of {phase} for {after_ms} ms")
+            }
+            Command::Dismiss { phase } => format!("dismiss {phase}"),
             Command::Close { phase, outcome } => format!("close {phase} {}", phase_outcome(outcome)),
             Command::Finish { outcome } => format!("finish {}", run_outcome(outcome)),
         })
@@ -177,11 +201,13 @@ pub fn ending(outcome: Outcome, output: Option<(&str, Value)>) -> Ending {
         outputs: output.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<BTreeMap<_, _>>(),
         commit: None,
         evidence: "exit".to_owned(),
+        answered: false,
     }
 }
 
-fn conflict(files: &[&str], reason: String) -> Gathering {
-    Gathering::Conflict { files: files.iter().map(|file| (*file).to_owned()).collect(), reason }
+fn conflict(branch: &str, files: &[&str], reason: String) -> Gathering {
+    let branch = branch.to_owned();
+    Gathering::Conflict { branch, files: files.iter().map(|file| (*file).to_owned()).collect(), reason }
 }
 
 fn short(attempt: &AttemptId) -> String {

@@ -76,12 +76,7 @@ fn chunks(reader: &mut BufReader<TcpStream>) -> io::Result<Vec<u8>> {
 }
 
 /// The head of an answer whose end is the end of the connection.
-pub fn begin(
-    stream: &mut TcpStream,
-    status: u16,
-    kind: &str,
-    headers: &[(&str, String)],
-) -> io::Result<()> {
+pub fn begin(stream: &mut TcpStream, status: u16, kind: &str, headers: &[(&str, String)]) -> io::Result<()> {
     let mut head = format!("HTTP/1.1 {status} Told\r\ncontent-type: {kind}\r\nconnection: close\r\n");
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));

@@ -20,10 +20,21 @@ pub fn aside(stream: &mut TcpStream, request: &Request) -> io::Result<()> {
     let body = match path {
         path if path.ends_with("/count_tokens") => json!({ "input_tokens": TOKENS_IN }),
         path if path.ends_with(":countTokens") => json!({ "totalTokens": TOKENS_IN }),
-        path if path.ends_with("/api/tags") => json!({ "models": [{ "name": "llama3:latest", "model": "llama3:latest" }] }),
+        path if path.ends_with("/api/tags") => {
+            json!({ "models": [{ "name": "llama3:latest", "model": "llama3:latest" }] })
+        }
         path if path.ends_with("/api/version") => json!({ "version": "0.13.5" }),
-        path if path.ends_with("/models") => json!({ "object": "list", "data": [{ "id": "stub", "object": "model" }] }),
-        _ => return http::json(stream, 404, &[], &json!({ "error": { "message": "there is no such thing here" } })),
+        path if path.ends_with("/models") => {
+            json!({ "object": "list", "data": [{ "id": "stub", "object": "model" }] })
+        }
+        _ => {
+            return http::json(
+                stream,
+                404,
+                &[],
+                &json!({ "error": { "message": "there is no such thing here" } }),
+            );
+        }
     };
     http::json(stream, 200, &[], &body)
 }
@@ -104,9 +115,10 @@ fn whole(asked: &Asked, answer: &Answer) -> Value {
         Api::Messages => {
             let (content, reason) = match answer {
                 Answer::Text { text, .. } => (json!({ "type": "text", "text": text }), "end_turn"),
-                Answer::Tool { name, input } => {
-                    (json!({ "type": "tool_use", "id": id("toolu"), "name": name, "input": input }), "tool_use")
-                }
+                Answer::Tool { name, input } => (
+                    json!({ "type": "tool_use", "id": id("toolu"), "name": name, "input": input }),
+                    "tool_use",
+                ),
             };
             json!({ "id": id("msg"), "type": "message", "role": "assistant", "model": model, "content": [content],
                 "stop_reason": reason, "stop_sequence": null, "usage": usage_of(Api::Messages) })
@@ -137,7 +149,9 @@ fn usage_of(api: Api) -> Value {
             json!({ "input_tokens": read, "output_tokens": said, "total_tokens": read + said })
         }
         Api::Chat => json!({ "prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said }),
-        Api::Gemini => json!({ "promptTokenCount": read, "candidatesTokenCount": said, "totalTokenCount": read + said }),
+        Api::Gemini => {
+            json!({ "promptTokenCount": read, "candidatesTokenCount": said, "totalTokenCount": read + said })
+        }
         Api::Ollama => json!({ "prompt_eval_count": read, "eval_count": said }),
     }
 }
@@ -198,8 +212,10 @@ fn messages_events(model: &str, answer: &Answer) -> Vec<Value> {
 fn chat_message(answer: &Answer) -> Value {
     match answer {
         Answer::Text { text, .. } => json!({ "role": "assistant", "content": text }),
-        Answer::Tool { name, input } => json!({ "role": "assistant", "content": null, "tool_calls": [{ "index": 0,
-            "id": id("call"), "type": "function", "function": { "name": name, "arguments": input.to_string() } }] }),
+        Answer::Tool { name, input } => {
+            json!({ "role": "assistant", "content": null, "tool_calls": [{ "index": 0,
+            "id": id("call"), "type": "function", "function": { "name": name, "arguments": input.to_string() } }] })
+        }
     }
 }
 
@@ -220,7 +236,8 @@ fn chat_events(model: &str, answer: &Answer) -> Vec<Value> {
             events.push(chunk(json!({}), Some("tool_calls")));
         }
     }
-    let mut last = json!({ "id": name, "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [] });
+    let mut last =
+        json!({ "id": name, "object": "chat.completion.chunk", "created": 1, "model": model, "choices": [] });
     last["usage"] = usage_of(Api::Chat);
     events.push(last);
     events

@@ -16,7 +16,12 @@ fn ask(stub: &Stub, path: &str, body: &str) -> String {
 fn every_api_says_what_the_prompt_orders() {
     let stub = Stub::open(0).unwrap();
     let said = r#"[{"role":"user","content":"first"},{"role":"assistant","content":"x"},{"role":"user","content":"<<say hello-{turns}>>"}]"#;
-    for (path, list) in [("/v1/messages", "messages"), ("/v1/responses", "input"), ("/v1/chat/completions", "messages"), ("/api/chat", "messages")] {
+    for (path, list) in [
+        ("/v1/messages", "messages"),
+        ("/v1/responses", "input"),
+        ("/v1/chat/completions", "messages"),
+        ("/api/chat", "messages"),
+    ] {
         for stream in [true, false] {
             let answer = ask(&stub, path, &format!(r#"{{"model":"m","stream":{stream},"{list}":{said}}}"#));
             assert!(answer.contains("200") && answer.contains("hello-2"), "{path} {stream}: {answer}");

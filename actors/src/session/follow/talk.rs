@@ -19,10 +19,12 @@ const BETWEEN_KEYS: Duration = Duration::from_millis(80);
 
 /// Single keys: Enter is one of its own.
 fn split_keys(keys: &str) -> impl Iterator<Item = &str> {
-    keys.split_inclusive('\r').flat_map(|part| match part.strip_suffix('\r') {
-        Some("") | None => [part, ""],
-        Some(before) => [before, "\r"],
-    }).filter(|key| !key.is_empty())
+    keys.split_inclusive('\r')
+        .flat_map(|part| match part.strip_suffix('\r') {
+            Some("") | None => [part, ""],
+            Some(before) => [before, "\r"],
+        })
+        .filter(|key| !key.is_empty())
 }
 
 /// What is known of the conversation.
@@ -147,11 +149,16 @@ impl Follow<'_> {
         let detected = self.detect(&seen);
         let profile = profile_of(&self.life.assignment).ok_or("its profile is gone")?;
         let id = detected.dialog.ok_or_else(|| {
-            format!("it shows no dialog that profile {} knows ({}); `niia attach` answers by hand", profile.id, detected.evidence.rule)
+            format!(
+                "it shows no dialog that profile {} knows ({}); `niia attach` answers by hand",
+                profile.id, detected.evidence.rule
+            )
         })?;
         let dialog = profile.dialog(&id).ok_or("the dialog is gone")?;
         let keys = if allow { &dialog.allow } else { &dialog.deny };
-        let keys = keys.clone().ok_or_else(|| format!("profile {} knows no keys for the dialog {id}", profile.id))?;
+        let keys = keys
+            .clone()
+            .ok_or_else(|| format!("profile {} knows no keys for the dialog {id}", profile.id))?;
         // Arrows and Enter in one burst may be taken for a paste.
         for key in split_keys(&keys) {
             self.write_soon(key.as_bytes()).await.map_err(|error| error.to_string())?;
@@ -201,7 +208,8 @@ impl Follow<'_> {
         let report = self.reached.glass.statuses().strongest()?;
         let due_ms = report.at_ms + LATER_BY_MS;
         let left_ms = due_ms.saturating_sub(clock::now_ms());
-        (report.at_ms >= turn.since_ms && left_ms > 0).then(|| Instant::now() + Duration::from_millis(left_ms + 1))
+        (report.at_ms >= turn.since_ms && left_ms > 0)
+            .then(|| Instant::now() + Duration::from_millis(left_ms + 1))
     }
 
     /// Ends the turn under way if the tool's word says that it has ended.
@@ -222,7 +230,7 @@ impl Follow<'_> {
         let end = self.end;
         let report = self.reached.glass.statuses().strongest().map(|report| report.at_ms);
         let screen = match report.filter(|at_ms| *at_ms >= since_ms) {
-            Some(_) => self.reached.glass.screen_at(end, now_ms).map(|screen| screen.text()).unwrap_or_default(),
+            Some(_) => self.reached.glass.screen_at(end).map(|screen| screen.text()).unwrap_or_default(),
             None => String::new(),
         };
         let process = Process::Running { has_printed: true };

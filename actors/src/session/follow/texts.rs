@@ -8,7 +8,7 @@ use niia_spec::notice::Receipt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Follow, QUIET_MS, WRITE_WAIT, WRITE_WAIT_MAX};
+use super::{Follow, PROMPT_MARK, QUIET_MS, WRITE_WAIT, WRITE_WAIT_MAX};
 use crate::recording::{Mark, MarkKind};
 use crate::session::delivery::{self, Delivery, DeliveryEvent, DeliveryStep, DeliveryWake, Readiness};
 use crate::session::{Turned, clock, look};
@@ -211,6 +211,12 @@ impl Follow<'_> {
         let kind = matches!(receipt, delivery::Receipt::Typed).then_some(MarkKind::Typed);
         let mark = typing.mark;
         let told = look::receipt(&receipt);
+        if let delivery::Receipt::TypedNotSubmitted { reason } = &receipt
+            && (mark, self.reached.taken_up) == (PROMPT_MARK, true)
+        {
+            self.give_prompt_up(reason).await;
+        }
+        let Some(typing) = &mut self.now else { return };
         let settled = matches!(receipt, delivery::Receipt::TurnStarted { .. }) || receipt.is_last();
         if settled && let Some(reply) = typing.reply.take() {
             drop(reply.send(told));

@@ -50,7 +50,9 @@ impl Findings {
         }
         match self.trouble {
             None => text.push_str(&format!("{model} works here\n")),
-            Some((what, cure)) => text.push_str(&format!("{model}: {}\n{cure}\n", crate::report::neutral(&what))),
+            Some((what, cure)) => {
+                text.push_str(&format!("{model}: {}\n{cure}\n", crate::report::neutral(&what)))
+            }
         }
         say(&text)?;
         Ok(exit)
@@ -59,9 +61,9 @@ impl Findings {
 
 pub(super) async fn attempt(caller: &Caller, model: &str, timeout_s: u64) -> Result<Exit, Failure> {
     let known = profiles(caller)?;
-    let found = known.resolve(model).map_err(|error| {
-        Failure::usage(error.to_string()).help("`niia profile ls` lists the profiles")
-    })?;
+    let found = known
+        .resolve(model)
+        .map_err(|error| Failure::usage(error.to_string()).help("`niia profile ls` lists the profiles"))?;
     let profile = found.profile;
     let mut findings = Findings::default();
     findings.good("profile", format!("{} ({})", profile.id, profile.source));
@@ -122,9 +124,12 @@ async fn one_turn(
     let (outcome, answer) = followed(caller, &run, timeout_s).await?;
     match outcome {
         Some(Outcome::Done) => {
-            findings.good("answer", answer.chars().take(SHOWN_CHARS_MAX).collect::<String>().trim().to_owned());
+            findings
+                .good("answer", answer.chars().take(SHOWN_CHARS_MAX).collect::<String>().trim().to_owned());
         }
-        Some(Outcome::Unavailable { class, reason }) => findings.wrong(&plain(class, &reason), cure(class, &profile.id)),
+        Some(Outcome::Unavailable { class, reason }) => {
+            findings.wrong(&plain(class, &reason), cure(class, &profile.id))
+        }
         Some(Outcome::TimedOut) => findings.wrong(
             &format!("it gave no answer within {timeout_s} s"),
             "`niia replay` shows what was to be seen; it may wait for a login or hang on its network",
@@ -132,7 +137,10 @@ async fn one_turn(
         Some(other) => {
             let reason = reason_of(&other);
             let class = class_of(profile, None, &reason);
-            findings.wrong(&reason, class.map_or("`niia replay` shows what was to be seen", |(class, _)| cure(class, "")));
+            findings.wrong(
+                &reason,
+                class.map_or("`niia replay` shows what was to be seen", |(class, _)| cure(class, "")),
+            );
         }
         None => findings.wrong("nobody can say how it ended", "`niia explain` says what is known"),
     }
@@ -165,7 +173,9 @@ async fn followed(caller: &Caller, run: &str, timeout_s: u64) -> Result<(Option<
 
 fn reason_of(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Failed { reason } | Outcome::Lost { reason } | Outcome::NeedsAttention { reason } => reason.clone(),
+        Outcome::Failed { reason } | Outcome::Lost { reason } | Outcome::NeedsAttention { reason } => {
+            reason.clone()
+        }
         other => format!("{other:?}"),
     }
 }
@@ -186,12 +196,18 @@ fn plain(class: Unavailable, reason: &str) -> String {
 
 fn cure(class: Unavailable, id: &str) -> &'static str {
     match (class, id) {
-        (Unavailable::NotLoggedIn, "claude") => "start `claude` once by hand and type /login, or set ANTHROPIC_API_KEY",
+        (Unavailable::NotLoggedIn, "claude") => {
+            "start `claude` once by hand and type /login, or set ANTHROPIC_API_KEY"
+        }
         (Unavailable::NotLoggedIn, "codex") => "run `codex login`, or set the key its configuration names",
-        (Unavailable::NotLoggedIn, "gemini") => "start `gemini` once by hand and sign in, or set GEMINI_API_KEY",
+        (Unavailable::NotLoggedIn, "gemini") => {
+            "start `gemini` once by hand and sign in, or set GEMINI_API_KEY"
+        }
         (Unavailable::NotLoggedIn, _) => "log in with the tool's own command, or set its key",
         (Unavailable::Quota, _) => "wait until it is given again, or name another model as `failover`",
-        (Unavailable::RateLimited | Unavailable::Overloaded, _) => "wait a little, or name another model as `failover`",
+        (Unavailable::RateLimited | Unavailable::Overloaded, _) => {
+            "wait a little, or name another model as `failover`"
+        }
         (Unavailable::BadModel, _) => "look at the model's name; the tool itself lists those it knows",
         (Unavailable::Network, _) => "look at the network, the proxy and the base URL the tool is set to",
         _ => "`niia replay` shows what was to be seen",

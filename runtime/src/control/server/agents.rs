@@ -9,6 +9,7 @@ use niia_spec::notice::LetterView;
 use serde_json::Value;
 
 use super::find::{live_run, not_found, run_id, trouble};
+use super::talks;
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, RunName};
 use crate::node::{Node, past};
@@ -156,26 +157,49 @@ pub(super) async fn scratchpad_put(
     Ok(Reply::Done)
 }
 
-pub(super) async fn send(
-    node: &Node,
-    caller: &Caller,
-    run: &RunName,
-    to: String,
-    text: String,
-    id: Option<String>,
-) -> Result<Reply, Refusal> {
+/// A letter as it is handed in.
+pub(super) struct Post {
+    pub to: String,
+    pub text: String,
+    pub id: Option<String>,
+    pub cause: Option<String>,
+}
+
+pub(super) async fn send(node: &Node, caller: &Caller, run: &RunName, post: Post) -> Result<Reply, Refusal> {
     let live = live_run(node, caller, run).await?;
+    let plan = live.plan().await.map_err(|error| trouble(chain(&error)))?;
     let name = run_id(node, caller, run).await?;
     let view = super::runs::view(node, &name).await?;
-    let to = reader(&view, &to)?;
+    let Post { to, text, id, cause } = post;
+    let from = party(caller);
+    let readers = match to.as_str() {
+        talks::ALL => talks::everybody(&plan, &view, &from)?,
+        name => {
+            let one = reader(&view, &beside(&view, &from, name))?;
+            talks::may_write(&plan, &from, &one)?;
+            vec![one]
+        }
+    };
     let id = id.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
-    let draft = Draft { id, from: party(caller), to, text, cause: None };
     let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
-    let sent = mailbox.send(draft).await.map_err(|error| trouble(chain(&error)))?;
-    match sent {
-        Ok(_) => Ok(Reply::Done),
-        Err(refusal) => Err(Refusal { code: RefusalCode::Limit, message: chain(&refusal), help: None }),
+    for to in &readers {
+        let id = if readers.len() == 1 { id.clone() } else { format!("{id}.{to}") };
+        let draft =
+            Draft { id, from: from.clone(), to: to.clone(), text: text.clone(), cause: cause.clone() };
+        let sent = mailbox.send(draft).await.map_err(|error| trouble(chain(&error)))?;
+        sent.map_err(|refusal| Refusal { code: RefusalCode::Limit, message: chain(&refusal), help: None })?;
     }
+    Ok(Reply::Done)
+}
+
+/// A plain name means somebody of the writer's own phase before anybody else.
+fn beside(view: &niia_spec::notice::RunView, from: &Party, name: &str) -> String {
+    let Party::Worker(from) = from else {
+        return name.to_owned();
+    };
+    let phase = view.phases.iter().find(|phase| phase.phase == from.phase);
+    let there = phase.is_some_and(|phase| phase.workers.iter().any(|worker| worker.worker.as_str() == name));
+    if there { format!("{}/{name}", from.phase) } else { name.to_owned() }
 }
 
 /// Who is meant: `phase/worker`, a worker's name that only one phase has, `person`.
@@ -254,7 +278,7 @@ pub(super) async fn letters(
     ))
 }
 
-fn shown(letter: Letter, read: bool) -> LetterView {
+pub(super) fn shown(letter: Letter, read: bool) -> LetterView {
     LetterView {
         id: letter.id,
         from: letter.from.to_string(),

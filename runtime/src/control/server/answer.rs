@@ -2,7 +2,7 @@
 
 use niia_spec::notice::JournalLine;
 
-use super::{agents, runs, sessions};
+use super::{agents, machines, runs, sessions, talks};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
 use crate::node::{Node, accept};
@@ -52,7 +52,11 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::ScratchpadPut { run, path, bytes } => {
             agents::scratchpad_put(node, caller, &run, path, bytes).await
         }
-        Request::MailboxSend { run, to, text, id } => agents::send(node, caller, &run, to, text, id).await,
+        Request::MailboxSend { run, to, text, id, cause } => {
+            agents::send(node, caller, &run, agents::Post { to, text, id, cause }).await
+        }
+        Request::Inbox { all, take } => talks::inbox(node, caller, all, take).await,
+        Request::Conclude { run, phase } => talks::conclude(node, caller, &run, phase).await,
         Request::MailboxList { run, reader } => agents::letters(node, caller, &run, reader, false).await,
         Request::MailboxRead { run, reader } => agents::letters(node, caller, &run, reader, true).await,
         Request::Stop { end_sessions } => {
@@ -65,7 +69,9 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::Keys { .. } | Request::View { .. } | Request::Take | Request::Repaint => {
             Err(misplaced("attach"))
         }
-        Request::Follow { .. } | Request::Attach { .. } | Request::Part { .. } => {
+        Request::Printed { session, from, to } => sessions::printed(node, caller, &session, (from, to)).await,
+        Request::Machines(request) => machines::answer(node, request).await,
+        Request::Follow { .. } | Request::Attach { .. } | Request::Part { .. } | Request::Through { .. } => {
             Err(misplaced("a talk of its own"))
         }
     }

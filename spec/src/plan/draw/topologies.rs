@@ -116,9 +116,15 @@ impl<'d> Drawer<'d> {
             topic: entry.topic.as_ref().map(|topic| topic.value.clone()).unwrap_or_default(),
             rounds: rounds(entry.rounds.as_ref().or(said.rounds), AGENDA_ROUNDS_DEFAULT),
         });
+        let mut agenda: Vec<AgendaPlan> = agenda.collect();
+        if agenda.is_empty() {
+            // A meeting without an agenda is about its task.
+            let rounds = rounds(said.rounds, AGENDA_ROUNDS_DEFAULT);
+            agenda.push(AgendaPlan { topic: String::new(), rounds });
+        }
         PhaseWork::Meeting {
             participants: self.participants(name, said.participants, phase),
-            agenda: agenda.collect(),
+            agenda,
             moderator: said.moderator.map(|moderator| moderator.value.clone()),
         }
     }

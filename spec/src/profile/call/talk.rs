@@ -24,7 +24,8 @@ impl Profile {
         Some(self.check_model(call).and_then(|()| {
             let prompt = call.prompt.map(|text| self.as_typed(text));
             let fits = |text: &String| text.len() <= ARGUMENT_BYTES_MAX && !text.starts_with('-');
-            let first = prompt.as_ref().filter(|text| conversation.first_turn == FirstTurn::Argument && fits(text));
+            let first =
+                prompt.as_ref().filter(|text| conversation.first_turn == FirstTurn::Argument && fits(text));
             let argv = match (&conversation.resume, call.talk.resumes) {
                 (Some(resume), true) => resume,
                 _ => &conversation.argv,

@@ -9,9 +9,7 @@ use toml::Spanned;
 use super::{EntryKey, ProfileError, ProfileFile, put};
 use crate::detect::{Asked, ReportState};
 use crate::profile::call::{Entry, Hole};
-use crate::profile::drive::{
-    Conversation, DialogRule, Enter, FirstTurn, ReportRule, TurnEnds, WordRule,
-};
+use crate::profile::drive::{Conversation, DialogRule, Enter, FirstTurn, ReportRule, TurnEnds, WordRule};
 use crate::profile::{Pattern, Profile, ScreenMeaning};
 
 /// The words of a document's `permission`.
@@ -116,7 +114,9 @@ impl ProfileFile {
             let message = "with this `first_turn`, `{prompt}` must stand in `argv`".to_owned();
             return Err(self.wrong(keys.first_turn.span(), message));
         }
-        if !keys.files.is_empty() && !has(Hole::Overlay) && !keys.env.values().any(|v| v.contains("{overlay}"))
+        if !keys.files.is_empty()
+            && !has(Hole::Overlay)
+            && !keys.env.values().any(|v| v.contains("{overlay}"))
         {
             let message = "`files` are written, but nothing tells the tool of `{overlay}`".to_owned();
             return Err(self.wrong(at, message));
@@ -170,7 +170,8 @@ impl ProfileFile {
             match (&keys.event, of_hooks) {
                 (None, true) => return Err(self.wrong(spanned.span(), "a hook needs its `event`".to_owned())),
                 (Some(event), false) => {
-                    return Err(self.wrong(event.span(), "a record is known by `where`, not by an `event`".to_owned()));
+                    return Err(self
+                        .wrong(event.span(), "a record is known by `where`, not by an `event`".to_owned()));
                 }
                 _ => {}
             }

@@ -48,7 +48,8 @@ fn whole(model: &str, answer: &Answer, ids: &Ids) -> Value {
 
 pub(super) fn events(model: &str, answer: &Answer) -> Vec<Value> {
     let ids = &Ids::new();
-    let mut events = vec![json!({ "type": "response.created", "response": response(model, ids, "in_progress") })];
+    let mut events =
+        vec![json!({ "type": "response.created", "response": response(model, ids, "in_progress") })];
     let empty = match answer {
         Answer::Text { .. } => json!({ "type": "message", "id": ids.item, "role": "assistant",
             "status": "in_progress", "content": [] }),

@@ -1,0 +1,56 @@
+//! What a sandboxed session may do to its tree and to the private repository behind it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::git::paths;
+use crate::git::trees::{Tree, TreeName};
+
+/// Paths by what may be done with them. The most specific one wins; at equal paths `hidden` before `read_only` before
+/// `write`.
+///
+/// A path that stands here is to be a mount point: it cannot be renamed then, nor can anything be put in its place. So
+/// the folders above a protected file stand here as well, up to the first one that is granted. A path that may be
+/// written can lie in a folder that may not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grants {
+    #[serde(with = "paths::list")]
+    pub write: Vec<PathBuf>,
+    #[serde(with = "paths::list")]
+    pub read_only: Vec<PathBuf>,
+    #[serde(with = "paths::list")]
+    pub hidden: Vec<PathBuf>,
+}
+
+/// What a session in this tree may do. In a tree with a private repository all work with git goes, and nothing that
+/// tells a git what to run or where to look can be changed.
+///
+/// A linked tree has the user's own repository behind it: of that nothing is granted, so git reads there and no more.
+pub fn grants(tree: &Tree) -> Grants {
+    let pointer = tree.path.join(".git");
+    let Some(private) = &tree.private else {
+        return Grants { write: vec![tree.path.clone()], read_only: vec![pointer], hidden: Vec::new() };
+    };
+    let (folder, admin) = (&private.folder, &private.admin);
+    let mut read_only = vec![
+        pointer,
+        folder.join("config"),
+        folder.join("hooks"),
+        folder.join("info"),
+        // With the list of alternates; nothing else in it is needed.
+        folder.join("objects/info"),
+        // Above the tree's own part, which would else be renamed away together with its pointers.
+        folder.join("worktrees"),
+        admin.join("commondir"),
+        admin.join("gitdir"),
+        admin.join("config.worktree"),
+    ];
+    read_only.extend(private.sources.iter().cloned());
+    read_only.extend(private.sources.iter().filter_map(|objects| Some(objects.parent()?.join("lfs"))));
+    let mut write = vec![tree.path.clone(), folder.clone(), folder.join("objects"), admin.clone()];
+    if matches!(tree.name, TreeName::Reading(_)) {
+        read_only.extend(std::mem::take(&mut write));
+    }
+    Grants { write, read_only, hidden: private.hidden.clone() }
+}
