@@ -46,8 +46,9 @@ fn tool(name: &'static str) -> Option<Tool> {
         &format!(
             "model = \"stub\"\nmodel_provider = \"stub\"\n[model_providers.stub]\nname = \"stub\"\n\
              base_url = \"http://127.0.0.1:{}/v1\"\nwire_api = \"responses\"\nenv_key = \"OPENAI_API_KEY\"\n\
-             request_max_retries = 1\nstream_max_retries = 1\n",
-            stub.port()
+             request_max_retries = 1\nstream_max_retries = 1\n[projects.\"{}\"]\ntrust_level = \"trusted\"\n",
+            stub.port(),
+            folder.display()
         ),
     );
     Some(Tool { house, stub, name })
@@ -99,7 +100,10 @@ impl Tool {
     }
 
     fn end(&self, run: &str) {
-        let _ = self.niia(&["cancel", run]).run();
+        let _ = self.niia(&["kill", run]).run();
+        niia_tests::wait_until("the session is over", SOON, || {
+            self.niia(&["sessions"]).run().out.contains("no sessions").then_some(())
+        });
     }
 }
 
@@ -138,7 +142,10 @@ fn holds_a_conversation(name: &'static str) {
     });
     let (answer, _) = tool.answer(&run, "fourth <<say back again>>");
     assert_eq!(answer, "back again");
-    let last = tool.stub.seen().into_iter().rev().find(|seen| seen.prompt.contains("fourth")).unwrap();
+    // A tool asks for a title, too, which is no part of the conversation.
+    let seen = tool.stub.seen();
+    let last =
+        seen.iter().filter(|seen| seen.prompt.contains("fourth")).max_by_key(|seen| seen.turns).unwrap();
     assert!(last.turns >= 4, "the conversation is the same: {last:?}");
     tool.end(&run);
 }
@@ -160,8 +167,10 @@ fn asks_before_it_acts(name: &'static str, call: &str) {
     for (verb, happens) in [("deny", false), ("approve", true)] {
         let _ = fs::remove_file(tool.house.at("home/made"));
         let asked = tool.asked(&run, call).start();
-        let view = tool.is(&run, "waiting_input");
-        assert_eq!(view["dialog"], "tool", "{view}");
+        // The hook tells of it a moment before it is drawn.
+        let view = niia_tests::wait_until(&format!("{name} asks"), SOON, || {
+            tool.view(&run).filter(|view| view["state"] == "waiting_input" && view["dialog"] == "tool")
+        });
         assert!(view["choices"].as_array().is_some_and(|choices| choices.len() >= 2), "{view}");
         assert!(!tool.house.at("home/made").exists(), "it acted before it was allowed");
         let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
@@ -172,12 +181,6 @@ fn asks_before_it_acts(name: &'static str, call: &str) {
 }
 
 #[test]
-fn what_claude_asks_is_shown_and_answered() {
-    let call = r#"<<tool Bash {"command":"touch made && chmod 600 made && mkfifo p && rm p","description":"make"}>>"#;
-    asks_before_it_acts("claude", call);
-}
-
-#[test]
 fn what_codex_asks_is_shown_and_answered() {
     let call = r#"<<tool exec_command {"cmd":"touch made","sandbox_permissions":"require_escalated","justification":"to make it"}>>"#;
     asks_before_it_acts("codex", call);
@@ -185,16 +188,14 @@ fn what_codex_asks_is_shown_and_answered() {
 
 #[test]
 fn a_refused_key_is_said_in_plain_words_by_a_try() {
-    for name in ["claude", "codex"] {
-        let Some(tool) = tool(name) else { continue };
-        tool.stub.fail(Failure::by_word("401"));
-        let said =
-            tool.niia(&["profile", "try", name, "--timeout", "60"]).limit(Duration::from_secs(110)).run();
-        assert_eq!(said.code, Some(1), "{said:?}");
-        assert!(said.out.contains("it is not logged in, or its key is not valid"), "{said:?}");
-        tool.stub.fail(None);
-        let said =
-            tool.niia(&["profile", "try", name, "--timeout", "60"]).limit(Duration::from_secs(110)).run();
-        assert!(said.out.contains(&format!("{name} works here")), "{said:?}");
-    }
+    let Some(tool) = tool("claude") else { return };
+    let tried =
+        || tool.niia(&["profile", "try", "claude", "--timeout", "60"]).limit(Duration::from_secs(110)).run();
+    tool.stub.fail(Failure::by_word("401"));
+    let said = tried();
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("it is not logged in, or its key is not valid"), "{said:?}");
+    tool.stub.fail(None);
+    let said = tried().exits(0);
+    assert!(said.out.contains("claude works here"), "{said:?}");
 }

@@ -73,7 +73,9 @@ fn document_of(words: &Serve) -> Value {
         document["models"] = json!({ "primary": { "use": "command", "args": words.command } });
     } else if let Some(model) = &words.model {
         // The same once more: a tool that crashes is started again, and goes on with its own conversation.
-        document["models"] = json!({ "primary": model, "fallback": model });
+        // Of two that are alike in all a plan would keep one; the variable tells them apart.
+        let again = json!({ "use": model, "env": { "RESUMED_BY_NIIA": "1" } });
+        document["models"] = json!({ "primary": model, "fallback": again });
     }
     document
 }

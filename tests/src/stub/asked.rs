@@ -144,7 +144,12 @@ fn said(item: &Value) -> Option<Said> {
 fn by_person(item: &Value) -> Said {
     let parts = item["content"].as_array().or_else(|| item["parts"].as_array());
     let Some(parts) = parts else { return Said::Person(text_of(&item["content"])) };
-    for part in parts {
+    // A result and what the person said next may come in one message; what the tool itself puts beside a result
+    // begins with a bracket.
+    let texts = parts.iter().filter_map(|part| part["text"].as_str());
+    let spoke =
+        texts.into_iter().any(|text| !text.trim_start().starts_with(['<', '[']) || text.contains("<<"));
+    for part in parts.iter().filter(|_| !spoke) {
         if part["type"] == "tool_result" {
             return Said::Tool(text_of(&part["content"]));
         }

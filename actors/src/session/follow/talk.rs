@@ -41,8 +41,8 @@ pub(super) struct Talk {
 struct Turn {
     prompt: String,
     since_ms: u64,
-    /// The tool said that it has the prompt.
-    taken: bool,
+    /// When the tool said that it has the prompt.
+    taken_ms: Option<u64>,
     reply: Option<oneshot::Sender<Turned>>,
 }
 
@@ -82,7 +82,7 @@ impl Follow<'_> {
             profile.hooks.iter().any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
         });
         if talk.last.is_none() && begun {
-            talk.turn = Some(Turn { prompt: String::new(), since_ms: 0, taken: true, reply: None });
+            talk.turn = Some(Turn { prompt: String::new(), since_ms: 0, taken_ms: Some(0), reply: None });
         }
     }
 
@@ -114,7 +114,7 @@ impl Follow<'_> {
 
     pub(super) fn begin_turn(&mut self, prompt: String, reply: Option<oneshot::Sender<Turned>>) {
         if let Some(talk) = &mut self.talk {
-            talk.turn = Some(Turn { prompt, since_ms: clock::now_ms(), taken: false, reply });
+            talk.turn = Some(Turn { prompt, since_ms: clock::now_ms(), taken_ms: None, reply });
         }
     }
 
@@ -187,9 +187,9 @@ impl Follow<'_> {
         let news = talk.hooks.news(clock::now_ms());
         let mut taken = false;
         for told in news {
-            if let Some(turn) = talk.turn.as_mut().filter(|turn| !turn.taken) {
-                turn.taken = detect::is_receipt(&profile, &told, &turn.prompt);
-                taken |= turn.taken;
+            if let Some(turn) = talk.turn.as_mut().filter(|turn| turn.taken_ms.is_none()) {
+                turn.taken_ms = detect::is_receipt(&profile, &told, &turn.prompt).then_some(told.at_ms);
+                taken |= turn.taken_ms.is_some();
             }
             talk.told.push(told);
         }
@@ -244,7 +244,12 @@ impl Follow<'_> {
             quiet_ms: now_ms.saturating_sub(self.grew_ms),
             now_ms,
         };
-        detect::turn_end(profile, &seen, since_ms)
+        let end = detect::turn_end(profile, &seen, since_ms)?;
+        // A tool that has just started says that it is idle more than once: only after it has the prompt is that an end.
+        let taken_ms = self.talk.as_ref()?.turn.as_ref()?.taken_ms;
+        let early = report.is_none_or(|at_ms| taken_ms.is_none_or(|taken_ms| at_ms <= taken_ms));
+        let is_old = end.ends == TurnEnds::Interrupted && end.source.starts_with("report:") && early;
+        (!is_old).then_some(end)
     }
 
     /// The turn under way is over; whoever waits hears how.

@@ -111,9 +111,10 @@ async fn one_turn(
     timeout_s: u64,
     findings: &mut Findings,
 ) -> Result<(), Failure> {
-    let document = json!({ "connector": "2.1", "name": "try", "type": "session", "models": { "primary": model },
-        "prompt": QUESTION,
-        "session": { "worktree": false, "permission": "read-only", "timeout_ms": timeout_s.saturating_mul(1000) } });
+    let session =
+        json!({ "worktree": false, "permission": "read-only", "timeout_ms": timeout_s.saturating_mul(1000) });
+    let document = json!({ "connector": "2.1", "name": "try", "models": { "primary": model },
+        "pipeline": { "phases": [{ "name": "try", "prompt": QUESTION, "session": session }] } });
     let sound = super::super::document::from_text(
         caller,
         "try.connector.json".to_owned(),
