@@ -3,6 +3,7 @@
 mod attach;
 mod course;
 mod documents;
+mod escape;
 mod kill;
 mod order;
 mod orphans;

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use super::must;
 
 /// The `niia` under test: our own, or another one by `NIIA_HOUSE_PROGRAM`, such as an installed one.
-pub(super) fn niia() -> PathBuf {
+pub(crate) fn niia() -> PathBuf {
     if let Some(other) = std::env::var_os("NIIA_HOUSE_PROGRAM") {
         return PathBuf::from(other);
     }
@@ -21,6 +21,12 @@ pub(super) fn niia() -> PathBuf {
 pub(super) fn stand_in() -> PathBuf {
     static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     once(&PATH, "niia-tests", "stand-in")
+}
+
+/// The adversary.
+pub(crate) fn escape() -> PathBuf {
+    static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PATH, "niia-tests", "escape")
 }
 
 /// What could not be built once is not tried again by every test.

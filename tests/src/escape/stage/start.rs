@@ -1,0 +1,133 @@
+//! Starts an attempt: as the user, as root, or in a sandbox.
+
+use std::os::fd::AsRawFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use super::ATTEMPT_LIMIT;
+use super::fixture::{Fixture, leaked};
+use super::victim::{Pty, command, controlled};
+use crate::escape::helper::LOADER;
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub how: String,
+    pub by_signal: bool,
+    pub printed: String,
+}
+
+/// Descriptors that are left open for the attempt: a file with the secret, and the folder of all.
+const LEAKED: [i32; 2] = [19, 20];
+
+pub fn as_user(fixture: &Fixture, attempt: &str) -> Result<Ended, String> {
+    let mut program = command(&fixture.scene.program, fixture.scene.uid, fixture.root);
+    program.args(arguments(fixture, attempt));
+    run(fixture, attempt, program, |_| Ok(()))
+}
+
+pub fn as_root(fixture: &Fixture, attempt: &str) -> Result<Ended, String> {
+    if !fixture.root {
+        return Err("only root can show that it is real".to_owned());
+    }
+    let mut program = Command::new(&fixture.scene.program);
+    program.env_clear().args(arguments(fixture, attempt));
+    // SAFETY: only calls the kernel between fork and exec. What it mounts or renames is seen by nobody else.
+    unsafe {
+        program.pre_exec(|| {
+            let own = libc::CLONE_NEWNS | libc::CLONE_NEWUTS;
+            let apart = libc::MS_PRIVATE | libc::MS_REC;
+            let none = std::ptr::null();
+            if libc::unshare(own) == -1 || libc::mount(none, c"/".as_ptr(), none, apart, none.cast()) == -1 {
+                return Err(std::io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+    run(fixture, attempt, program, |_| Ok(()))
+}
+
+pub fn sandboxed(_fixture: &Fixture, _attempt: &str, _run_as: bool) -> Result<Ended, String> {
+    Err("there is no sandbox yet".to_owned())
+}
+
+fn arguments(fixture: &Fixture, attempt: &str) -> [std::ffi::OsString; 3] {
+    ["act".into(), attempt.into(), fixture.scene.told().into()]
+}
+
+/// The environment of a session, and what betrays where things are.
+fn surroundings(fixture: &Fixture, attempt: &str, program: &mut Command) {
+    let scene = &fixture.scene;
+    program.current_dir(scene.tree()).envs([
+        ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ("TERM", "xterm-256color"),
+        ("LANG", "C.UTF-8"),
+        ("GIT_CONFIG_NOSYSTEM", "1"),
+        ("GIT_AUTHOR_NAME", "Tester"),
+        ("GIT_AUTHOR_EMAIL", "tester@example.com"),
+        ("GIT_COMMITTER_NAME", "Tester"),
+        ("GIT_COMMITTER_EMAIL", "tester@example.com"),
+    ]);
+    program.env("HOME", scene.home()).env("NIIA_HOUSE", scene.mark());
+    program.env("SSH_AUTH_SOCK", scene.socket("agent.sock"));
+    if attempt == LOADER {
+        program.env("LD_DEBUG", "libs").env("LD_DEBUG_OUTPUT", scene.outside("loader"));
+    }
+}
+
+/// Runs it in a terminal of its own, to its end.
+fn run(
+    fixture: &Fixture,
+    attempt: &str,
+    mut program: Command,
+    begun: impl FnOnce(Command) -> Result<(), String>,
+) -> Result<Ended, String> {
+    surroundings(fixture, attempt, &mut program);
+    let mut terminal = Pty::new(fixture.scene.uid);
+    let side = || terminal.slave.try_clone().map(Stdio::from).map_err(|trouble| trouble.to_string());
+    program.stdin(side()?).stdout(side()?).stderr(side()?);
+    controlled(&mut program, 0);
+    let file = leaked(fixture);
+    let folder = std::fs::File::open(&fixture.scene.base).map_err(|trouble| trouble.to_string())?;
+    let open = [file.as_raw_fd(), folder.as_raw_fd()];
+    // SAFETY: only calls the kernel between fork and exec.
+    unsafe {
+        program.pre_exec(move || {
+            for (from, to) in open.into_iter().zip(LEAKED) {
+                if libc::dup2(from, to) == -1 {
+                    return Err(std::io::Error::last_os_error());
+                }
+            }
+            Ok(())
+        });
+    }
+    let mut child = program.spawn().map_err(|trouble| format!("it cannot be started: {trouble}"))?;
+    let went = begun(program);
+    let mut printed = String::new();
+    let ended = wait(&mut child, &mut terminal, &mut printed);
+    went.map_err(|why| format!("{why}; printed {printed:?}"))?;
+    ended.map(|(how, by_signal)| Ended { how, by_signal, printed })
+}
+
+fn wait(child: &mut Child, terminal: &mut Pty, printed: &mut String) -> Result<(String, bool), String> {
+    let begun = Instant::now();
+    loop {
+        printed.push_str(&terminal.printed());
+        match child.try_wait() {
+            Ok(Some(status)) => {
+                printed.push_str(&terminal.printed());
+                // A helper says by its code that its program was ended by a signal.
+                let by_signal = status.signal().is_some() || status.code().is_some_and(|code| code > 128);
+                return Ok((status.to_string(), by_signal));
+            }
+            Ok(None) if begun.elapsed() > ATTEMPT_LIMIT => {
+                let _gone = child.kill();
+                let _ended = child.wait();
+                return Err(format!("it was not over after {ATTEMPT_LIMIT:?}; printed {printed:?}"));
+            }
+            Ok(None) => std::thread::sleep(std::time::Duration::from_millis(2)),
+            Err(trouble) => return Err(trouble.to_string()),
+        }
+    }
+}
