@@ -17,7 +17,7 @@
 mod client;
 mod daemon;
 mod descriptors;
-mod kernel;
+pub(crate) mod kernel;
 mod minder;
 mod program;
 mod sweep;

@@ -11,6 +11,7 @@ pub mod mailbox;
 pub mod phase;
 pub mod recording;
 pub mod run;
+pub mod sandbox;
 pub mod scratchpad;
 pub mod session;
 pub mod state;

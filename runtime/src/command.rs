@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 use clap_complete::CompleteEnv;
+use niia_actors::sandbox;
 use serde::Serialize;
 
 use crate::cli::node::DaemonVerb;
@@ -48,6 +49,9 @@ const LEAVE_WITHIN: Duration = Duration::from_millis(50);
 pub fn main() -> ExitCode {
     if std::env::args_os().nth(1).as_deref() == Some(OsStr::new("keeper")) {
         return daemon::keeper();
+    }
+    if std::env::args_os().nth(1).as_deref() == Some(OsStr::new(sandbox::HELPER_VERB)) {
+        return sandbox::helper_main(std::env::args_os().skip(2));
     }
     CompleteEnv::with_factory(Cli::command).complete();
     let cli = match Cli::try_parse() {

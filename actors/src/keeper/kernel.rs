@@ -6,13 +6,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::process::Pid;
 
 /// Which side of a fork this is.
-pub(super) enum Fork {
+pub(crate) enum Fork {
     Parent(Pid),
     Child,
 }
 
 /// Forks this process, which must have a single thread.
-pub(super) fn fork() -> io::Result<Fork> {
+pub(crate) fn fork() -> io::Result<Fork> {
     // SAFETY: the keeper refuses to run with more than one thread (`has_one_thread`) and neither it nor a minder
     // ever starts one. So no other thread can hold a lock or be in the middle of a change that the child inherits.
     match unsafe { libc::fork() } {
@@ -22,12 +22,12 @@ pub(super) fn fork() -> io::Result<Fork> {
     }
 }
 
-pub(super) fn has_one_thread() -> io::Result<bool> {
+pub(crate) fn has_one_thread() -> io::Result<bool> {
     Ok(std::fs::read_dir("/proc/self/task")?.count() == 1)
 }
 
 /// Ends this process at once: what a forked child inherited is not dropped a second time.
-pub(super) fn leave(code: i32) -> ! {
+pub(crate) fn leave(code: i32) -> ! {
     // SAFETY: `_exit` touches no memory of this process.
     unsafe { libc::_exit(code) }
 }
@@ -55,14 +55,14 @@ pub(super) fn default_signals() {
 }
 
 /// Holds signals back for good. They are not ignored, since a program would inherit that.
-pub(super) fn hold_signals_back() -> io::Result<()> {
+pub(crate) fn hold_signals_back() -> io::Result<()> {
     let set = signal_set(&HELD_BACK);
     // SAFETY: `set` is a valid signal set and the old mask is not asked for.
     check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()) }).map(drop)
 }
 
 /// A program inherits the mask too, and would never hear SIGTERM.
-fn hold_no_signal_back() -> io::Result<()> {
+pub(crate) fn hold_no_signal_back() -> io::Result<()> {
     let set = signal_set(&[]);
     // SAFETY: `set` is a valid signal set and the old mask is not asked for.
     check(unsafe { libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut()) }).map(drop)
@@ -123,7 +123,7 @@ fn raise_oom_score() {
 }
 
 /// Closes every descriptor from `first` on, or lets an exec close them.
-pub(super) fn close_all_from(first: RawFd, flags: i32) -> io::Result<()> {
+pub(crate) fn close_all_from(first: RawFd, flags: i32) -> io::Result<()> {
     let first = libc::c_uint::try_from(first).unwrap_or_default();
     // SAFETY: called in a forked child only, which leaves by `leave` or an exec: no value it inherited is dropped, so
     // none closes one of these descriptors again.
@@ -158,7 +158,7 @@ pub(super) fn trim_memory() {
     }
 }
 
-pub(super) fn name_process(name: &std::ffi::CStr) {
+pub(crate) fn name_process(name: &std::ffi::CStr) {
     // A process without a name of its own is no harm.
     let _ = rustix::thread::set_name(name);
 }

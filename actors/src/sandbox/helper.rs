@@ -1,0 +1,162 @@
+//! The helper: makes the sandbox around itself and becomes the program.
+//!
+//! It stays where the machine's processes are, to be waited for, ended and signalled like any program; the first
+//! process of the new namespaces (`first`) makes what can only be made from within.
+
+mod first;
+mod program;
+
+use std::ffi::OsString;
+use std::io::{self, PipeReader, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitOptions};
+
+use super::kernel::{self, Fork};
+use super::layers::{namespaces, terminal, user};
+use super::mounts;
+use super::refusal::at;
+use super::wire::{self, FromHelper, Layers};
+use super::{EXIT_REFUSED, LINE_DESCRIPTOR, Policy, Refusal};
+
+/// Whoever starts the helper has written the policy before.
+const POLICY_WAIT: Duration = Duration::from_secs(10);
+
+/// Everything that is known before the namespaces are left.
+struct Order {
+    line: OwnedFd,
+    policy: Policy,
+    argv: Vec<OsString>,
+    cwd: PathBuf,
+    terminal: terminal::Terminal,
+    layers: Layers,
+}
+
+/// The hidden verb `sandbox-exec -- PROGRAM…`. Must be reached before the process has a second thread.
+pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    let mut argv: Vec<OsString> = arguments.collect();
+    if argv.first().is_some_and(|first| first == "--") {
+        argv.remove(0);
+    }
+    let Ok(line) = kernel::take(LINE_DESCRIPTOR) else {
+        // It is no verb for people.
+        drop(writeln!(io::stderr(), "niia: `sandbox-exec` is started by the node alone"));
+        return ExitCode::from(2);
+    };
+    let inside = match order(&line, argv).and_then(|order| enter(order, &line)) {
+        Ok(inside) => inside,
+        Err(refusal) => return refuse(&line, &refusal),
+    };
+    drop(line);
+    follow(inside)
+}
+
+/// Tells whoever started the helper and whoever looks at its terminal.
+fn refuse(line: &OwnedFd, refusal: &Refusal) -> ExitCode {
+    // Whoever is gone hears nothing, and the exit code says it all the same.
+    drop(writeln!(io::stderr(), "{refusal}"));
+    drop(wire::send(line, &FromHelper::Refused(refusal.clone()), &[]));
+    ExitCode::from(EXIT_REFUSED)
+}
+
+fn order(line: &OwnedFd, argv: Vec<OsString>) -> Result<Order, Refusal> {
+    let broken =
+        |why: String| Refusal::new("start", why, "this is a fault of niia: please report it with this text");
+    if !kernel::has_one_thread().is_ok_and(|one| one) {
+        return Err(broken("the helper has more than one thread".to_owned()));
+    }
+    if argv.is_empty() {
+        return Err(broken("no program is named".to_owned()));
+    }
+    kernel::close_all_from(LINE_DESCRIPTOR, libc::CLOSE_RANGE_CLOEXEC as i32)
+        .map_err(|error| broken(at("descriptors cannot be closed", error)))?;
+    let bytes = wire::receive(line, Instant::now() + POLICY_WAIT, &mut Vec::new())
+        .map_err(|error| broken(at("no policy came", error)))?
+        .ok_or_else(|| broken("no policy came".to_owned()))?;
+    let policy: Policy = serde_json::from_slice(&bytes)
+        .map_err(|error| Refusal::new("policy", format!("it cannot be read: {error}"), "correct the policy"))?;
+    policy.check()?;
+    let cwd = std::env::current_dir().map_err(|error| broken(at("there is no current folder", error)))?;
+    let line = line.try_clone().map_err(|error| broken(at("the line cannot be kept", error)))?;
+    Ok(Order { line, policy, argv, cwd, terminal: terminal::Terminal::find(), layers: Layers::new() })
+}
+
+/// The first process inside, and where it says how the program ended.
+struct Inside {
+    first: Pid,
+    ending: PipeReader,
+}
+
+/// Leaves the machine's namespaces and starts the first process of the new ones.
+fn enter(mut order: Order, line: &OwnedFd) -> Result<Inside, Refusal> {
+    let cure = "look whether the machine is out of processes or memory";
+    let starter = kernel::parent();
+    kernel::hold_all_signals_back()
+        .map_err(|error| Refusal::new("start", at("signals cannot be held back", error), cure))?;
+    let found = mounts::find(&order.policy)?;
+    let grants = user::become_user(&order.policy, &found, &mut order.layers)?;
+    order.terminal.let_go();
+    namespaces::leave(order.policy.network, &mut order.layers)?;
+    die_with(starter)?;
+    let (ending, tell) =
+        io::pipe().map_err(|error| Refusal::new("start", at("no pipe can be made", error), cure))?;
+    let (alive, lives) =
+        io::pipe().map_err(|error| Refusal::new("start", at("no pipe can be made", error), cure))?;
+    match kernel::fork() {
+        Ok(Fork::Parent(first)) => {
+            // The other end is held to the end of this process and by nobody else.
+            drop(alive);
+            std::mem::forget(lives);
+            Ok(Inside { first, ending })
+        }
+        Ok(Fork::Child) => {
+            drop((lives, ending));
+            let code = match first::run(order, found, grants, alive, tell) {
+                Ok(code) => code,
+                Err(refusal) => {
+                    refuse(line, &refusal);
+                    i32::from(EXIT_REFUSED)
+                }
+            };
+            kernel::leave(code)
+        }
+        Err(error) => Err(Refusal::new("start", at("no process can be forked", error), cure)),
+    }
+}
+
+/// The helper must not outlive who started it, or nobody would end the session.
+fn die_with(starter: i32) -> Result<(), Refusal> {
+    let cure = "start the session again";
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|errno| Refusal::new("end", at("the death of the minder cannot be heard of", errno), cure))?;
+    if kernel::parent() != starter {
+        return Err(Refusal::new("end", "the minder ended while the sandbox was made", cure));
+    }
+    Ok(())
+}
+
+/// Waits for what is inside, and ends as the program ended.
+fn follow(inside: Inside) -> ExitCode {
+    let Inside { first, mut ending } = inside;
+    kernel::name_process(c"niia-sandbox");
+    let status = loop {
+        match rustix::process::waitpid(Some(first), WaitOptions::empty()) {
+            Ok(Some((_, status))) => break Some(status.as_raw()),
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(_) => break None,
+        }
+    };
+    let mut told = [0; size_of::<i32>()];
+    let program = ending.read_exact(&mut told).ok().map(|()| i32::from_ne_bytes(told));
+    let Some(status) = program.or(status) else { return ExitCode::from(EXIT_REFUSED) };
+    let status = ExitStatus::from_raw(status);
+    if let Some(signal) = status.signal() {
+        kernel::die_by(signal);
+        return ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX));
+    }
+    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1))
+}

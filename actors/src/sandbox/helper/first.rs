@@ -1,0 +1,119 @@
+//! The first process of the new namespaces: makes the layers from within, starts the program, buries the dead.
+
+use std::io::{PipeReader, PipeWriter, Write};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
+
+use super::{Order, program};
+use crate::sandbox::kernel::{self, Fork};
+use crate::sandbox::layers::{capabilities, landlock, limits, namespaces, network, seccomp};
+use crate::sandbox::mounts::{self, Found, Trees};
+use crate::sandbox::refusal::at;
+use crate::sandbox::{EXIT_REFUSED, Refusal};
+
+/// What runs on after its program has ended gets so long to put its things in order.
+const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
+
+/// Makes the sandbox and stays in it until the program has ended; answers how to leave.
+pub(super) fn run(
+    mut order: Order,
+    found: Found,
+    trees: Option<Trees>,
+    alive: PipeReader,
+    tell: PipeWriter,
+) -> Result<i32, Refusal> {
+    namespaces::check_first()?;
+    end_with(&alive)?;
+    let private = found.private.clone();
+    let entries = mounts::make(&order.policy, found, trees, &order.terminal, &mut order.layers)?;
+    let listeners = network::make(&order.policy, &mut order.layers)?;
+    enter_folder(&order)?;
+    limits::set(&order.policy, &mut order.layers)?;
+    capabilities::drop_all()?;
+    // What has been given up must not be got back through another process of the same user.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|errno| Refusal::new("processes", at("the first one cannot hide", errno), CURE))?;
+    landlock::restrict(&entries, &private, order.policy.network, &mut order.layers)?;
+    seccomp::restrict(&mut order.layers)?;
+    capabilities::check(seccomp::FILTERS, &mut order.layers)?;
+    end_with(&alive)?;
+    match kernel::fork() {
+        Ok(Fork::Child) => {
+            drop((tell, alive));
+            kernel::leave(i32::from(program::become_program(order, &listeners)))
+        }
+        Ok(Fork::Parent(program)) => {
+            drop((order, listeners, alive));
+            Ok(bury(program, tell))
+        }
+        Err(error) => Err(Refusal::new("start", at("no process can be forked", error), CURE)),
+    }
+}
+
+const CURE: &str = "look whether the machine is out of processes or memory";
+
+/// Ends when the helper does, also when it has ended already.
+fn end_with(alive: &PipeReader) -> Result<(), Refusal> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|errno| Refusal::new("end", at("the helper's death cannot be heard of", errno), CURE))?;
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut watched = [PollFd::new(alive, PollFlags::IN)];
+    match poll(&mut watched, Some(&now)) {
+        Ok(0) => Ok(()),
+        _ => Err(Refusal::new("end", "the helper ended while the sandbox was made", CURE)),
+    }
+}
+
+fn enter_folder(order: &Order) -> Result<(), Refusal> {
+    rustix::process::chdir(&order.cwd).map_err(|errno| {
+        let why = at(format!("`{}` cannot be entered", order.cwd.display()), errno);
+        Refusal::new("folder", why, "work in a folder that the session may write or read")
+    })
+}
+
+/// Waits for the program, buries whatever else ends, and tells the helper how the program ended.
+fn bury(program: Pid, mut tell: PipeWriter) -> i32 {
+    let status = loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(Some((pid, status))) if pid == program => break status,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return i32::from(EXIT_REFUSED),
+        }
+    };
+    clear();
+    let _ = tell.write_all(&WaitStatus::as_raw(status).to_ne_bytes());
+    // Nobody of this namespace outlives its first process.
+    0
+}
+
+/// Asks what is left to end, and gives it a moment.
+fn clear() {
+    if !has_children() {
+        return;
+    }
+    let until = Instant::now() + LEFTOVER_GRACE;
+    // Everybody but this process, which the kernel spares itself.
+    kernel::signal_everybody(Signal::TERM);
+    kernel::signal_everybody(Signal::CONT);
+    while has_children() {
+        let rest = until.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            return;
+        }
+        kernel::wait_for_child(rest);
+    }
+}
+
+/// Buries who has ended, and says whether anybody is left.
+fn has_children() -> bool {
+    loop {
+        match rustix::process::wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Seccomp: what a session may not ask of the kernel at all.
+//!
+//! Three filters, since one has one answer: "not allowed"; "there is no such call", after which a program takes an older
+//! one whose arguments a filter can read; and a guard of the numbers of the x32 calls, which the others do not know. A
+//! program of another machine language is killed at its first call: its numbers mean other things.
+
+mod calls;
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, sock_filter,
+};
+
+use crate::sandbox::kernel;
+use crate::sandbox::wire::Layers;
+use crate::sandbox::Refusal;
+
+const CURE: &str = "use a kernel with CONFIG_SECCOMP_FILTER on x86-64 or arm64";
+#[cfg(target_arch = "x86_64")]
+const ARCH: TargetArch = TargetArch::x86_64;
+#[cfg(target_arch = "aarch64")]
+const ARCH: TargetArch = TargetArch::aarch64;
+
+pub(in super::super) const FILTERS: usize = 3;
+/// Numbers of x32 calls have this bit.
+const X32_BIT: u32 = 0x4000_0000;
+
+/// Puts the filters on this process and all that comes from it.
+pub(in super::super) fn restrict(layers: &mut Layers) -> Result<(), Refusal> {
+    let refuse = |error: seccompiler::BackendError| Refusal::new("calls", format!("the filter: {error}"), CURE);
+    let denied = filter(calls::denied().map_err(refuse)?, libc::EPERM).map_err(refuse)?;
+    let absent = filter(calls::absent(), libc::ENOSYS).map_err(refuse)?;
+    for program in [guard_of_x32(), absent, denied] {
+        seccompiler::apply_filter(&program)
+            .map_err(|error| Refusal::new("calls", format!("the filter is not taken: {error}"), CURE))?;
+    }
+    let tried = check()?;
+    layers.insert("calls".to_owned(), format!("{FILTERS} filters; tried and refused: {tried}"));
+    Ok(())
+}
+
+fn filter(
+    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    errno: i32,
+) -> Result<BpfProgram, seccompiler::BackendError> {
+    let answer = SeccompAction::Errno(errno.unsigned_abs());
+    SeccompFilter::new(rules, SeccompAction::Allow, answer, ARCH)?.try_into()
+}
+
+/// Load the number; below the bit: allow; else: not allowed.
+fn guard_of_x32() -> BpfProgram {
+    const LOAD_WORD: u16 = 0x20;
+    const JUMP_IF_NOT_BELOW: u16 = 0x35;
+    const RETURN: u16 = 0x06;
+    const ALLOW: u32 = 0x7fff_0000;
+    const ERRNO: u32 = 0x0005_0000;
+    vec![
+        sock_filter { code: LOAD_WORD, jt: 0, jf: 0, k: 0 },
+        sock_filter { code: JUMP_IF_NOT_BELOW, jt: 0, jf: 1, k: X32_BIT },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: ERRNO | libc::EPERM.unsigned_abs() },
+        sock_filter { code: RETURN, jt: 0, jf: 0, k: ALLOW },
+    ]
+}
+
+/// Makes calls to which a kernel without the filters would give other answers: no descriptor has the number -1, and
+/// nothing lies at address 0.
+fn check() -> Result<String, Refusal> {
+    const NONE: usize = usize::MAX;
+    let tries: [(&str, libc::c_long, [usize; 3], i32); 5] = [
+        ("TIOCSTI", libc::SYS_ioctl, [NONE, libc::TIOCSTI as usize, 0], libc::EPERM),
+        ("io_uring", libc::SYS_io_uring_enter, [NONE, 0, 0], libc::EPERM),
+        ("clone3", libc::SYS_clone3, [0, 0, 0], libc::ENOSYS),
+        ("ptrace", libc::SYS_ptrace, [NONE, 0, 0], libc::EPERM),
+        ("x32", i64::from(X32_BIT) | libc::SYS_getpid, [0, 0, 0], libc::EPERM),
+    ];
+    for (name, call, arguments, wanted) in tries {
+        let answer = kernel::refused_with(call, arguments);
+        if answer != Some(wanted) {
+            let why = format!("`{name}` is answered with {answer:?} instead of {wanted}");
+            return Err(Refusal::new("calls", why, CURE));
+        }
+    }
+    Ok(tries.map(|(name, ..)| name).join(", "))
+}
+
+/// One condition on the lower half of an argument, which is all the kernel takes of most.
+fn condition(
+    argument: u8,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompCondition, seccompiler::BackendError> {
+    SeccompCondition::new(argument, SeccompCmpArgLen::Dword, operator, value)
+}
