@@ -88,6 +88,10 @@ impl Desk {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.viewers.is_empty()
+    }
+
     /// A person pressed keys.
     pub(super) fn keys(&mut self, viewer: ViewerId, bytes: &[u8], now_ms: u64) -> Keys {
         let other = self.lease.as_ref().is_some_and(|lease| lease.holder != viewer && lease.holds(now_ms));

@@ -129,9 +129,17 @@ impl<'a> Follow<'a> {
                 () = sleep_until(deadline), if deadline.is_some() => self.tick().await,
             }
             self.move_texts().await;
+            self.rest();
         };
         self.ended(&over).await;
         (over, self.reached.drawn, self.reached.prepared)
+    }
+
+    /// A screen is for those who look at it all the time: a viewer, a text on its way into the program.
+    fn rest(&mut self) {
+        if self.desk.is_empty() && self.now.is_none() && self.doubt.is_none() {
+            self.reached.glass.let_go();
+        }
     }
 
     /// The next moment at which something is due by itself.
@@ -248,7 +256,7 @@ impl<'a> Follow<'a> {
         let now_ms = clock::now_ms();
         let end = self.end;
         let size = self.reached.glass.size();
-        let screen = match self.reached.glass.screen_at(end, now_ms) {
+        let screen = match self.reached.glass.screen_at(end) {
             Ok(screen) => screen.text(),
             Err(_) => String::new(),
         };
@@ -266,7 +274,7 @@ impl<'a> Follow<'a> {
 
     fn screen(&mut self) -> ScreenText {
         let end = self.end;
-        match self.reached.glass.screen_at(end, clock::now_ms()) {
+        match self.reached.glass.screen_at(end) {
             Ok(screen) => {
                 let (row, column) = screen.cursor();
                 ScreenText { text: screen.text(), title: screen.title().to_owned(), cursor: (column, row) }
@@ -281,7 +289,7 @@ impl<'a> Follow<'a> {
         let end = self.end;
         let folder = self.life.facts.folder.clone();
         let (cols, rows) = self.reached.glass.size();
-        let bytes = match self.reached.glass.screen_at(end, clock::now_ms()) {
+        let bytes = match self.reached.glass.screen_at(end) {
             Ok(screen) => screen.repaint(),
             Err(error) => format!("the recording cannot be read: {error}\r\n").into_bytes(),
         };

@@ -1,12 +1,14 @@
 //! The terminal as far as anybody needs to see it.
 //!
 //! The recording is the truth. Every byte of it is looked through for questions to the terminal, which costs little; a
-//! screen is built only when somebody looks, and let go of when nobody has for a while.
+//! screen is built only when somebody looks, and let go of as soon as nobody does: cells of a thousand sessions would
+//! be gigabytes, what draws them again is a few pages each.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::query::{Found, Known, Limit, Query, Scanner, answer};
+use super::screen::lazy::LazyScreen;
 use super::screen::{Screen, Size};
 use crate::recording::{Entry, Mark, MarkKind, Read, Recording, RecordingError};
 use niia_spec::detect::Statuses;
@@ -15,30 +17,20 @@ use niia_spec::detect::Statuses;
 const READ_BYTES: usize = 64 * 1024;
 /// A key's echo is read without asking for memory each time.
 const BUFFER_BYTES_KEPT: usize = 1024;
-/// A screen is built from this much of a recording's end: thousands of screens full, and a few hundredths of a second.
-const REBUILD_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// After a restart questions are looked for in this much of the end: a program that waits for an answer prints little.
 const RESCAN_BYTES_MAX: u64 = 1024 * 1024;
-/// A screen that nobody has looked at for so long is let go of.
-const SCREEN_KEPT_MS: u64 = 30_000;
 
 pub(super) struct Glass {
     folder: PathBuf,
     recording: Option<Recording>,
     scanner: Scanner,
     limit: Limit,
-    screen: Option<Shown>,
+    screen: LazyScreen,
     size: Size,
     buffer: Vec<u8>,
     paste: bool,
     title: String,
     statuses: Statuses,
-}
-
-struct Shown {
-    screen: Screen,
-    offset: u64,
-    looked_at_ms: u64,
 }
 
 /// An answer to be typed, and the place of the question it answers.
@@ -56,7 +48,7 @@ impl Glass {
             recording: None,
             scanner: Scanner::from(0),
             limit: Limit::new(now_ms),
-            screen: None,
+            screen: LazyScreen::new(Size::clamped(size.0, size.1)),
             size: Size::clamped(size.0, size.1),
             buffer: Vec::new(),
             paste: false,
@@ -100,9 +92,6 @@ impl Glass {
                 answers.extend(self.found(found, now_ms)?);
             }
         }
-        if self.screen.as_ref().is_some_and(|shown| shown.looked_at_ms + SCREEN_KEPT_MS < now_ms) {
-            self.screen = None;
-        }
         // A thousand sessions that are quiet again must not each hold a buffer.
         if self.buffer.capacity() > BUFFER_BYTES_KEPT {
             self.buffer = Vec::new();
@@ -128,7 +117,7 @@ impl Glass {
         }
         let size = self.size;
         let bytes = if query.needs_screen() {
-            let screen = self.screen_at(query.at_offset, now_ms)?;
+            let screen = self.screen_at(query.at_offset)?;
             answer(query, &Known { size, screen: Some(screen) })
         } else {
             answer(query, &Known { size, screen: None })
@@ -136,52 +125,32 @@ impl Glass {
         Ok(bytes.map(|bytes| Answered { bytes, at_offset: query.at_offset }))
     }
 
-    /// The screen as it is at a place of the recording.
-    pub(super) fn screen_at(&mut self, offset: u64, now_ms: u64) -> io::Result<&mut Screen> {
-        let reusable = self
-            .screen
-            .take()
-            .filter(|shown| shown.offset <= offset && offset - shown.offset <= REBUILD_BYTES_MAX);
-        let mut shown = match reusable {
-            Some(shown) => shown,
-            None => self.fresh(offset),
-        };
-        let resizes = self.resizes(shown.offset)?;
-        let mut resizes = resizes.into_iter().peekable();
-        while shown.offset < offset {
-            while let Some((at, size)) = resizes.peek().copied().filter(|(at, _)| *at <= shown.offset) {
-                let _: u64 = at;
-                shown.screen.resize(size);
-                resizes.next();
-            }
-            let until = resizes.peek().map_or(offset, |(at, _)| (*at).min(offset));
-            match self.read(shown.offset, until)? {
-                Some(count) => {
-                    shown.screen.feed(&self.buffer[..count]);
-                    shown.offset += count as u64;
-                }
-                None => break,
-            }
+    /// The screen as it is at a place of the recording, or further on where it has been looked at there.
+    pub(super) fn screen_at(&mut self, offset: u64) -> io::Result<&mut Screen> {
+        let resizes = self.resizes()?;
+        self.screen.resizes(resizes);
+        let mut missing = self.screen.missing(offset);
+        while missing.start < missing.end {
+            let Some(count) = self.read(missing.start, missing.end)? else { break };
+            self.screen.feed(missing.start, &self.buffer[..count]);
+            missing.start += count as u64;
         }
-        shown.screen.resize(self.size);
-        shown.looked_at_ms = now_ms;
-        Ok(&mut self.screen.insert(shown).screen)
+        let size = self.size;
+        Ok(self.screen.live(size))
     }
 
-    fn fresh(&self, offset: u64) -> Shown {
-        let from = offset.saturating_sub(REBUILD_BYTES_MAX);
-        Shown { screen: Screen::new(self.size), offset: from, looked_at_ms: 0 }
+    /// Nobody looks at the screen for now.
+    pub(super) fn let_go(&mut self) {
+        self.screen.let_go();
     }
 
-    /// Where the terminal's size changed from this place on.
-    fn resizes(&mut self, from: u64) -> io::Result<Vec<(u64, Size)>> {
+    /// Where the terminal's size changed.
+    fn resizes(&mut self) -> io::Result<Vec<(u64, Size)>> {
         let Some(recording) = self.recording()? else {
             return Ok(Vec::new());
         };
         let resizes = recording.entries().flatten().filter_map(|entry| match entry {
-            Entry::Resize { offset, cols, rows, .. } if offset >= from => {
-                Some((offset, Size::clamped(cols, rows)))
-            }
+            Entry::Resize { offset, cols, rows, .. } => Some((offset, Size::clamped(cols, rows))),
             _ => None,
         });
         Ok(resizes.collect())

@@ -32,12 +32,10 @@ impl LazyScreen {
         LazyScreen { first_size: size, base: None, live: None, at: 0, resizes: Vec::new(), adrift: false }
     }
 
-    /// The terminal has another size from this offset on.
-    pub fn resize(&mut self, offset: u64, size: Size) {
-        if self.resizes.len() == RESIZES_MAX {
-            self.resizes.remove(0);
-        }
-        self.resizes.push((offset, size));
+    /// All changes of size there were, oldest first, each with the offset from which it counts.
+    pub fn resizes(&mut self, mut all: Vec<(u64, Size)>) {
+        all.drain(..all.len().saturating_sub(RESIZES_MAX));
+        self.resizes = all;
     }
 
     /// Builds the screen if there is none; the bytes of the recording to be fed so that it stands at `end`.
@@ -93,9 +91,11 @@ impl LazyScreen {
         }
     }
 
-    /// The screen as far as it was fed.
-    pub fn screen(&mut self) -> Option<&mut Screen> {
-        self.live.as_mut()
+    /// The screen as far as it was fed, in the size the terminal has now.
+    pub fn live(&mut self, size: Size) -> &mut Screen {
+        let screen = self.live.get_or_insert_with(|| Screen::new(size));
+        screen.resize(size);
+        screen
     }
 
     /// Nobody looks any more: the screen becomes a snapshot. Within a sequence there is none, and the one before stays.
@@ -104,9 +104,7 @@ impl LazyScreen {
             && let Some(snapshot) = screen.snapshot().filter(|_| !self.adrift)
         {
             self.base = Some((self.at, snapshot));
-            let at = self.at;
-            let last = self.resizes.iter().rposition(|(from, _)| *from <= at).unwrap_or(0);
-            self.resizes.drain(..last);
+            self.resizes = Vec::new();
         }
     }
 }
