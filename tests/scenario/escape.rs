@@ -85,3 +85,32 @@ fn every_attempt_to_escape_is_real() {
     let wrong: Vec<String> = wrong.collect();
     assert!(wrong.is_empty(), "{} of {}:\n  {}", wrong.len(), played.len(), wrong.join("\n  "));
 }
+
+/// Nobody may get out, and everybody must have tried.
+fn nobody_gets_out(title: &str, mode: Mode) {
+    let played = play(mode);
+    table(title, &played, |one| one.verdict.evidence.is_some());
+    let out = played.iter().filter_map(|one| {
+        let (name, tries) = (one.attempt.name, one.attempt.tries);
+        let verdict = &one.verdict;
+        match (&verdict.evidence, &verdict.trouble) {
+            (Some(evidence), _) => Some(format!("{}/{name} {tries}: {evidence}", one.family)),
+            (None, Some(trouble)) => Some(format!("{}/{name} was not made: {trouble}", one.family)),
+            (None, None) => None,
+        }
+    });
+    let out: Vec<String> = out.collect();
+    assert!(out.is_empty(), "{} of {}:\n  {}", out.len(), played.len(), out.join("\n  "));
+}
+
+#[test]
+fn nobody_escapes_from_the_sandbox_of_a_plain_user() {
+    nobody_gets_out("sandbox of a plain user", Mode::Plain);
+}
+
+#[test]
+fn nobody_escapes_from_the_sandbox_that_root_makes_for_a_user() {
+    if is_root() {
+        nobody_gets_out("sandbox by root", Mode::RunAs);
+    }
+}

@@ -31,7 +31,7 @@ pub mod sys;
 mod terminals;
 mod victim;
 
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -179,9 +179,9 @@ fn act(name: &str, scene: &Path) -> ExitCode {
         Ok(text) => (true, text),
         Err(trouble) => (false, trouble.to_string()),
     };
-    println!("{}: {text}", if reached { "reached" } else { "missed" });
-    if let Err(trouble) = scene.claim(reached, &text) {
-        eprintln!("could not leave word: {trouble}");
-    }
+    let left = scene.claim(reached, &text);
+    // The terminal may be among what the attempt has spoilt.
+    let word = if reached { "reached" } else { "missed" };
+    let _said = writeln!(io::stdout(), "{word}: {text}; left word: {left:?}");
     ExitCode::SUCCESS
 }

@@ -9,8 +9,8 @@ mod program;
 use std::ffi::OsString;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -77,8 +77,9 @@ fn order(line: &OwnedFd, argv: Vec<OsString>) -> Result<Order, Refusal> {
     let bytes = wire::receive(line, Instant::now() + POLICY_WAIT, &mut Vec::new())
         .map_err(|error| broken(at("no policy came", error)))?
         .ok_or_else(|| broken("no policy came".to_owned()))?;
-    let policy: Policy = serde_json::from_slice(&bytes)
-        .map_err(|error| Refusal::new("policy", format!("it cannot be read: {error}"), "correct the policy"))?;
+    let policy: Policy = serde_json::from_slice(&bytes).map_err(|error| {
+        Refusal::new("policy", format!("it cannot be read: {error}"), "correct the policy")
+    })?;
     policy.check()?;
     let cwd = std::env::current_dir().map_err(|error| broken(at("there is no current folder", error)))?;
     let line = line.try_clone().map_err(|error| broken(at("the line cannot be kept", error)))?;
@@ -131,8 +132,9 @@ fn enter(mut order: Order, line: &OwnedFd) -> Result<Inside, Refusal> {
 /// The helper must not outlive who started it, or nobody would end the session.
 fn die_with(starter: i32) -> Result<(), Refusal> {
     let cure = "start the session again";
-    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
-        .map_err(|errno| Refusal::new("end", at("the death of the minder cannot be heard of", errno), cure))?;
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(|errno| {
+        Refusal::new("end", at("the death of the minder cannot be heard of", errno), cure)
+    })?;
     if kernel::parent() != starter {
         return Err(Refusal::new("end", "the minder ended while the sandbox was made", cure));
     }

@@ -51,11 +51,7 @@ pub fn begin(policy: &[u8]) -> io::Result<Line> {
 
 /// What starts a program in a sandbox: the executable `helper`, told what to do. The caller adds environment, folder
 /// and streams, spawns it, and goes on with [`Line::begun`].
-pub fn command(
-    helper: &Path,
-    policy: &Policy,
-    argv: &[impl AsRef<OsStr>],
-) -> io::Result<(Command, Line)> {
+pub fn command(helper: &Path, policy: &Policy, argv: &[impl AsRef<OsStr>]) -> io::Result<(Command, Line)> {
     let line = begin(&serde_json::to_vec(policy)?)?;
     let mut command = Command::new(helper);
     command.arg(HELPER_VERB).arg("--").args(argv);

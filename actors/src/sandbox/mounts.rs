@@ -47,8 +47,11 @@ pub(super) struct Found {
 pub(super) type Trees = BTreeMap<PathBuf, OwnedFd>;
 
 pub(super) fn find(policy: &Policy) -> Result<Found, Refusal> {
-    let private: Vec<PathBuf> =
-        PRIVATE.iter().filter_map(|path| std::fs::canonicalize(path).ok()).filter(|path| path.is_dir()).collect();
+    let private: Vec<PathBuf> = PRIVATE
+        .iter()
+        .filter_map(|path| std::fs::canonicalize(path).ok())
+        .filter(|path| path.is_dir())
+        .collect();
     look_at_home(policy, &private)?;
     let mut entries = Vec::new();
     for path in &policy.write {
@@ -125,8 +128,7 @@ fn is_out_of_reach(error: &io::Error) -> bool {
 fn socket(path: &Path) -> Result<Entry, Refusal> {
     let cure = "start what listens there, or take it out of the policy";
     let refuse = |why: String| Refusal::new("socket", why, cure);
-    let (real, metadata) =
-        look(path).map_err(|error| refuse(at(format!("`{}`", path.display()), error)))?;
+    let (real, metadata) = look(path).map_err(|error| refuse(at(format!("`{}`", path.display()), error)))?;
     if !metadata.file_type().is_socket() {
         return Err(refuse(format!("`{}` is no socket", path.display())));
     }

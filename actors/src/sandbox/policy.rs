@@ -111,7 +111,10 @@ impl Policy {
     fn check_numbers(&self) -> Result<(), Refusal> {
         let refuse = |why: String| Err(Refusal::new("policy", why, "correct the policy"));
         if self.listen.len() > LISTEN_MAX {
-            return refuse(format!("it asks for {} listeners, at most {LISTEN_MAX} can be", self.listen.len()));
+            return refuse(format!(
+                "it asks for {} listeners, at most {LISTEN_MAX} can be",
+                self.listen.len()
+            ));
         }
         if !self.listen.is_empty() && self.network == Network::Open {
             return refuse("it asks for listeners of its own in the machine's network".to_owned());

@@ -55,11 +55,7 @@ pub(super) fn send(
     send_bytes(socket, &serde_json::to_vec(message)?, descriptors)
 }
 
-pub(super) fn send_bytes(
-    socket: impl AsFd,
-    bytes: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-) -> io::Result<()> {
+pub(super) fn send_bytes(socket: impl AsFd, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "the message is too long"));
     }

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::FromRawFd;
 
-use super::sys::ask;
+use super::sys::{self, ask};
 use super::{Attempt, Claim, Scene, missed, reached};
 
 /// Descriptors that are looked at.
@@ -31,12 +31,6 @@ fn shows(part: &str, word: &str) -> Claim {
     missed("neither shows it")
 }
 
-fn signals(scene: &Scene, pid: u32, signal: i32) -> Claim {
-    let _scene = scene;
-    ask!(libc::SYS_kill, pid, signal)?;
-    reached(format!("{pid} is signalled"))
-}
-
 /// The attempt whose environment tells the loader to write a file outside.
 pub const LOADER: &str = "loader-environment";
 
@@ -57,7 +51,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     }),
     Attempt::told("leaked-folder", "climbs out of a folder somebody left open", |s| {
         for fd in open() {
-            let key = super::sys::c("home/.ssh/id_ed25519");
+            let key = sys::c("home/.ssh/id_ed25519");
             if let Ok(file) = ask!(libc::SYS_openat, fd, &key, libc::O_RDONLY) {
                 return reached(format!("descriptor {file} of {}", s.mark()));
             }
@@ -72,7 +66,8 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt::told("policy-descriptor", "speaks to whoever gave the helper its orders", |_| {
         ask!(libc::SYS_write, 3, b"\0\0\0\x02{}".as_ptr(), 6)?;
         reached("written")
-    }),
+    })
+    .never(PARENT),
     Attempt::told("policy-in-arguments", "reads the helper's orders from its arguments", |_| {
         shows("cmdline", "tmp_bytes_max")
     })
@@ -118,11 +113,15 @@ pub const ATTEMPTS: &[Attempt] = &[
         missed("neither can be traced")
     })
     .root("without a sandbox the first process and the parent are root's"),
-    Attempt::told("stop-helper", "stops the first process", |s| {
-        // A process that stops its own first one has only stopped itself; the word counts when it is still told.
-        signals(s, 1, libc::SIGURG)
+    Attempt::outside("kill-helper", "ends the first process and goes on without it", |s| {
+        let worked = sys::in_child(|| {
+            let _own = ask!(libc::SYS_setsid);
+            super::leftovers::start_one(s).is_ok()
+        })?;
+        ask!(libc::SYS_kill, 1, libc::SIGKILL)?;
+        reached(format!("ended: {worked}"))
     })
-    .root("without a sandbox the first process is root's"),
+    .never(PARENT),
     Attempt::told("keep-helper-waiting", "writes a new name for the first process", |_| {
         OpenOptions::new().write(true).open("/proc/1/comm")?.write_all(b"evil")?;
         reached("renamed")
@@ -155,5 +154,5 @@ pub const ATTEMPTS: &[Attempt] = &[
         let text = fs::read_to_string("/proc/1/maps")?;
         if text.is_empty() { missed("nothing") } else { reached("its memory is laid open") }
     })
-    .root("the machine's first process is root's"),
+    .never("the machine's first process is root's, and kept from most roots"),
 ];

@@ -5,9 +5,8 @@ use std::fs::OpenOptions;
 use super::sys::{ask, beyond_permission};
 use super::{Attempt, Claim, missed, reached};
 
-/// Numbers the C library's list lacks or hides.
+/// Newer than the C library's list.
 const MAP_SHADOW_STACK: i64 = 453;
-const LSM_SET_SELF: i64 = 460;
 
 fn descriptor(answer: std::io::Result<i64>) -> Claim {
     reached(format!("descriptor {}", answer?))
@@ -75,15 +74,15 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt::told("load-module", "loads a module from memory", |_| {
         beyond_permission(ask!(libc::SYS_init_module, 0, 0, c""))
     })
-    .root(CAPABLE),
+    .never(NOT_BUILT),
     Attempt::told("load-module-file", "loads a module from a file", |_| {
         beyond_permission(ask!(libc::SYS_finit_module, -1, c"", 0))
     })
-    .root(CAPABLE),
+    .never(NOT_BUILT),
     Attempt::told("remove-module", "removes a module", |_| {
         beyond_permission(ask!(libc::SYS_delete_module, c"none", libc::O_NONBLOCK))
     })
-    .root(CAPABLE),
+    .never(NOT_BUILT),
     Attempt::told("kexec", "starts another kernel", |_| {
         beyond_permission(ask!(libc::SYS_kexec_load, 0, 0, 0, u64::MAX))
     })
@@ -129,11 +128,11 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt::told("ports-of-processor", "speaks to devices by the processor", |_| {
         reached(format!("the kernel answered {}", ask!(libc::SYS_iopl, 3)?))
     })
-    .root(CAPABLE),
+    .never(NOT_BUILT),
     Attempt::told("port-range", "does so for some ports", |_| {
         reached(format!("the kernel answered {}", ask!(libc::SYS_ioperm, 0x80, 1, 1)?))
     })
-    .root(CAPABLE),
+    .never(NOT_BUILT),
     Attempt::told("hang-up", "hangs its terminal up for everybody", |_| {
         let worked = super::sys::in_child(|| ask!(libc::SYS_vhangup).is_ok())?;
         if worked { reached("hung up") } else { missed("it could not") }
@@ -148,15 +147,11 @@ pub const ATTEMPTS: &[Attempt] = &[
     }),
     Attempt::told("secret-memory", "hides memory from the kernel itself", |_| {
         descriptor(ask!(libc::SYS_memfd_secret, 0))
-    })
-    .never("this kernel has it switched off"),
+    }),
     Attempt::told("shadow-stack", "maps a stack of the processor's own", |_| {
         reached(format!("at {}", ask!(MAP_SHADOW_STACK, 0, 4096, 1)?))
     })
     .never("this processor or kernel has none"),
-    Attempt::told("security-module", "changes what the security modules think of it", |_| {
-        beyond_permission(ask!(LSM_SET_SELF, 100, 0, 0, 0))
-    }),
     Attempt::told("zero-page", "maps the page at address zero", |_| {
         let how = libc::MAP_FIXED | libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         ask!(libc::SYS_mmap, 0, 4096, libc::PROT_READ, how, -1, 0)?;
@@ -182,7 +177,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     .root("the devices are root's here"),
     Attempt::told("make-device", "makes a device of its own", |s| {
         let name = super::sys::c(s.tree().join("device"));
-        ask!(libc::SYS_mknodat, libc::AT_FDCWD, &name, libc::S_IFCHR | 0o666, 0x101)?;
+        ask!(libc::SYS_mknodat, libc::AT_FDCWD, &name, libc::S_IFCHR | 0o666, 0x10b)?;
         opens(&[&s.tree().join("device").display().to_string()])
     })
     .root(CAPABLE),

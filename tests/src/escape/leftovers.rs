@@ -35,6 +35,11 @@ fn lingerer(scene: &Scene) -> Command {
     command
 }
 
+/// Leaves one.
+pub(super) fn start_one(scene: &Scene) -> Claim {
+    start(&mut lingerer(scene))
+}
+
 fn start(command: &mut Command) -> Claim {
     reached(format!("process {}", command.spawn()?.id()))
 }

@@ -122,18 +122,18 @@ pub const ATTEMPTS: &[Attempt] = &[
         let text = fs::read("/proc/1/environ")?;
         if text.is_empty() { missed("it is empty") } else { reached("read") }
     })
-    .root("the machine's first process is root's"),
+    .never("the machine's first process is root's, and kept from most roots"),
     Attempt::told("init-root", "goes through the root of the first process", |s| {
         let key = s.home().join(super::secrets::KEY);
         let text = fs::read_to_string(format!("/proc/1/root{}", key.display()))?;
         if text.is_empty() { missed("it is empty") } else { reached(text) }
     })
-    .root("the machine's first process is root's"),
+    .never("the machine's first process is root's, and kept from most roots"),
     Attempt::told("sysrq", "opens the emergency keys of the machine", |_| {
         OpenOptions::new().write(true).open("/proc/sysrq-trigger")?;
         reached("open")
     })
-    .root("the file is root's"),
+    .never("the file is root's, and this kernel was built without it"),
     Attempt::told("sysctl-core-pattern", "opens the setting of what runs when something crashes", |_| {
         OpenOptions::new().write(true).open("/proc/sys/kernel/core_pattern")?;
         reached("open")
@@ -143,12 +143,12 @@ pub const ATTEMPTS: &[Attempt] = &[
         OpenOptions::new().write(true).open("/proc/sys/kernel/modprobe")?;
         reached("open")
     })
-    .root("the setting is root's"),
+    .never("the file is root's, and this kernel was built without it"),
     Attempt::told("sysctl-namespaces", "opens the setting of how many namespaces there may be", |_| {
         OpenOptions::new().write(true).open("/proc/sys/user/max_user_namespaces")?;
         reached("open")
     })
-    .root("the setting is root's"),
+    .never("the setting is root's, and kept from most roots"),
     Attempt::told("sysctl-network", "opens a setting of the network", |_| {
         OpenOptions::new().write(true).open("/proc/sys/net/ipv4/ip_forward")?;
         reached("open")
@@ -158,7 +158,7 @@ pub const ATTEMPTS: &[Attempt] = &[
         File::open("/proc/kcore")?;
         reached("open")
     })
-    .root("the file is root's"),
+    .never("the file is root's, and this kernel was built without it"),
     Attempt::told("page-map", "learns where its pages lie in the machine", |_| {
         let mut map = File::open("/proc/self/pagemap")?;
         let local = 1_u64;

@@ -206,9 +206,10 @@ pub const ATTEMPTS: &[Attempt] = &[
         reached("supplanted")
     }),
     Attempt::outside("refs-linked", "makes its branches those of the user", |s| {
+        let older = git(&s.tree(), &["rev-parse", "HEAD~1"])?;
         fs::rename(s.private().join("refs"), s.private().join("refs.moved"))?;
         symlink(s.project().join(".git/refs"), s.private().join("refs"))?;
-        git(&s.tree(), &["update-ref", "refs/heads/main", "HEAD~1"])
+        git(&s.tree(), &["update-ref", "refs/heads/main", older.trim()])
     }),
     Attempt::outside("push", "pushes its work into the user's repository", |s| {
         let to = s.project().display().to_string();

@@ -123,7 +123,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt::outside("node-token", "reads the node's own key", |s| {
         Ok(fs::read_to_string(s.state().join("identity.key"))?)
     }),
-    Attempt::outside("shadow", "reads the machine's passwords", |_| {
+    Attempt::told("shadow", "reads the machine's passwords", |_| {
         let text = fs::read_to_string("/etc/shadow")?;
         if text.is_empty() { missed("it is empty") } else { reached("read") }
     })
@@ -137,7 +137,7 @@ pub const ATTEMPTS: &[Attempt] = &[
         }
         missed("no disk could be opened")
     })
-    .root("only root opens a disk"),
+    .never("this machine shows no disk, and only root would open it"),
     Attempt::told("kernel-log", "reads what the kernel said", |_| {
         let mut text = vec![0_u8; 4096];
         let count = ask!(libc::SYS_syslog, 3, text.as_mut_ptr(), 4096)?;

@@ -3,8 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::time::{Duration, Instant};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 
 use super::sys::ask;
 use super::{Attempt, Claim, Scene, missed, reached};
@@ -14,9 +13,6 @@ const TIOCLINUX: u64 = 0x541C;
 const TIOCCONS: u64 = 0x541D;
 const TIOCSETD: u64 = 0x5423;
 const TIOCSCTTY: u64 = 0x540E;
-
-/// Longer than the outside takes to type.
-const TYPED_WITHIN: Duration = Duration::from_secs(2);
 
 fn own() -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/tty")
@@ -53,20 +49,11 @@ pub const ATTEMPTS: &[Attempt] = &[
     }),
     Attempt::outside("read-others", "reads what is typed to the victim", |s| {
         let mut terminal = others(s)?;
-        let flags = libc::O_NONBLOCK;
-        ask!(libc::SYS_fcntl, terminal.as_raw_fd(), libc::F_SETFL, flags)?;
         s.ready("type")?;
-        let begun = Instant::now();
+        // Readers queue: the first line is the victim's, one of the next is not.
         let mut line = [0; 256];
-        while begun.elapsed() < TYPED_WITHIN {
-            if let Ok(count) = terminal.read(&mut line)
-                && count > 0
-            {
-                return reached(String::from_utf8_lossy(&line[..count]));
-            }
-            std::hint::spin_loop();
-        }
-        missed("the victim was faster")
+        let count = terminal.read(&mut line)?;
+        reached(String::from_utf8_lossy(&line[..count]))
     }),
     Attempt::outside("settings-others", "turns the echo of the victim's terminal off", |s| {
         let terminal = others(s)?;
@@ -83,9 +70,13 @@ pub const ATTEMPTS: &[Attempt] = &[
         reached("made one cell large")
     }),
     Attempt::told("steal-terminal", "makes the victim's terminal its own", |s| {
-        ask!(libc::SYS_setsid)?;
-        ask!(libc::SYS_ioctl, others(s)?.as_raw_fd(), TIOCSCTTY, 1)?;
-        reached("taken")
+        let terminal = others(s)?;
+        let taken = super::sys::in_child(|| {
+            ask!(libc::SYS_setsid)
+                .and_then(|_| ask!(libc::SYS_ioctl, terminal.as_raw_fd(), TIOCSCTTY, 1))
+                .is_ok()
+        })?;
+        if taken { reached("taken") } else { missed("it stays the victim's") }
     })
     .root("only root takes another's terminal"),
     Attempt::told("console-messages", "has the machine's messages sent to itself", |_| {
@@ -116,7 +107,10 @@ pub const ATTEMPTS: &[Attempt] = &[
     }),
     Attempt::told("virtual-console", "opens the machine's screen", |_| {
         for name in ["/dev/tty0", "/dev/tty1", "/dev/console", "/dev/vcs", "/dev/vcsa1", "/dev/fb0"] {
-            if OpenOptions::new().read(true).custom_flags(libc::O_NOCTTY).open(name).is_ok() {
+            let screen = OpenOptions::new().read(true).custom_flags(libc::O_NOCTTY).open(name);
+            // A sandbox may show the session's own terminal under one of these names.
+            let major = |file: &File| file.metadata().map(|data| libc::major(data.rdev()));
+            if screen.is_ok_and(|file| major(&file).is_ok_and(|major| major < 128)) {
                 return reached(name);
             }
         }
@@ -126,7 +120,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     Attempt::told("see-terminals", "sees which terminals others have", |s| {
         let name = s.terminal.file_name().unwrap_or_default();
         let seen = std::fs::read_dir("/dev/pts")?.flatten().filter(|entry| {
-            let owner = entry.metadata().map(|data| std::os::unix::fs::MetadataExt::uid(&data));
+            let owner = entry.metadata().map(|data| data.uid());
             entry.file_name() == name && owner.is_ok_and(|owner| owner == s.uid)
         });
         if seen.count() == 0 { missed("the victim's is not there") } else { reached("seen") }

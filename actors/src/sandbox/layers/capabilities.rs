@@ -2,9 +2,9 @@
 
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+use crate::sandbox::Refusal;
 use crate::sandbox::refusal::at;
 use crate::sandbox::wire::Layers;
-use crate::sandbox::Refusal;
 
 const CURE: &str = "please report this with the output of `niia doctor`";
 const STATUS: &str = "/proc/self/status";
@@ -12,9 +12,12 @@ const STATUS: &str = "/proc/self/status";
 const SETS: [&str; 5] = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
 
 pub(in super::super) fn drop_all() -> Result<(), Refusal> {
-    let refuse = |error: rustix::io::Errno| Refusal::new("privileges", at("they cannot be dropped", error), CURE);
+    let refuse =
+        |error: rustix::io::Errno| Refusal::new("privileges", at("they cannot be dropped", error), CURE);
     for number in 0..u64::BITS {
-        match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+        match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(
+            1 << number,
+        )) {
             Ok(()) => {}
             // Beyond the last one that this kernel knows.
             Err(rustix::io::Errno::INVAL) if number > 0 => break,

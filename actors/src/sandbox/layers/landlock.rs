@@ -8,11 +8,11 @@ use landlock::{
     RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
+use crate::sandbox::Refusal;
 use crate::sandbox::kernel;
 use crate::sandbox::mounts::{Entry, Kind};
 use crate::sandbox::policy::Network;
 use crate::sandbox::wire::Layers;
-use crate::sandbox::Refusal;
 
 const CURE: &str = "use Linux 5.13 or newer with landlock in its list of security modules (`lsm=landlock,…`)";
 /// The first kernel whose landlock keeps a session from sockets without a place in the file system.
@@ -20,15 +20,8 @@ const ABI_OF_SCOPES: i32 = 6;
 /// The newest that is known here; a newer kernel offers it too.
 const ABI_NEWEST: i32 = 9;
 /// What may be written in `/dev`: there the mounts are of files, each of which is its own rule.
-const DEVICES: [&str; 7] = [
-    "/dev/null",
-    "/dev/zero",
-    "/dev/full",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/tty",
-    "/dev/console",
-];
+const DEVICES: [&str; 7] =
+    ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/console"];
 
 pub(in super::super) fn restrict(
     entries: &[Entry],
@@ -39,7 +32,8 @@ pub(in super::super) fn restrict(
     let found =
         kernel::landlock_abi().ok_or_else(|| Refusal::new("write", "this kernel has no landlock", CURE))?;
     if found < ABI_OF_SCOPES && network == Network::Open {
-        let why = format!("landlock {found} of this kernel does not close sockets without a file to the session");
+        let why =
+            format!("landlock {found} of this kernel does not close sockets without a file to the session");
         return Err(Refusal::new("socket", why, "use Linux 6.12 or newer, or do not open the network"));
     }
     let number = found.min(ABI_NEWEST);
@@ -48,7 +42,8 @@ pub(in super::super) fn restrict(
     if status != RulesetStatus::FullyEnforced {
         return Err(Refusal::new("write", format!("landlock {found} enforces only a part"), CURE));
     }
-    let scopes = if number >= ABI_OF_SCOPES { "; signals and sockets without a file stay inside" } else { "" };
+    let scopes =
+        if number >= ABI_OF_SCOPES { "; signals and sockets without a file stay inside" } else { "" };
     let sockets = if number >= 9 { "; sockets in the file system too" } else { "" };
     layers.insert(
         "landlock".to_owned(),

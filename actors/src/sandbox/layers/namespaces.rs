@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use rustix::thread::UnshareFlags;
 
+use crate::sandbox::Refusal;
 use crate::sandbox::kernel;
 use crate::sandbox::policy::Network;
 use crate::sandbox::refusal::at;
 use crate::sandbox::wire::Layers;
-use crate::sandbox::Refusal;
 
 /// Their names in `/proc`. The one of processes is that of the children.
 const NAMES: [(&str, UnshareFlags); 7] = [
@@ -68,20 +68,24 @@ fn write(name: &str, text: &str) -> Result<(), Refusal> {
 
 fn refused(error: &io::Error) -> Refusal {
     let why = match error.raw_os_error() {
-        Some(libc::ENOSPC) => "there can be no further user namespace (user.max_user_namespaces, or nested too deep)",
+        Some(libc::ENOSPC) => {
+            "there can be no further user namespace (user.max_user_namespaces, or nested too deep)"
+        }
         Some(libc::EPERM) => "this system does not let a plain user make user namespaces",
         Some(libc::EINVAL | libc::ENOSYS) => "this kernel was built without a namespace that is needed",
         Some(libc::ENOMEM) => "the machine is out of memory",
         _ => "namespaces cannot be made",
     };
-    Refusal::new("namespaces", at(why, io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(0))), cure())
+    Refusal::new(
+        "namespaces",
+        at(why, io::Error::from_raw_os_error(error.raw_os_error().unwrap_or(0))),
+        cure(),
+    )
 }
 
 /// What helps depends on what stands in the way, and the kernel tells where it is.
 fn cure() -> String {
-    let is = |path: &str, value: &str| {
-        std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value)
-    };
+    let is = |path: &str, value: &str| std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value);
     if is("/proc/sys/user/max_user_namespaces", "0") {
         "allow them: sysctl -w user.max_user_namespaces=10000".to_owned()
     } else if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {

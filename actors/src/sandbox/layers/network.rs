@@ -51,7 +51,8 @@ pub(in super::super) fn make(policy: &Policy, layers: &mut Layers) -> Result<Vec
 }
 
 fn raise_loopback() -> io::Result<()> {
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    let socket =
+        rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     let flags = kernel::raise_device(socket.as_fd(), c"lo")?;
     if flags & libc::IFF_UP == 0 { Err(io::Error::other("it stays down")) } else { Ok(()) }
 }

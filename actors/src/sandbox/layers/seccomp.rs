@@ -13,9 +13,9 @@ use seccompiler::{
     TargetArch, sock_filter,
 };
 
+use crate::sandbox::Refusal;
 use crate::sandbox::kernel;
 use crate::sandbox::wire::Layers;
-use crate::sandbox::Refusal;
 
 const CURE: &str = "use a kernel with CONFIG_SECCOMP_FILTER on x86-64 or arm64";
 #[cfg(target_arch = "x86_64")]
@@ -29,7 +29,8 @@ const X32_BIT: u32 = 0x4000_0000;
 
 /// Puts the filters on this process and all that comes from it.
 pub(in super::super) fn restrict(layers: &mut Layers) -> Result<(), Refusal> {
-    let refuse = |error: seccompiler::BackendError| Refusal::new("calls", format!("the filter: {error}"), CURE);
+    let refuse =
+        |error: seccompiler::BackendError| Refusal::new("calls", format!("the filter: {error}"), CURE);
     let denied = filter(calls::denied().map_err(refuse)?, libc::EPERM).map_err(refuse)?;
     let absent = filter(calls::absent(), libc::ENOSYS).map_err(refuse)?;
     for program in [guard_of_x32(), absent, denied] {

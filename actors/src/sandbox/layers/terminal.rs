@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::sandbox::Refusal;
 use crate::sandbox::kernel;
 use crate::sandbox::refusal::at;
 use crate::sandbox::wire::Layers;
-use crate::sandbox::Refusal;
 
 /// What the helper was given as a terminal.
 #[derive(Debug)]
@@ -49,7 +49,8 @@ impl Terminal {
     pub fn take(&self, layers: &mut Layers) -> Result<(), Refusal> {
         let cure = "start the session in a terminal of its own";
         let refuse = |what: &str, errno: Errno| Refusal::new("terminal", at(what, errno), cure);
-        let own = rustix::process::setsid().map_err(|errno| refuse("there is no session of its own", errno))?;
+        let own =
+            rustix::process::setsid().map_err(|errno| refuse("there is no session of its own", errno))?;
         let stdin = rustix::stdio::stdin();
         let word = if self.is_ours {
             rustix::process::ioctl_tiocsctty(stdin).map_err(|errno| refuse("it cannot be taken", errno))?;

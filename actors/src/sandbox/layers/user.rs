@@ -13,7 +13,8 @@ use crate::sandbox::refusal::at;
 use crate::sandbox::wire::Layers;
 use crate::sandbox::{Policy, Refusal};
 
-const CURE: &str = "run the node as a plain user, or name one in the node's configuration: `[sandbox] run_as`";
+const CURE: &str =
+    "run the node as a plain user, or name one in the node's configuration: `[sandbox] run_as`";
 
 /// Stops being root, for good. What root alone can reach is taken along: the mounts of what the session may use, seen
 /// with the session's user as the owner of what is the node's on disk.
@@ -63,8 +64,9 @@ fn lend(trees: &Trees, user: RunAs) -> Result<(), Refusal> {
     if trees.is_empty() {
         return Ok(());
     }
-    let map = namespace_of(user)
-        .map_err(|error| Refusal::new("user", at("no user namespace can be made for the folders", error), CURE))?;
+    let map = namespace_of(user).map_err(|error| {
+        Refusal::new("user", at("no user namespace can be made for the folders", error), CURE)
+    })?;
     for (path, tree) in trees {
         kernel::map_mount(tree.as_fd(), map.as_fd()).map_err(|error| {
             let why = at(format!("`{}` cannot be lent to uid {}", path.display(), user.uid), error);

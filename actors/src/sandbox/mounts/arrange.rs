@@ -93,7 +93,8 @@ fn pins(entry: &Entry, entries: &[Entry], private: &[PathBuf]) -> Vec<Entry> {
     if !is_guarded || around(&entry.path, entries, private) != Around::Writable {
         return Vec::new();
     }
-    let is_granted = |path: &Path| entries.iter().any(|entry| entry.path == path && entry.kind == Kind::Write);
+    let is_granted =
+        |path: &Path| entries.iter().any(|entry| entry.path == path && entry.kind == Kind::Write);
     let between = entry.path.ancestors().skip(1).take_while(|path| !is_granted(path));
     between.map(|path| Entry { path: path.to_path_buf(), kind: Kind::Pin, is_folder: true }).collect()
 }

@@ -14,7 +14,8 @@ use crate::sandbox::refusal::at;
 use crate::sandbox::wire::Layers;
 
 const MOUNTS: &str = "/proc/self/mountinfo";
-const CURE: &str = "please report this with the output of `niia doctor`: a mount is not what it was made to be";
+const CURE: &str =
+    "please report this with the output of `niia doctor`: a mount is not what it was made to be";
 
 /// Compares what is mounted with what was meant, and says it.
 pub(super) fn check(
@@ -56,7 +57,9 @@ fn unescaped(text: &[u8]) -> OsString {
         let digits = after.get(..3).filter(|digits| digits.iter().all(|digit| (b'0'..=b'7').contains(digit)));
         match digits {
             Some(digits) if *first == b'\\' => {
-                plain.push(digits.iter().fold(0u8, |sum, digit| sum.wrapping_mul(8).wrapping_add(digit - b'0')));
+                plain.push(
+                    digits.iter().fold(0u8, |sum, digit| sum.wrapping_mul(8).wrapping_add(digit - b'0')),
+                );
                 rest = &after[3..];
             }
             _ => {
@@ -82,9 +85,8 @@ fn may_write(path: &Path, entries: &[Entry], private: &[PathBuf]) -> bool {
 }
 
 fn look(entry: &Entry, mounts: &[(PathBuf, bool)], device: u64) -> Result<(), Refusal> {
-    let refuse = |why: &str| {
-        Err(Refusal::new(entry.property(), format!("`{}` {why}", entry.path.display()), CURE))
-    };
+    let refuse =
+        |why: &str| Err(Refusal::new(entry.property(), format!("`{}` {why}", entry.path.display()), CURE));
     // Of several mounts on one path the last is the one that is seen.
     let seen = mounts.iter().rev().find(|(path, _)| *path == entry.path);
     match (entry.kind, seen) {

@@ -41,9 +41,8 @@ pub(in super::super) fn make(
         entries.extend(covered);
         entries = arrange(entries, &private);
     }
-    let refuse = |what: &'static str| {
-        move |error: io::Error| Refusal::new("write", at(what, error), MOUNT_CURE)
-    };
+    let refuse =
+        |what: &'static str| move |error: io::Error| Refusal::new("write", at(what, error), MOUNT_CURE);
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|errno| refuse("the mounts cannot be made private")(errno.into()))?;
     let fresh = Fresh::make(policy.tmp_bytes_max, terminal)
@@ -78,9 +77,8 @@ pub(in super::super) fn make(
 /// Folders the session's user cannot pass, above something that it may use: they are covered, and what may be used is
 /// put back.
 fn out_of_reach(entries: &[Entry]) -> Vec<Entry> {
-    let cannot_pass = |folder: &&Path| {
-        rustix::fs::accessat(CWD, *folder, Access::EXEC_OK, AtFlags::EACCESS).is_err()
-    };
+    let cannot_pass =
+        |folder: &&Path| rustix::fs::accessat(CWD, *folder, Access::EXEC_OK, AtFlags::EACCESS).is_err();
     let first = |entry: &Entry| {
         let mut above: Vec<&Path> = entry.path.ancestors().skip(1).collect();
         above.reverse();
@@ -104,12 +102,7 @@ fn turn_root() -> io::Result<()> {
 }
 
 impl Making {
-    fn mount(
-        &mut self,
-        entry: &Entry,
-        entries: &[Entry],
-        private: &[std::path::PathBuf],
-    ) -> io::Result<()> {
+    fn mount(&mut self, entry: &Entry, entries: &[Entry], private: &[std::path::PathBuf]) -> io::Result<()> {
         let around = super::arrange::around(&entry.path, entries, private);
         match entry.kind {
             Kind::Write | Kind::Socket => self.put_back(entry),
@@ -126,7 +119,8 @@ impl Making {
 
     fn put_back(&mut self, entry: &Entry) -> io::Result<()> {
         make_place(&entry.path, entry.is_folder)?;
-        let tree = self.trees.remove(&entry.path).ok_or_else(|| io::Error::other("it was not taken along"))?;
+        let tree =
+            self.trees.remove(&entry.path).ok_or_else(|| io::Error::other("it was not taken along"))?;
         attach(tree.as_fd(), &entry.path)
     }
 

@@ -87,9 +87,12 @@ impl Fresh {
         let private = Private { files, covers: 0 };
         let folder = private.part("dev")?;
         attach(folder.as_fd(), Path::new("/dev"))?;
-        for (name, tree) in self.devices.iter().map(|(name, tree)| (*name, tree)).chain(
-            self.console.as_ref().map(|console| ("console", console)),
-        ) {
+        for (name, tree) in self
+            .devices
+            .iter()
+            .map(|(name, tree)| (*name, tree))
+            .chain(self.console.as_ref().map(|console| ("console", console)))
+        {
             touch(folder.as_fd(), name, 0o444)?;
             attach(tree.as_fd(), &Path::new("/dev").join(name))?;
         }

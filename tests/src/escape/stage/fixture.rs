@@ -20,6 +20,9 @@ use crate::house::{Resident, must};
 const FIRST_UID: u32 = 1_000_000;
 const SCENES_PER_PROCESS: u32 = 1_000;
 
+/// Attempts that need programs which lend powers; these are large.
+const LENT: [&str; 4] = ["setuid-file", "setgid-file", "capable-file", "linker-of-its-own"];
+
 /// A scene and everybody in it.
 #[derive(Debug)]
 pub struct Fixture {
@@ -88,9 +91,11 @@ impl Fixture {
         // The secret is made of where it lies, so two scenes never share one.
         let name = base.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let secret = format!("secret-{:016x}-{name}", fastrand_like(&name));
-        furnish(&base, &stage.template, &secret, &stage.programs.escape);
+        furnish(&base, &stage.template, &secret);
         own_all(&base, uid, root);
-        lend(&base, root, &stage.programs.escape);
+        if root && LENT.contains(&attempt) {
+            lend(&base, &stage.programs.escape);
+        }
         let mut services = listeners(&base, &name, uid, root);
         let mut told = command(&stage.programs.escape, uid, root);
         told.envs([("VICTIM_TOKEN", secret.as_str()), ("NIIA_HOUSE", name.as_str())])
@@ -99,6 +104,11 @@ impl Fixture {
             .current_dir(base.join("home/outside"));
         let victim = Victim::start(told, uid, &secret);
         let (key, segment) = segment(&secret, number);
+        let queue = crate::escape::sys::c(format!("{name}-queue"));
+        let many = libc::O_CREAT | libc::O_RDWR;
+        let fd = must("make a queue", ask!(libc::SYS_mq_open, &queue, many, 0o600, 0));
+        must("give a queue to its user", ask!(libc::SYS_fchown, fd, uid, uid));
+        must("make a queue", ask!(libc::SYS_close, fd));
         let scene = Scene {
             uid,
             victim: victim.id(),
@@ -126,7 +136,6 @@ impl Fixture {
         });
         let before = look(&scene);
         let known = crate::house::residents_of(&scene.mark());
-        let _attempt = attempt;
         let niia = stage.programs.niia.clone();
         Fixture { scene, secret, root, niia, victim: Some(victim), services, before, segment, known }
     }
@@ -179,7 +188,9 @@ impl Drop for Fixture {
         self.strangers().iter().for_each(Resident::kill);
         let _removed = ask!(libc::SYS_shmctl, self.segment, libc::IPC_RMID, 0);
         let mark = self.scene.mark();
-        for folder in ["/tmp", "/var/tmp", "/dev/shm", "/run", "/dev/mqueue"] {
+        let queue = crate::escape::sys::c(self.scene.name("queue"));
+        let _unlinked = ask!(libc::SYS_mq_unlink, &queue);
+        for folder in ["/tmp", "/var/tmp", "/dev/shm", "/run"] {
             for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
                 if entry.file_name().to_string_lossy().contains(&mark) {
                     let path = entry.path();
@@ -194,7 +205,7 @@ impl Drop for Fixture {
 }
 
 /// Everything that lies in a scene.
-fn furnish(base: &Path, template: &Path, secret: &str, program: &Path) {
+fn furnish(base: &Path, template: &Path, secret: &str) {
     copy(template, base);
     let private = base.join("state/private/tree.git");
     for file in [
@@ -241,23 +252,15 @@ fn furnish(base: &Path, template: &Path, secret: &str, program: &Path) {
     for folder in ["home/outside/empty", "home/.docker/run", "state/run", "run", "scratch"] {
         must("make a folder", fs::create_dir_all(base.join(folder)));
     }
-    for name in ["setuid", "setgid", "capable"] {
-        let to = base.join("home/outside").join(name);
-        must("copy a program", fs::hard_link(program, &to).or_else(|_| fs::copy(program, &to).map(drop)));
-    }
     let mark = crate::escape::sys::c(base.join("home/outside/victim.txt"));
     let _marked = ask!(libc::SYS_setxattr, &mark, c"user.mark", b"x".as_ptr(), 1, 0);
 }
 
 /// Programs that lend powers: only root can make them, and a copy each, for a name more would change the program.
-fn lend(base: &Path, root: bool, program: &Path) {
-    if !root {
-        return;
-    }
+fn lend(base: &Path, program: &Path) {
     let outside = base.join("home/outside");
     for (name, mode) in [("setuid", 0o4755), ("setgid", 0o2755), ("capable", 0o755)] {
         let path = outside.join(name);
-        let _old = fs::remove_file(&path);
         must("copy a program", fs::copy(program, &path));
         must("give a program to root", lchown(&path, Some(0), Some(0)));
         must("lend powers", fs::set_permissions(&path, PermissionsExt::from_mode(mode)));

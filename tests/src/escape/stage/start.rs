@@ -2,13 +2,19 @@
 
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
+
+use niia_actors::sandbox::{self, Policy, RunAs};
 
 use super::ATTEMPT_LIMIT;
 use super::fixture::{Fixture, leaked};
 use super::victim::{Pty, command, controlled};
+use crate::escape::floods::{MEMORY_BYTES_MAX, PIDS_MAX, TMP_BYTES_MAX};
 use crate::escape::helper::LOADER;
+use crate::escape::scene::Scene;
+use crate::escape::secrets::FILES;
 
 /// How an attempt ended.
 #[derive(Debug)]
@@ -48,8 +54,48 @@ pub fn as_root(fixture: &Fixture, attempt: &str) -> Result<Ended, String> {
     run(fixture, attempt, program, |_| Ok(()))
 }
 
-pub fn sandboxed(_fixture: &Fixture, _attempt: &str, _run_as: bool) -> Result<Ended, String> {
-    Err("there is no sandbox yet".to_owned())
+/// In a sandbox, which root makes for the user where `run_as` is set and the user makes else.
+pub fn sandboxed(fixture: &Fixture, attempt: &str, run_as: bool) -> Result<Ended, String> {
+    let scene = &fixture.scene;
+    let mut policy = policy(scene);
+    policy.run_as = run_as.then_some(RunAs { uid: scene.uid, gid: scene.uid });
+    let mut argv = vec![scene.program.clone().into_os_string()];
+    argv.extend(arguments(fixture, attempt));
+    let (mut helper, line) =
+        sandbox::command(&fixture.niia, &policy, &argv).map_err(|trouble| trouble.to_string())?;
+    helper.env_clear();
+    if fixture.root && !run_as {
+        helper.uid(scene.uid).gid(scene.uid);
+    }
+    run(fixture, attempt, helper, |helper| {
+        let begun = line.begun(helper);
+        let refused = |trouble: sandbox::EntryError| format!("no sandbox was made: {trouble} ({trouble:?})");
+        begun.made().map_err(refused)?;
+        begun.go().map_err(refused)
+    })
+}
+
+/// What a session of the scene may do: what the launch of a session in a private tree would ask for.
+pub fn policy(scene: &Scene) -> Policy {
+    let private = scene.private();
+    let admin = private.join("worktrees/tree");
+    let mut hidden: Vec<PathBuf> = FILES.iter().map(|name| scene.home().join(name)).collect();
+    for folder in [".ssh", ".aws", ".gnupg", ".azure", ".password-store", ".config/op", ".config/gcloud"] {
+        hidden.push(scene.home().join(folder));
+    }
+    hidden.extend([scene.state(), scene.other_tree(), scene.base.join("leaked")]);
+    let mut read_only = vec![scene.tree().join(".git"), scene.project().join(".git/objects")];
+    read_only.extend(["config", "hooks", "info", "objects/info", "worktrees"].map(|name| private.join(name)));
+    read_only.extend(["commondir", "gitdir", "config.worktree"].map(|name| admin.join(name)));
+    Policy {
+        write: vec![scene.tree(), scene.scratch(), private.clone(), private.join("objects"), admin],
+        read_only,
+        hidden,
+        memory_bytes_max: Some(MEMORY_BYTES_MAX),
+        pids_max: Some(PIDS_MAX),
+        tmp_bytes_max: TMP_BYTES_MAX,
+        ..Policy::default()
+    }
 }
 
 fn arguments(fixture: &Fixture, attempt: &str) -> [std::ffi::OsString; 3] {

@@ -1,7 +1,7 @@
 //! The victim as the stage sees it: alive, untouched, undisturbed.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -46,11 +46,6 @@ impl Pty {
             text.push_str(&String::from_utf8_lossy(&bytes[..count]));
         }
         text
-    }
-
-    pub fn type_line(&mut self, line: &str) {
-        // Nobody reading is no fault of the typist.
-        let _typed = self.master.write_all(format!("{line}\n").as_bytes());
     }
 }
 

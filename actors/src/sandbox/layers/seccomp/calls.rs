@@ -68,13 +68,8 @@ const KERNEL: [i64; 25] = [
     libc::SYS_setdomainname,
 ];
 #[cfg(target_arch = "x86_64")]
-const OF_THIS_MACHINE: [i64; 5] = [
-    libc::SYS_ioperm,
-    libc::SYS_iopl,
-    libc::SYS_kexec_file_load,
-    libc::SYS_uselib,
-    libc::SYS_adjtimex,
-];
+const OF_THIS_MACHINE: [i64; 5] =
+    [libc::SYS_ioperm, libc::SYS_iopl, libc::SYS_kexec_file_load, libc::SYS_uselib, libc::SYS_adjtimex];
 #[cfg(target_arch = "aarch64")]
 const OF_THIS_MACHINE: [i64; 2] = [libc::SYS_kexec_file_load, libc::SYS_adjtimex];
 
@@ -169,12 +164,8 @@ fn modes(rules: &mut Rules) -> Result<(), BackendError> {
     opens(libc::SYS_openat, 2, 3)?;
     #[cfg(target_arch = "x86_64")]
     opens(libc::SYS_open, 1, 2)?;
-    let mut changes = vec![
-        (libc::SYS_fchmod, 1),
-        (libc::SYS_fchmodat, 2),
-        (SYS_FCHMODAT2, 2),
-        (libc::SYS_mknodat, 2),
-    ];
+    let mut changes =
+        vec![(libc::SYS_fchmod, 1), (libc::SYS_fchmodat, 2), (SYS_FCHMODAT2, 2), (libc::SYS_mknodat, 2)];
     #[cfg(target_arch = "x86_64")]
     changes.extend([(libc::SYS_chmod, 1), (libc::SYS_creat, 1), (libc::SYS_mknod, 1)]);
     for (call, mode) in changes {
