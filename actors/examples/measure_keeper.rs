@@ -74,6 +74,7 @@ fn program(argv: &[&str]) -> Program {
         rows: 40,
         record: true,
         recording_bytes_max: 1 << 30,
+        sandbox: None,
     }
 }
 

@@ -13,6 +13,7 @@ use niia_spec::plan::{NetworkPlan, Permission, SandboxPlan, SessionPlan};
 use serde::{Deserialize, Serialize};
 
 use crate::git::TreeName;
+use crate::sandbox::Policy;
 
 pub mod env;
 pub mod external;
@@ -30,6 +31,7 @@ pub use ports::{PortsError, release_ports, reserve_ports};
 pub use prepare::{
     Finished, Kept, PrepareError, Prepared, Runner, finish, finish_by, prepare, prepare_by, remove_links,
 };
+pub use sandbox::{CONTROL_FOLDER, Confining, SOCKET_VARIABLE};
 
 /// Everything about how a session will be started.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -46,6 +48,9 @@ pub struct Launch {
     pub tree: Option<PathBuf>,
     pub scratchpad: Option<PathBuf>,
     pub sandbox: Option<SandboxPlan>,
+    /// What comes of it, for the kernel; drawn up last, when nobody can change the launch any more.
+    #[serde(skip)]
+    pub policy: Option<Policy>,
     pub network: NetworkPlan,
     pub permission: Permission,
     /// Wall clock of the session.
@@ -99,6 +104,8 @@ pub struct Facts {
     pub ports: Vec<u16>,
     /// Folders outside of the tree that the node's policy allows as `cwd`.
     pub folders_allowed: Vec<PathBuf>,
+    /// What this node settles for sandboxes.
+    pub confining: Confining,
     /// The longest time any session of the run may have.
     pub timeout_ms_max: Option<u64>,
 }
@@ -182,6 +189,7 @@ impl Launch {
             tree: None,
             scratchpad: None,
             sandbox: plan.sandbox.clone(),
+            policy: None,
             network: plan.network.clone(),
             permission: plan.permission,
             timeout_ms: plan.timeout_ms,

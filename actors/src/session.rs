@@ -23,6 +23,7 @@ mod chore;
 mod clock;
 pub mod delivery;
 mod desk;
+mod doors;
 mod facts;
 pub mod finish;
 mod follow;
@@ -37,6 +38,7 @@ pub mod view;
 
 pub use clock::wall_ms;
 pub use desk::{Painted, ScreenText, VIEWER_EVENTS_MAX, ViewerEvent, ViewerId};
+pub use doors::{Door, Doors};
 pub use facts::SessionFacts;
 
 /// A way to reach one session.

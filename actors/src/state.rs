@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use niia_spec::name::RunId;
 
 pub use lock::{Lock, LockError};
-pub use socket::{SocketError, bind, connect};
+pub use socket::{SocketError, bind, bind_anew, connect};
 
 use made::Made;
 

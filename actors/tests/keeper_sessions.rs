@@ -237,7 +237,7 @@ async fn a_keeper_that_is_asked_to_leaves_and_the_next_start_begins_another() {
     let keeper = house.keeper_pid();
     keeper_house::kill(keeper, libc::SIGTERM);
     until("the keeper leaves", || !keeper_house::is_alive(keeper));
-    assert!(!house.run_folder().join("keeper-1.socket").exists());
+    assert!(!house.run_folder().join("keeper-2.socket").exists());
     let next = house.shell("next", "echo next").await;
     exit_of(&next).await;
     next.acknowledge().await;

@@ -1,8 +1,10 @@
 //! What this user and this machine settled once: `niia.toml`, the folders, the user's own profiles and plugins.
 
 mod folders;
+mod sandbox;
 
-pub use folders::{Folders, FoldersError, machine_id, own_hosts};
+pub use folders::{Folders, FoldersError, door, machine_id, own_hosts};
+pub use sandbox::{SandboxConfig, UserName};
 
 use std::fs;
 use std::io::{self, Read};
@@ -36,6 +38,7 @@ pub struct Config {
     pub notify: Vec<String>,
     /// Ring the terminal at the end of a run and when a person must answer.
     pub bell: Option<bool>,
+    pub sandbox: SandboxConfig,
     /// The key before `d` that leaves `attach`: `ctrl-\` unless something else is said.
     pub detach_key: Option<DetachKey>,
 }

@@ -14,6 +14,7 @@ use niia_actors::keeper::Keeper;
 use niia_actors::machine::Machines;
 use niia_actors::machine::local::LocalMachine;
 use niia_actors::run::LiveSessions;
+use niia_actors::sandbox::RunAs;
 use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
 use niia_spec::name::RunId;
 use tokio::sync::watch;
@@ -44,6 +45,8 @@ pub struct NodeOptions {
     pub state_folder: PathBuf,
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
+    /// Who sandboxed sessions are where this is root.
+    pub run_as: Option<RunAs>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +83,7 @@ pub struct Node {
     pub root: RootHandle,
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
+    pub run_as: Option<RunAs>,
     pub quarantined: Vec<(String, String)>,
     began: Instant,
     stop: watch::Sender<bool>,
@@ -92,6 +96,13 @@ impl Node {
             sessions_max: self.sessions_max,
             memory_free_mib: memory::free_mib(),
             memory_floor_mib: self.memory_floor_mib,
+        }
+    }
+
+    pub fn sandboxes(&self) -> admission::Sandboxes {
+        match self.run_as {
+            None if rustix::process::geteuid().is_root() => admission::Sandboxes::NoUser,
+            _ => admission::Sandboxes::Possible,
         }
     }
 
@@ -177,7 +188,11 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let live = LiveSessions::default();
     niia_actors::keeper::tidy(state.run_folder().as_ref());
     let keeper = Keeper::new(state.run_folder(), &program);
-    let here = LocalMachine::new(keeper, live.clone(), options.sessions_max, &program, state.path());
+    // Root alone can be somebody else.
+    let run_as = options.run_as.filter(|_| rustix::process::geteuid().is_root());
+    let (doors, opener) = server::doors(run_as.map(|user| user.uid));
+    let here = LocalMachine::new(keeper, live.clone(), options.sessions_max, &program, state.path())
+        .confining(run_as, Arc::new(doors));
     let machines = Arc::new(Machines::only(Arc::new(here)));
     let root = RootHandle::spawn(journal.clone(), Arc::clone(&machines)).await.map_err(NodeError::Actor)?;
     let (stop, stopping) = watch::channel(false);
@@ -198,10 +213,12 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         root,
         sessions_max: options.sessions_max,
         memory_floor_mib: options.memory_floor_mib,
+        run_as,
         quarantined,
         began: Instant::now(),
         stop,
     });
+    opener.open(&node);
     tracing::info!(state = %node.state.path().display(), "the node is ready");
     Ok(Begun { node, lock, listener, signals, stopping })
 }

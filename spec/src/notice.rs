@@ -146,6 +146,17 @@ pub struct SessionView {
     pub rows: u16,
     /// Who holds the writing lease, when a person does.
     pub held_by: Option<String>,
+    /// What its sandbox is made of, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<SandboxView>,
+}
+
+/// A sandbox that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxView {
+    pub tier: u32,
+    /// Each layer, with what showed that it is there.
+    pub layers: BTreeMap<String, String>,
 }
 
 /// What became of a text that was sent to a session.

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
                 rows: 40,
                 record: true,
                 recording_bytes_max: 1 << 30,
+                sandbox: None,
             };
             hold(Path::new(run_folder), Path::new(folder), &program)
         }

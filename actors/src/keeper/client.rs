@@ -144,6 +144,8 @@ fn encode(ticket: u64, folder: &Path, program: &Program) -> Result<Vec<u8>, Star
     let mark = fastrand::u64(1..);
     let own = [(SESSION_VARIABLE, program.session.clone()), (SESSION_MARK_VARIABLE, format!("{mark:016x}"))];
     let env = program.env.iter().map(|(name, value)| (bytes(name), bytes(value)));
+    let sandbox = program.sandbox.as_ref().map(serde_json::to_vec).transpose();
+    let sandbox = sandbox.map_err(|error| StartError::Sandbox(error.into()))?;
     let order = Order {
         ticket,
         folder: bytes(folder.as_os_str()),
@@ -155,6 +157,7 @@ fn encode(ticket: u64, folder: &Path, program: &Program) -> Result<Vec<u8>, Star
         record: program.record,
         recording_bytes_max: program.recording_bytes_max,
         mark,
+        sandbox: sandbox.map(ByteBuf::from),
     };
     let too_large =
         |bytes| StartError::TooLarge { program: program.name(), bytes, bytes_max: ORDER_BYTES_MAX };

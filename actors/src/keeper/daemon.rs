@@ -264,9 +264,7 @@ impl Keeper {
                 Ok(())
             }
             Ok(Fork::Child) => become_minder(self.clients[client].as_fd(), order, &self.setting),
-            Err(error) => {
-                Err(Failure { at: FailureAt::Fork, errno: error.raw_os_error().unwrap_or_default() })
-            }
+            Err(error) => Err(Failure::new(FailureAt::Fork, error.raw_os_error().unwrap_or_default())),
         }
     }
 
@@ -334,7 +332,7 @@ impl Terminals {
 
     fn refuse(&self, before: u64) -> Option<Failure> {
         let (limit, used) = (self.limit.saturating_sub(TERMINALS_SPARED), self.used + before);
-        (used >= limit).then_some(Failure { at: FailureAt::Terminals { limit, used }, errno: libc::ENOSPC })
+        (used >= limit).then_some(Failure::new(FailureAt::Terminals { limit, used }, libc::ENOSPC))
     }
 }
 

@@ -5,6 +5,7 @@
 //! what a burst of output made it take.
 
 mod clients;
+mod confined;
 mod ending;
 mod launch;
 mod pump;
@@ -19,6 +20,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use super::kernel;
 use super::wire::{self, Failure, Order, Reply, SOCKET_FILE};
 use clients::{CLIENTS_MAX, Clients};
+pub(super) use confined::MADE_FILE;
 use ending::Ending;
 use pump::Pump;
 
@@ -70,6 +72,7 @@ pub(super) fn mind(reply: OwnedFd, order: &Order, setting: &Setting) -> io::Resu
         pump: Pump::new(launched.master, launched.writer),
         ending: Ending::new(launched.pid),
         idle_at: Some(Instant::now() + IDLE_AFTER),
+        _listeners: launched.listeners,
     };
     let code = minder.run()?;
     // Whoever comes now reads the folder.
@@ -100,6 +103,8 @@ struct Minder {
     ending: Ending,
     /// When memory is given back; nothing once that is done and nothing has happened since.
     idle_at: Option<Instant>,
+    /// A listener made inside must not end with the node that answers there.
+    _listeners: Vec<(u16, OwnedFd)>,
 }
 
 /// What a wait has brought.

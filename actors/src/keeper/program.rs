@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::wire::{Failure, FailureAt};
+use crate::sandbox;
 
 /// What is to be started in a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Program {
     /// Without a recording only the newest output is kept, and only while the session lasts.
     pub record: bool,
     pub recording_bytes_max: u64,
+    /// What it may do; without a policy, whatever its user may.
+    pub sandbox: Option<sandbox::Policy>,
 }
 
 /// Why a program was not started. Nothing of it is left then.
@@ -59,6 +62,10 @@ pub enum StartError {
     Keeper { executable: PathBuf, source: io::Error },
     #[error("the keeper ended {times} times while it was starting the session")]
     KeeperEnded { times: u32 },
+    #[error(transparent)]
+    Refused(sandbox::Refusal),
+    #[error("the helper of the sandbox broke")]
+    Sandbox(#[source] io::Error),
     #[error("the session was lost while it was being started")]
     Lost,
 }
@@ -105,6 +112,10 @@ impl Program {
             FailureAt::Record => StartError::Record { folder: folder(), source },
             FailureAt::Terminal => StartError::Terminal(source),
             FailureAt::Fork => StartError::Fork(source),
+            FailureAt::Sandbox => match &failure.refusal {
+                Some(refusal) => StartError::Refused(refusal.clone()),
+                None => StartError::Sandbox(source),
+            },
             FailureAt::Terminals { limit, used } => StartError::Limit {
                 what: "terminals of this machine (kernel.pty.max)",
                 limit,

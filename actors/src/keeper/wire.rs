@@ -23,8 +23,10 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
 use crate::recording::{Exit, Mark};
+use crate::sandbox::Refusal;
 
-pub(super) const PROTOCOL: u32 = 1;
+/// 2: an order may ask for a sandbox, which an older keeper would start without one.
+pub(super) const PROTOCOL: u32 = 2;
 /// The longest message of all; the larger things travel in a memory file.
 pub(super) const MESSAGE_BYTES_MAX: usize = 1024;
 /// More than any kernel takes as arguments and environment of one program.
@@ -64,6 +66,9 @@ pub(super) struct Order {
     pub record: bool,
     pub recording_bytes_max: u64,
     pub mark: u64,
+    /// The policy of the sandbox the program is to run in, as JSON.
+    #[serde(default)]
+    pub sandbox: Option<ByteBuf>,
 }
 
 /// The answer to an order, with the control socket and the master where the program runs.
@@ -78,6 +83,15 @@ pub(super) struct Reply {
 pub(super) struct Failure {
     pub at: FailureAt,
     pub errno: i32,
+    /// Why there is no sandbox.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Refusal>,
+}
+
+impl Failure {
+    pub fn new(at: FailureAt, errno: i32) -> Failure {
+        Failure { at, errno, refusal: None }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,8 +102,13 @@ pub(super) enum FailureAt {
     Taken,
     Record,
     Terminal,
-    Terminals { limit: u64, used: u64 },
+    Terminals {
+        limit: u64,
+        used: u64,
+    },
     Fork,
+    /// The sandbox was refused, or its helper broke.
+    Sandbox,
 }
 
 #[derive(Debug, Serialize, Deserialize)]

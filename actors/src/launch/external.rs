@@ -123,6 +123,7 @@ fn widened(before: &Launch, after: &Launch) -> Option<String> {
         tree,
         scratchpad,
         sandbox,
+        policy: _,
         network,
         permission,
         timeout_ms,

@@ -10,7 +10,7 @@ use super::{Facts, Launch, LaunchError, Place, Preparation};
 pub const LINK_NAMES: [&str; 2] = ["scratchpad", ".niia-scratchpad"];
 
 /// The file of the session's own that lists what its git must not see.
-const EXCLUDES: &str = "git-excludes";
+pub(super) const EXCLUDES: &str = "git-excludes";
 
 pub(super) fn apply(mut launch: Launch, facts: &Facts) -> Result<Launch, LaunchError> {
     let Some(scratchpad) = facts.scratchpad.as_ref().filter(|_| facts.plan.scratchpad) else {

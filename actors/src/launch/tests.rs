@@ -58,6 +58,7 @@ pub(super) fn facts() -> Facts {
         excludes_of_user: None,
         ports: Vec::new(),
         folders_allowed: vec![PathBuf::from("/srv/allowed")],
+        confining: Default::default(),
         timeout_ms_max: None,
     }
 }
@@ -155,8 +156,8 @@ fn names_and_values_that_no_program_could_be_given_are_refused_by_field() {
 #[test]
 fn a_sandbox_that_cannot_be_had_is_refused_and_nothing_runs_without() {
     let mut facts = facts();
-    facts.plan.sandbox = Some(SandboxPlan::default());
-    assert!(refused(&facts).starts_with("REFUSED: sandbox: "));
+    facts.plan.sandbox = Some(SandboxPlan { pids: Some(2), ..SandboxPlan::default() });
+    assert!(refused(&facts).starts_with("REFUSED: processes: "));
     facts.plan.sandbox = None;
     facts.plan.network = NetworkPlan::None;
     assert!(refused(&facts).starts_with("REFUSED: network: "));

@@ -7,9 +7,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{Assignment, Machine, StartError, Starting};
 use crate::keeper::Keeper;
+use crate::launch::Confining;
 use crate::phase::PhaseHandle;
 use crate::run::LiveSessions;
-use crate::session::SessionHandle;
+use crate::sandbox::RunAs;
+use crate::session::{Doors, SessionHandle};
 
 /// Opens terminals here. Clones share everything.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub struct LocalMachine {
     pub(crate) live: LiveSessions,
     pub(crate) program: PathBuf,
     pub(crate) state_folder: PathBuf,
+    pub(crate) confining: Confining,
+    pub(crate) doors: Option<Arc<dyn Doors>>,
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
 }
@@ -39,9 +43,19 @@ impl LocalMachine {
             live,
             program: program.to_owned(),
             state_folder: state_folder.to_owned(),
+            confining: Confining { state_folder: state_folder.to_owned(), run_as: None },
+            doors: None,
             places: Arc::new(Semaphore::new(places)),
             turns: Arc::new(Semaphore::new(TURNS)),
         }
+    }
+
+    /// The same, with sandboxed sessions as this user, and a way for them to reach the node.
+    #[must_use]
+    pub fn confining(mut self, run_as: Option<RunAs>, doors: Arc<dyn Doors>) -> LocalMachine {
+        self.confining.run_as = run_as;
+        self.doors = Some(doors);
+        self
     }
 
     /// Waits for a place among this machine's sessions.

@@ -28,7 +28,6 @@ const POLICY_WAIT: Duration = Duration::from_secs(10);
 
 /// Everything that is known before the namespaces are left.
 struct Order {
-    line: OwnedFd,
     policy: Policy,
     argv: Vec<OsString>,
     cwd: PathBuf,
@@ -47,12 +46,16 @@ pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         drop(writeln!(io::stderr(), "niia: `sandbox-exec` is started by the node alone"));
         return ExitCode::from(2);
     };
-    let inside = match order(&line, argv).and_then(|order| enter(order, &line)) {
-        Ok(inside) => inside,
-        Err(refusal) => return refuse(&line, &refusal),
-    };
-    drop(line);
-    follow(inside)
+    let entered = order(&line, argv).and_then(enter);
+    match entered {
+        Ok(Side::Outside(inside)) => {
+            drop(line);
+            follow(inside)
+        }
+        // The line is given away, so that it ends with the last process that has a word to say.
+        Ok(Side::Inside(first)) => kernel::leave(first.run(line)),
+        Err(refusal) => refuse(&line, &refusal),
+    }
 }
 
 /// Tells whoever started the helper and whoever looks at its terminal.
@@ -82,8 +85,7 @@ fn order(line: &OwnedFd, argv: Vec<OsString>) -> Result<Order, Refusal> {
     })?;
     policy.check()?;
     let cwd = std::env::current_dir().map_err(|error| broken(at("there is no current folder", error)))?;
-    let line = line.try_clone().map_err(|error| broken(at("the line cannot be kept", error)))?;
-    Ok(Order { line, policy, argv, cwd, terminal: terminal::Terminal::find(), layers: Layers::new() })
+    Ok(Order { policy, argv, cwd, terminal: terminal::Terminal::find(), layers: Layers::new() })
 }
 
 /// The first process inside, and where it says how the program ended.
@@ -92,14 +94,20 @@ struct Inside {
     ending: PipeReader,
 }
 
+/// Where this process is after the fork.
+enum Side {
+    Outside(Inside),
+    Inside(Box<first::First>),
+}
+
 /// Leaves the machine's namespaces and starts the first process of the new ones.
-fn enter(mut order: Order, line: &OwnedFd) -> Result<Inside, Refusal> {
+fn enter(mut order: Order) -> Result<Side, Refusal> {
     let cure = "look whether the machine is out of processes or memory";
     let starter = kernel::parent();
     kernel::hold_all_signals_back()
         .map_err(|error| Refusal::new("start", at("signals cannot be held back", error), cure))?;
     let found = mounts::find(&order.policy)?;
-    let grants = user::become_user(&order.policy, &found, &mut order.layers)?;
+    let trees = user::become_user(&order.policy, &found, &mut order.layers)?;
     order.terminal.let_go();
     namespaces::leave(order.policy.network, &mut order.layers)?;
     die_with(starter)?;
@@ -112,18 +120,11 @@ fn enter(mut order: Order, line: &OwnedFd) -> Result<Inside, Refusal> {
             // The other end is held to the end of this process and by nobody else.
             drop(alive);
             std::mem::forget(lives);
-            Ok(Inside { first, ending })
+            Ok(Side::Outside(Inside { first, ending }))
         }
         Ok(Fork::Child) => {
             drop((lives, ending));
-            let code = match first::run(order, found, grants, alive, tell) {
-                Ok(code) => code,
-                Err(refusal) => {
-                    refuse(line, &refusal);
-                    i32::from(EXIT_REFUSED)
-                }
-            };
-            kernel::leave(code)
+            Ok(Side::Inside(Box::new(first::First { order, found, trees, alive, tell })))
         }
         Err(error) => Err(Refusal::new("start", at("no process can be forked", error), cure)),
     }

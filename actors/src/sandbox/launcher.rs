@@ -97,7 +97,7 @@ impl Begun {
     }
 
     /// Lets the program start, and waits until it has.
-    pub fn go(self) -> Result<(), EntryError> {
+    pub fn go(&self) -> Result<(), EntryError> {
         wire::send_bytes(&self.0, GO, &[]).map_err(EntryError::Line)?;
         match self.hear(&mut Vec::new())? {
             // The helper's end of the line is closed by the program's start.

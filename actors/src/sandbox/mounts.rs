@@ -129,10 +129,10 @@ fn socket(path: &Path) -> Result<Entry, Refusal> {
     let cure = "start what listens there, or take it out of the policy";
     let refuse = |why: String| Refusal::new("socket", why, cure);
     let (real, metadata) = look(path).map_err(|error| refuse(at(format!("`{}`", path.display()), error)))?;
-    if !metadata.file_type().is_socket() {
-        return Err(refuse(format!("`{}` is no socket", path.display())));
+    if !metadata.file_type().is_socket() && !metadata.is_dir() {
+        return Err(refuse(format!("`{}` is no socket and no folder of sockets", path.display())));
     }
-    Ok(Entry { path: real, kind: Kind::Socket, is_folder: false })
+    Ok(Entry { path: real, kind: Kind::Socket, is_folder: metadata.is_dir() })
 }
 
 fn look(path: &Path) -> io::Result<(PathBuf, Metadata)> {
@@ -146,7 +146,7 @@ pub(super) fn take_trees(entries: &[Entry]) -> Result<Trees, Refusal> {
     let mut trees = Trees::new();
     for entry in entries.iter().filter(|entry| entry.is_taken()) {
         let tree = clone_of(&entry.path, Reach::All).and_then(|tree| {
-            let read_only = if entry.kind == Kind::ReadOnly { RDONLY } else { 0 };
+            let read_only = if entry.kind == Kind::Write { 0 } else { RDONLY };
             kernel::set_mount(std::os::fd::AsFd::as_fd(&tree), Reach::All, read_only | NOSUID | NODEV, 0)?;
             Ok(tree)
         });

@@ -34,7 +34,8 @@ pub struct Policy {
     /// Matters below `write` and `hidden`: everything else is read-only anyway.
     pub read_only: Vec<PathBuf>,
     pub hidden: Vec<PathBuf>,
-    /// Unix sockets that can be reached; all others that exist are masked.
+    /// Unix sockets that can be reached, or folders of them, so that one can be made anew; all others that exist are
+    /// masked.
     pub sockets: Vec<PathBuf>,
     /// Where the session's own loopback answers; whoever starts it gets the listeners.
     pub listen: Vec<Listen>,

@@ -78,6 +78,7 @@ impl Chores {
             rows: SIZE.1,
             record: true,
             recording_bytes_max: launch.recording_bytes_max,
+            sandbox: launch.policy.clone(),
         };
         let (reply, answer) = oneshot::channel();
         let chore = Chore { folder: self.folder.join(format!("{what}-{number}")), program, reply };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use niia_spec::course::{EndReason, Ending, Outcome};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
+use super::doors::Door;
 use super::facts::SessionFacts;
 use super::finish::{self, Over};
 use super::follow::Follow;
@@ -39,6 +40,8 @@ pub(super) struct Life {
     pub orders: mpsc::UnboundedReceiver<Order>,
     /// Why it was ended, if by order.
     pub ordered: Option<EndReason>,
+    /// Where a sandboxed session finds the node; shut when its life is over.
+    pub door: Option<Door>,
 }
 
 /// A terminal that was reached.
@@ -66,7 +69,7 @@ pub(super) async fn live(arguments: SessionArguments) {
     // Nobody can give orders before the session is known by name; a starter that is gone does not matter.
     drop(known.await);
     let assignment = Arc::new(assignment);
-    let mut life = Life { assignment, machine, parent, facts, orders, ordered: None };
+    let mut life = Life { assignment, machine, parent, facts, orders, ordered: None, door: None };
     let place = life.place().await;
     let ending = match place {
         Some(place) => life.with_place(place).await,
@@ -201,6 +204,7 @@ impl Life {
             (Err(ending), None) => return Begin::Never(*ending),
         };
         drop(turn);
+        self.open_door();
         crate::failpoint::hit("session.before_start");
         let folder = self.facts.folder.clone();
         self.facts.is_at(program.cwd.clone());
@@ -224,6 +228,7 @@ impl Life {
     /// Takes up a terminal that an earlier node opened.
     async fn take_up(&mut self, terminal: Terminal) -> Begin {
         self.runs(&terminal);
+        self.open_door();
         let folder = self.facts.folder.clone();
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
         let taken = blocking(move || {
@@ -240,6 +245,23 @@ impl Life {
                 Begin::Terminal(Box::new(Reached { terminal, drawn, prepared, glass, taken_up: true }))
             }
             Err(ending) => Begin::Never(*ending),
+        }
+    }
+
+    /// A sandboxed session reaches the node by a socket of its own.
+    fn open_door(&mut self) {
+        let Some(doors) =
+            self.machine.doors.as_ref().filter(|_| self.assignment.worker.session.sandbox.is_some())
+        else {
+            return;
+        };
+        let socket = prepare::control_socket(&self.facts.folder);
+        match doors.open(&self.assignment.session, &socket) {
+            Ok(door) => self.door = Some(door),
+            // The session works on; what fails is `niia` inside it, and that says so itself.
+            Err(error) => {
+                tracing::warn!(session = %self.assignment.session, %error, "the session cannot reach the node");
+            }
         }
     }
 

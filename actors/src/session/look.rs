@@ -4,7 +4,7 @@ use std::path::Path;
 
 use niia_spec::detect::{self, Detected, Evidence, Process, State, Statuses};
 use niia_spec::name::SessionId;
-use niia_spec::notice::{self, SessionView};
+use niia_spec::notice::{self, SandboxView, SessionView};
 use niia_spec::profile::Profile;
 
 use super::delivery::{self, Readiness};
@@ -48,6 +48,7 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
         cols: seen.size.0,
         rows: seen.size.1,
         held_by: seen.held_by.clone(),
+        sandbox: sandbox(&facts.folder),
     }
 }
 
@@ -68,6 +69,7 @@ pub(super) fn waiting_view(facts: &SessionFacts) -> SessionView {
         cols: 0,
         rows: 0,
         held_by: None,
+        sandbox: None,
     }
 }
 
@@ -96,7 +98,14 @@ pub fn ended_view(run_folder: &Path, session: &SessionId) -> Option<SessionView>
         cols: start.cols,
         rows: start.rows,
         held_by: None,
+        sandbox: sandbox(&folder),
     })
+}
+
+/// What its minder wrote down of its sandbox.
+fn sandbox(folder: &Path) -> Option<SandboxView> {
+    let made = crate::keeper::made(folder).ok().flatten()?;
+    Some(SandboxView { tier: made.tier, layers: made.layers })
 }
 
 fn ending(exit: &Exit) -> String {

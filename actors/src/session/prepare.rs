@@ -62,6 +62,7 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
         excludes_of_user: excludes_of_user(&context.origin.env),
         ports: ports.map_err(|error| failed(chain(&error)))?,
         folders_allowed: Vec::new(),
+        confining: machine.confining.clone(),
         timeout_ms_max: context.plan.limits.timeout_per_agent_ms,
     };
     let mut launch = launch::draw_up(&facts).map_err(|error| failed(chain(&error)))?;
@@ -73,6 +74,7 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
             .map_err(|error| failed(chain(&error)))?;
     }
     own_niia_first(&mut launch.env, &machine.program);
+    launch::sandbox::confine(&mut launch, &facts).map_err(|error| failed(chain(&error)))?;
     Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line })
 }
 
@@ -181,6 +183,8 @@ pub(super) fn ready(
     let kept = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     let kept = kept.and_then(|()| keep_prompt(&folder, &assignment.prompt));
     kept.map_err(|error| failed(format!("its folder {} cannot be written: {error}", folder.display())))?;
+    make_folders(&drawn.launch, &folder)
+        .map_err(|error| failed(format!("the folders of its sandbox: {error}")))?;
     if let Some(mend) = &assignment.mend {
         begin_mending(assignment, &mend.trees)?;
     }
@@ -201,8 +205,22 @@ pub(super) fn ready(
         rows: launch.rows,
         record: launch.record,
         recording_bytes_max: launch.recording_bytes_max,
+        sandbox: launch.policy.clone(),
     };
     Ok((program, prepared))
+}
+
+/// What a sandbox puts back of the session's own folder must be there.
+fn make_folders(launch: &Launch, folder: &Path) -> std::io::Result<()> {
+    let Some(policy) = &launch.policy else { return Ok(()) };
+    let mut wanted = vec![folder.join(launch::CONTROL_FOLDER)];
+    wanted.extend(policy.run_as.map(|_| folder.join(launch::sandbox::HOME_FOLDER)));
+    wanted.iter().try_for_each(|path| fs::DirBuilder::new().recursive(true).mode(0o700).create(path))
+}
+
+/// The socket at which a sandboxed session reaches the node.
+pub(super) fn control_socket(session_folder: &Path) -> PathBuf {
+    session_folder.join(launch::CONTROL_FOLDER).join(launch::sandbox::CONTROL_SOCKET)
 }
 
 /// A tree that goes on from an earlier phase gets what was merged since.

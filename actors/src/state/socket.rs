@@ -43,6 +43,17 @@ pub fn bind(lock: &Lock, name: &str) -> Result<UnixListener, SocketError> {
     Ok(listener)
 }
 
+/// Listens at a path nobody else has a reason to listen at: what lies there was left by a node that was killed.
+pub fn bind_anew(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = by_short_path(path, |short| UnixListener::bind(short))?;
+    std::fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
 /// Reaches the socket at a path of any length.
 pub fn connect(path: &Path) -> io::Result<UnixStream> {
     by_short_path(path, |short| UnixStream::connect(short))

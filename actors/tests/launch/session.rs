@@ -67,6 +67,7 @@ impl Session {
             excludes_of_user: None,
             ports: Vec::new(),
             folders_allowed: Vec::new(),
+            confining: Default::default(),
             timeout_ms_max: None,
         };
         Session { scene, checkout: LinkedWorktree::new(trees), facts }

@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use niia_actors::launch::SOCKET_VARIABLE;
 use niia_actors::state::{self, StateError, StateFolder};
 use niia_spec::name::Slug;
 
@@ -58,8 +59,9 @@ impl Folders {
         self.state.join("run")
     }
 
+    /// Where the node answers. A session in a sandbox has a socket of its own.
     pub fn socket(&self) -> PathBuf {
-        self.run().join("node.sock")
+        door().unwrap_or_else(|| self.run().join("node.sock"))
     }
 
     pub fn node_log(&self) -> PathBuf {
@@ -70,6 +72,11 @@ impl Folders {
     pub fn open_state(&self) -> Result<StateFolder, FoldersError> {
         Ok(StateFolder::open(&self.state)?)
     }
+}
+
+/// The socket by which a session in a sandbox reaches the node, where this is one.
+pub fn door() -> Option<PathBuf> {
+    env::var_os(SOCKET_VARIABLE).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// A name for this machine that stays the same; its host name where it has no id of its own.

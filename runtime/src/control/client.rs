@@ -16,7 +16,7 @@ pub use start::{READY_VARIABLE, StartError};
 use super::SPOKEN;
 use super::parts::{self, PartsError, Unpacker};
 use super::words::{Refusal, Reply, Request};
-use crate::config::{Folders, FoldersError};
+use crate::config::{Folders, FoldersError, door};
 use crate::failure::{Exit, Failure};
 
 /// How long a node may take to take a caller.
@@ -80,7 +80,10 @@ impl Client {
     /// Connects to the node that runs.
     pub async fn connect(folders: &Folders) -> Result<Client, ClientError> {
         let stream = connected(folders).await?;
-        link::peer(&stream)?;
+        // Inside a sandbox the node's user may be one who has no name there; the way leads to nobody else.
+        if door().is_none() {
+            link::peer(&stream)?;
+        }
         let (reader, writer) = stream.into_split();
         let mut link = Link::new(reader, writer);
         link.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION"))).await?;

@@ -19,9 +19,12 @@ use crate::node::Node;
 mod agents;
 mod answer;
 mod attach;
+mod doors;
 mod find;
 mod runs;
 mod sessions;
+
+pub use doors::{Opener, doors};
 
 /// Callers served at a time; one more waits in the socket's queue. Far above a shell full of `niia` commands.
 pub const CALLERS_MAX: usize = 512;
@@ -39,7 +42,7 @@ pub async fn listen(listener: UnixListener, node: Arc<Node>) {
             Ok((stream, _)) => {
                 let node = Arc::clone(&node);
                 tokio::spawn(async move {
-                    if let Err(error) = serve(stream, node).await {
+                    if let Err(error) = serve(stream, node, None).await {
                         tracing::debug!(%error, "a caller went away");
                     }
                     drop(place);
@@ -70,13 +73,14 @@ pub(super) struct Connection {
     unpacker: Unpacker,
 }
 
-async fn serve(stream: UnixStream, node: Arc<Node>) -> Result<(), ServeError> {
-    let peer = link::peer(&stream)?;
+/// `known` is the session whose own door was knocked at; otherwise the caller's ancestors say who it is.
+async fn serve(stream: UnixStream, node: Arc<Node>, known: Option<SessionId>) -> Result<(), ServeError> {
+    let peer = if known.is_some() { None } else { link::peer(&stream)?.pid };
     let (reader, writer) = stream.into_split();
     let mut link = Link::new(reader, writer);
     link.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION"))).await?;
     let (sender, receiver) = link.split();
-    let caller = who(&node, peer.pid);
+    let caller = known.map_or_else(|| who(&node, peer), Caller::Agent);
     let mut connection = Connection { node, caller, sender, receiver, unpacker: Unpacker::default() };
     while let Some(request) = connection.next().await? {
         connection.handle(request).await?;

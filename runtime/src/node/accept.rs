@@ -29,7 +29,7 @@ const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Takes the run in. When this returns its name, the run survives anything but its disk.
 pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
-    admission::can_do(&plan, &own_hosts())?;
+    admission::can_do(&plan, &own_hosts(), node.sandboxes())?;
     admission::admit(&plan, node.room())?;
     if let Some(trouble) = node.trouble() {
         let message = format!("this node takes no run just now: {trouble}");

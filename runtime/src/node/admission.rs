@@ -15,6 +15,14 @@ pub struct Room {
     pub memory_floor_mib: u64,
 }
 
+/// Whether sessions can be confined at all, as far as the node's own user goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sandboxes {
+    Possible,
+    /// The node is root, and nobody is named whom the sessions could be.
+    NoUser,
+}
+
 /// The most sessions of this plan that can be live at a time, before other phases are counted in.
 pub fn peak(plan: &Plan) -> u32 {
     let widest = plan.phases.iter().map(|phase| {
@@ -58,11 +66,11 @@ pub fn admit(plan: &Plan, room: Room) -> Result<(), Refusal> {
 }
 
 /// Refuses what this version cannot do, by name, before anything starts. `own` are the names of this machine.
-pub fn can_do(plan: &Plan, own: &[String]) -> Result<(), Refusal> {
+pub fn can_do(plan: &Plan, own: &[String], sandboxes: Sandboxes) -> Result<(), Refusal> {
     for phase in &plan.phases {
         can_do_phase(phase)?;
         for worker in phase.work.workers() {
-            can_do_worker(phase, worker)?;
+            can_do_worker(phase, worker, sandboxes)?;
             is_here(plan, phase, worker, own)?;
         }
     }
@@ -89,24 +97,23 @@ fn can_do_phase(phase: &PhasePlan) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn can_do_worker(phase: &PhasePlan, worker: &WorkerPlan) -> Result<(), Refusal> {
-    if worker.session.sandbox.is_some() {
-        return Err(unsupported(
-            format!(
-                "REFUSED: sandbox: `{}/{}` asks for `sandbox: true`, and this niia cannot enforce one yet",
-                phase.name, worker.name
-            ),
-            "nothing runs unprotected that asked for protection: set `sandbox` to false to run it without",
-        ));
+fn can_do_worker(phase: &PhasePlan, worker: &WorkerPlan, sandboxes: Sandboxes) -> Result<(), Refusal> {
+    let session = &worker.session;
+    let refuse = |property: &str, why: &str, help: &str| {
+        let message = format!("REFUSED: {property}: `{}/{}` {why}", phase.name, worker.name);
+        Err(unsupported(message, help))
+    };
+    if session.sandbox.is_some() && sandboxes == Sandboxes::NoUser {
+        let help = "run the node as a plain user, or set `[sandbox] run_as = \"USER\"` in niia.toml";
+        return refuse("user", "asks for `sandbox: true`, and niia runs as root", help);
     }
-    if worker.session.network != NetworkPlan::Open {
-        return Err(unsupported(
-            format!(
-                "REFUSED: network: `{}/{}` asks for a narrower network, and this niia cannot enforce one yet",
-                phase.name, worker.name
-            ),
-            "leave `network` out, or set it to \"open\"",
-        ));
+    if session.sandbox.is_none() && session.network != NetworkPlan::Open {
+        let help = "set `sandbox` to true, or leave `network` out";
+        return refuse("network", "asks for a narrower network without a sandbox", help);
+    }
+    if matches!(session.network, NetworkPlan::Provider | NetworkPlan::Hosts(_)) {
+        let help = "set `network` to \"open\" or to false";
+        return refuse("network", "asks for single hosts, which this niia cannot let through yet", help);
     }
     Ok(())
 }

@@ -49,6 +49,12 @@ pub fn session_text(view: &SessionView, look: Look) -> String {
     fact("printed", bytes(view.printed_bytes));
     fact("size", format!("{}x{}", view.cols, view.rows));
     fact("recording", view.folder.clone());
+    if let Some(sandbox) = &view.sandbox {
+        fact("sandbox", format!("tier {}, each layer looked at after it was made:", sandbox.tier));
+        for (layer, evidence) in &sandbox.layers {
+            fact("", format!("{layer}: {evidence}"));
+        }
+    }
     if let Some(holder) = &view.held_by {
         fact("held by", holder.clone());
     }

@@ -38,6 +38,7 @@ impl Kept {
             rows: 10,
             record: true,
             recording_bytes_max: 1 << 30,
+            sandbox: None,
         }
     }
 

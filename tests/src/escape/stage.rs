@@ -77,7 +77,7 @@ impl Stage {
     #[must_use]
     pub fn play(&self, attempt: &Attempt, mode: Mode) -> Verdict {
         let number = self.scenes.fetch_add(1, Ordering::Relaxed);
-        let mut fixture = Fixture::new(self, number, attempt.name);
+        let mut fixture = Fixture::new(self, number, attempt.name, mode == Mode::RunAs);
         let ended = match (mode, attempt.control) {
             (Mode::Control, Control::Root(_)) => start::as_root(&fixture, attempt.name),
             (Mode::Control, _) => start::as_user(&fixture, attempt.name),

@@ -20,6 +20,7 @@ use rustix::pty::OpenptFlags;
 use super::super::wire::{Failure, FailureAt, Order, SOCKET_FILE};
 use super::super::{clamp_size, daemon, kernel, tree};
 use super::Setting;
+use super::confined::{self, Confined};
 use crate::recording::{Header, Shape, Start, Writer};
 
 /// Connections that wait while the minder is busy; it accepts within a moment.
@@ -31,6 +32,15 @@ pub(super) struct Launched {
     pub master: OwnedFd,
     pub writer: Writer,
     pub pid: Pid,
+    /// Where the session's own loopback answers.
+    pub listeners: Vec<(u16, OwnedFd)>,
+}
+
+/// A program that has been started.
+struct Started {
+    master: OwnedFd,
+    pid: Pid,
+    confined: Option<Confined>,
 }
 
 pub(super) fn launch(order: &Order, setting: &Setting) -> Result<Launched, Failure> {
@@ -40,23 +50,26 @@ pub(super) fn launch(order: &Order, setting: &Setting) -> Result<Launched, Failu
     let launched = daemon::bind(SOCKET_FILE, BACKLOG)
         .map_err(failed(FailureAt::Record))
         .and_then(|listener| Ok((listener, start(order, setting, &folder, &cwd)?)))
-        .and_then(|(listener, (master, pid))| {
+        .and_then(|(listener, started)| {
+            let Started { master, pid, confined } = started;
             let began = tree::stat(pid).map_or(0, |stat| stat.began);
             writer.started(raw(pid), began).map_err(|errno| failed(FailureAt::Record)(errno.into()))?;
-            Ok((listener, master, pid))
+            let listeners = confined.map_or_else(|| Ok(Vec::new()), |confined| confined.enter(order))?;
+            Ok((listener, master, pid, listeners))
         });
     match launched {
-        Ok((listener, master, pid)) => Ok(Launched { listener, master, writer, pid }),
+        Ok((listener, master, pid, listeners)) => Ok(Launched { listener, master, writer, pid, listeners }),
         Err(failure) => {
             writer.withdraw();
             let _ = std::fs::remove_file(SOCKET_FILE);
+            let _ = std::fs::remove_file(confined::MADE_FILE);
             Err(failure)
         }
     }
 }
 
-fn failed(at: FailureAt) -> impl Fn(io::Error) -> Failure {
-    move |error| Failure { at, errno: error.raw_os_error().unwrap_or(libc::EIO) }
+pub(super) fn failed(at: FailureAt) -> impl Fn(io::Error) -> Failure {
+    move |error| Failure::new(at, error.raw_os_error().unwrap_or(libc::EIO))
 }
 
 fn raw(pid: Pid) -> u32 {
@@ -102,23 +115,28 @@ fn begin_recording(order: &Order, setting: &Setting) -> Result<Writer, Failure> 
     })
 }
 
-fn start(
-    order: &Order,
-    setting: &Setting,
-    folder: &OwnedFd,
-    cwd: &OwnedFd,
-) -> Result<(OwnedFd, Pid), Failure> {
+fn start(order: &Order, setting: &Setting, folder: &OwnedFd, cwd: &OwnedFd) -> Result<Started, Failure> {
     let (cols, rows) = clamp_size(order.cols, order.rows);
     let (master, slave) = open_terminal(cols, rows).map_err(failed(FailureAt::Terminal))?;
     // Entering the program's folder here, and not between its fork and its exec, tells its faults from those of the
     // program.
     rustix::process::fchdir(cwd).map_err(|errno| failed(FailureAt::Cwd)(errno.into()))?;
-    let pid = spawn(order, setting.umask, slave).map_err(|error| {
-        let at = if lacks_interpreter(order, &error) { FailureAt::Interpreter } else { FailureAt::Program };
-        failed(at)(error)
-    });
+    let spawned = match &order.sandbox {
+        Some(policy) => confined::spawn(order, policy, setting.umask, slave)
+            .map(|(pid, confined)| (pid, Some(confined)))
+            .map_err(failed(FailureAt::Sandbox)),
+        None => spawn(order, setting.umask, slave)
+            .map(|pid| (pid, None))
+            .map_err(|error| not_started(order, error)),
+    };
     rustix::process::fchdir(folder).map_err(|errno| failed(FailureAt::Record)(errno.into()))?;
-    Ok((master, pid?))
+    let (pid, confined) = spawned?;
+    Ok(Started { master, pid, confined })
+}
+
+pub(super) fn not_started(order: &Order, error: io::Error) -> Failure {
+    let at = if lacks_interpreter(order, &error) { FailureAt::Interpreter } else { FailureAt::Program };
+    failed(at)(error)
 }
 
 /// Opens a terminal; its master never makes anybody wait.
@@ -143,6 +161,12 @@ fn spawn(order: &Order, umask: u32, slave: OwnedFd) -> io::Result<Pid> {
     };
     let mut command = Command::new(OsStr::from_bytes(program));
     command.args(arguments.iter().map(|argument| OsStr::from_bytes(argument)));
+    furnish(&mut command, order, umask, slave)?;
+    pid_of(&command.spawn()?)
+}
+
+/// Gives a command the environment of the order and the terminal.
+pub(super) fn furnish(command: &mut Command, order: &Order, umask: u32, slave: OwnedFd) -> io::Result<()> {
     command.env_clear();
     command.envs(order.env.iter().map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value))));
     command
@@ -151,7 +175,10 @@ fn spawn(order: &Order, umask: u32, slave: OwnedFd) -> io::Result<Pid> {
         .stderr(Stdio::from(slave));
     // SAFETY: this process has a single thread, and what runs between fork and exec only calls the kernel.
     unsafe { command.pre_exec(move || kernel::become_program(umask)) };
-    let child = command.spawn()?;
+    Ok(())
+}
+
+pub(super) fn pid_of(child: &std::process::Child) -> io::Result<Pid> {
     i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| io::Error::from(Errno::SRCH))
 }
 

@@ -1,6 +1,7 @@
 //! The first process of the new namespaces: makes the layers from within, starts the program, buries the dead.
 
 use std::io::{PipeReader, PipeWriter, Write};
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -17,20 +18,59 @@ use crate::sandbox::{EXIT_REFUSED, Refusal};
 /// What runs on after its program has ended gets so long to put its things in order.
 const LEFTOVER_GRACE: Duration = Duration::from_millis(200);
 
-/// Makes the sandbox and stays in it until the program has ended; answers how to leave.
-pub(super) fn run(
-    mut order: Order,
+/// What the first process begins with.
+pub(super) struct First {
+    pub order: Order,
+    pub found: Found,
+    pub trees: Option<Trees>,
+    /// Ends when the helper does.
+    pub alive: PipeReader,
+    /// Where the helper hears how the program ended.
+    pub tell: PipeWriter,
+}
+
+impl First {
+    /// Makes the sandbox and stays in it until the program has ended; answers how to leave.
+    pub fn run(self, line: OwnedFd) -> i32 {
+        let First { mut order, found, trees, alive, tell } = self;
+        let listeners = match make(&mut order, found, trees, &alive) {
+            Ok(listeners) => listeners,
+            Err(refusal) => {
+                super::refuse(&line, &refusal);
+                return i32::from(EXIT_REFUSED);
+            }
+        };
+        match kernel::fork() {
+            Ok(Fork::Child) => {
+                drop((tell, alive));
+                i32::from(program::become_program(order, &line, &listeners))
+            }
+            Ok(Fork::Parent(program)) => {
+                drop((order, line, listeners, alive));
+                bury(program, tell)
+            }
+            Err(error) => {
+                let refusal = Refusal::new("start", at("no process can be forked", error), CURE);
+                super::refuse(&line, &refusal);
+                i32::from(EXIT_REFUSED)
+            }
+        }
+    }
+}
+
+/// Makes every layer that holds the program and all that comes from it.
+fn make(
+    order: &mut Order,
     found: Found,
     trees: Option<Trees>,
-    alive: PipeReader,
-    tell: PipeWriter,
-) -> Result<i32, Refusal> {
+    alive: &PipeReader,
+) -> Result<Vec<OwnedFd>, Refusal> {
     namespaces::check_first()?;
-    end_with(&alive)?;
+    end_with(alive)?;
     let private = found.private.clone();
     let entries = mounts::make(&order.policy, found, trees, &order.terminal, &mut order.layers)?;
     let listeners = network::make(&order.policy, &mut order.layers)?;
-    enter_folder(&order)?;
+    enter_folder(order)?;
     limits::set(&order.policy, &mut order.layers)?;
     capabilities::drop_all()?;
     // What has been given up must not be got back through another process of the same user.
@@ -39,18 +79,8 @@ pub(super) fn run(
     landlock::restrict(&entries, &private, order.policy.network, &mut order.layers)?;
     seccomp::restrict(&mut order.layers)?;
     capabilities::check(seccomp::FILTERS, &mut order.layers)?;
-    end_with(&alive)?;
-    match kernel::fork() {
-        Ok(Fork::Child) => {
-            drop((tell, alive));
-            kernel::leave(i32::from(program::become_program(order, &listeners)))
-        }
-        Ok(Fork::Parent(program)) => {
-            drop((order, listeners, alive));
-            Ok(bury(program, tell))
-        }
-        Err(error) => Err(Refusal::new("start", at("no process can be forked", error), CURE)),
-    }
+    end_with(alive)?;
+    Ok(listeners)
 }
 
 const CURE: &str = "look whether the machine is out of processes or memory";

@@ -16,8 +16,7 @@ use crate::sandbox::{EXIT_NOT_STARTED, EXIT_REFUSED, Refusal};
 const GO_WAIT: Duration = Duration::from_secs(20);
 
 /// Takes the terminal, tells what was made, waits for the word, and becomes the program. Comes back where it cannot.
-pub(super) fn become_program(mut order: Order, listeners: &[OwnedFd]) -> u8 {
-    let line = order.line.as_fd();
+pub(super) fn become_program(mut order: Order, line: &OwnedFd, listeners: &[OwnedFd]) -> u8 {
     let ready = order.terminal.take(&mut order.layers).and_then(|()| check_descriptors());
     let made = match ready {
         Ok(()) => FromHelper::Made(Made { tier: 1, layers: std::mem::take(&mut order.layers) }),

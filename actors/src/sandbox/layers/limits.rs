@@ -31,7 +31,7 @@ fn put(property: &'static str, resource: Resource, value: u64) -> Result<u64, Re
     let before = rustix::process::getrlimit(resource);
     let value = before.maximum.map_or(value, |maximum| maximum.min(value));
     let wanted = Rlimit { current: Some(value), maximum: Some(value) };
-    rustix::process::setrlimit(resource, wanted.clone())
+    rustix::process::setrlimit(resource, wanted)
         .map_err(|errno| Refusal::new(property, at("the limit cannot be set", errno), cure))?;
     let now = rustix::process::getrlimit(resource);
     if now.current != Some(value) || now.maximum != Some(value) {

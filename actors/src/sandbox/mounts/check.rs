@@ -73,7 +73,7 @@ fn unescaped(text: &[u8]) -> OsString {
 
 fn may_write(path: &Path, entries: &[Entry], private: &[PathBuf]) -> bool {
     if let Some(entry) = entries.iter().rev().find(|entry| entry.path == path) {
-        return matches!(entry.kind, Kind::Write | Kind::Pin | Kind::Socket);
+        return matches!(entry.kind, Kind::Write | Kind::Pin);
     }
     let is_device = |name: &OsString| {
         DEVICES.iter().any(|device| name == device) || name == "pts" || name == "console" || name == "shm"
@@ -95,9 +95,9 @@ fn look(entry: &Entry, mounts: &[(PathBuf, bool)], device: u64) -> Result<(), Re
             _ => Ok(()),
         },
         (Kind::Write, Some((_, true))) => may_be_written(entry),
-        (Kind::Pin, Some((_, true))) | (Kind::ReadOnly, Some((_, false))) | (Kind::Socket, Some(_)) => Ok(()),
+        (Kind::Pin, Some((_, true))) | (Kind::ReadOnly | Kind::Socket, Some((_, false))) => Ok(()),
         (Kind::Write | Kind::Pin, Some((_, false))) => refuse("lies on a file system that is read-only"),
-        (Kind::ReadOnly, Some((_, true))) => refuse("is writable and must not be"),
+        (Kind::ReadOnly | Kind::Socket, Some((_, true))) => refuse("is writable and must not be"),
         (_, None) => refuse("is not mounted"),
     }
 }

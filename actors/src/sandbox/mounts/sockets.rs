@@ -31,7 +31,7 @@ pub(super) fn of_others(given: &[PathBuf]) -> Result<Vec<PathBuf>, Refusal> {
         .lines()
         .filter_map(path_of)
         .filter_map(|path| std::fs::canonicalize(path).ok())
-        .filter(|path| !given.contains(path))
+        .filter(|path| !given.iter().any(|given| path.starts_with(given)))
         .collect();
     found.sort();
     found.dedup();

@@ -79,7 +79,7 @@ pub fn repositories(at: &Path) {
 }
 
 impl Fixture {
-    pub fn new(stage: &Stage, number: u32, attempt: &str) -> Fixture {
+    pub fn new(stage: &Stage, number: u32, attempt: &str, lent: bool) -> Fixture {
         // SAFETY: asks for a number.
         let own = unsafe { libc::geteuid() };
         let root = own == 0;
@@ -93,6 +93,10 @@ impl Fixture {
         let secret = format!("secret-{:016x}-{name}", fastrand_like(&name));
         furnish(&base, &stage.template, &secret);
         own_all(&base, uid, root);
+        if lent {
+            // What a session of another user works in is the node's on disk, and lent.
+            ["work/tree", "scratch", "state"].iter().for_each(|part| own(&base.join(part), 0));
+        }
         if root && LENT.contains(&attempt) {
             lend(&base, &stage.programs.escape);
         }
