@@ -11,6 +11,8 @@ mod papers;
 mod pipeline;
 mod prompts;
 mod refusals;
+mod sandbox_inside;
+mod sandbox_refusals;
 mod stand_in;
 mod stranger;
 mod tidy;

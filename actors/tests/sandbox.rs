@@ -56,7 +56,8 @@ async fn a_sandboxed_program_writes_where_it_may_and_nowhere_else() {
     let jail = Jail::new();
     let outside = jail.house.folder.path().join("outside");
     std::fs::write(&outside, "before").unwrap();
-    let script = format!("echo in > file; echo out > {}; touch /usr/x && echo written; id -u", outside.display());
+    let script =
+        format!("echo in > file; echo out > {}; touch /usr/x && echo written; id -u", outside.display());
     let (text, status) = jail.says("write", &script).await;
     assert_eq!(status, ExitStatus::Code(0), "{text}");
     assert!(!text.contains("written"), "{text}");

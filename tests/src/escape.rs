@@ -36,7 +36,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 pub use scene::Scene;
-pub use stage::{Mode, Stage, Verdict};
+pub use stage::{Mode, Outcome, Setup, Stage, Verdict};
 
 /// What an attempt says of itself: what it reached, or why it did not get there.
 pub type Claim = io::Result<String>;

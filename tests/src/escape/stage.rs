@@ -6,6 +6,8 @@ mod start;
 mod victim;
 mod world;
 
+use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +15,9 @@ use std::time::{Duration, Instant};
 use fixture::Fixture;
 use start::Ended;
 
-use super::{Attempt, Control, Seen};
+use niia_actors::sandbox::Policy;
+
+use super::{Attempt, Control, Scene, Seen};
 use crate::house::must;
 
 /// An attempt that is not over by then hangs.
@@ -85,6 +89,65 @@ impl Stage {
             (Mode::RunAs, _) => start::sandboxed(&fixture, attempt.name, true),
         };
         judge(attempt, &mut fixture, ended)
+    }
+}
+
+/// A program to be run in the sandbox of a scene, and what is broken about the set-up.
+#[derive(Debug)]
+pub struct Setup {
+    pub argv: Vec<OsString>,
+    /// Changes the policy the scene would have.
+    pub policy: fn(&mut Policy, &Scene),
+    /// Changes what lies in the scene, as whoever runs the test.
+    pub scene: fn(&Scene),
+    /// Runs in the process that becomes the helper; only calls the kernel.
+    pub before: fn() -> io::Result<()>,
+}
+
+impl Setup {
+    /// A shell script in the worktree of a scene, with nothing broken.
+    #[must_use]
+    pub fn script(text: &str) -> Setup {
+        Setup {
+            argv: ["/bin/bash", "-c", text].map(OsString::from).into(),
+            policy: |_, _| {},
+            scene: |_| {},
+            before: || Ok(()),
+        }
+    }
+}
+
+/// What became of a program in a sandbox.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the starter was told, where no sandbox was made.
+    pub refused: Option<String>,
+    pub code: Option<i32>,
+    pub printed: String,
+}
+
+impl Stage {
+    /// Runs a program in the sandbox of a scene of its own.
+    ///
+    /// # Panics
+    /// When it cannot be started at all, or hangs.
+    #[must_use]
+    pub fn run(&self, setup: &Setup) -> Outcome {
+        let number = self.scenes.fetch_add(1, Ordering::Relaxed);
+        let fixture = Fixture::new(self, number, "", false);
+        (setup.scene)(&fixture.scene);
+        must("run it in a sandbox", start::set_up(&fixture, setup, false))
+    }
+
+    /// The same, begun by root.
+    ///
+    /// # Panics
+    /// When it cannot be started at all, or hangs.
+    #[must_use]
+    pub fn run_as_root(&self, setup: &Setup) -> Outcome {
+        let number = self.scenes.fetch_add(1, Ordering::Relaxed);
+        let fixture = Fixture::new(self, number, "", false);
+        must("run it in a sandbox", start::set_up(&fixture, setup, true))
     }
 }
 

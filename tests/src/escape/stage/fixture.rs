@@ -81,10 +81,10 @@ pub fn repositories(at: &Path) {
 impl Fixture {
     pub fn new(stage: &Stage, number: u32, attempt: &str, lent: bool) -> Fixture {
         // SAFETY: asks for a number.
-        let own = unsafe { libc::geteuid() };
-        let root = own == 0;
+        let user = unsafe { libc::geteuid() };
+        let root = user == 0;
         let per = std::process::id() % 32_768 * SCENES_PER_PROCESS;
-        let uid = if root { FIRST_UID + per + number % SCENES_PER_PROCESS } else { own };
+        let uid = if root { FIRST_UID + per + number % SCENES_PER_PROCESS } else { user };
         let folder = tempfile::Builder::new().prefix("e-").rand_bytes(6).tempdir_in(&stage.root);
         let base = must("make a scene", folder).keep();
         must("open a scene", fs::set_permissions(&base, PermissionsExt::from_mode(0o755)));

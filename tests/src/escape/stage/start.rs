@@ -8,9 +8,9 @@ use std::time::Instant;
 
 use niia_actors::sandbox::{self, Policy, RunAs};
 
-use super::ATTEMPT_LIMIT;
 use super::fixture::{Fixture, leaked};
 use super::victim::{Pty, command, controlled};
+use super::{ATTEMPT_LIMIT, Outcome, Setup};
 use crate::escape::floods::{MEMORY_BYTES_MAX, PIDS_MAX, TMP_BYTES_MAX};
 use crate::escape::helper::LOADER;
 use crate::escape::scene::Scene;
@@ -20,6 +20,7 @@ use crate::escape::secrets::FILES;
 #[derive(Debug)]
 pub struct Ended {
     pub how: String,
+    pub code: Option<i32>,
     pub by_signal: bool,
     pub printed: String,
 }
@@ -73,6 +74,32 @@ pub fn sandboxed(fixture: &Fixture, attempt: &str, run_as: bool) -> Result<Ended
         begun.made().map_err(refused)?;
         begun.go().map_err(refused)
     })
+}
+
+/// Runs a program in a set-up that may be broken.
+pub fn set_up(fixture: &Fixture, setup: &Setup, as_root: bool) -> Result<Outcome, String> {
+    let scene = &fixture.scene;
+    let mut policy = policy(scene);
+    policy.pids_max = None;
+    policy.memory_bytes_max = None;
+    (setup.policy)(&mut policy, scene);
+    let (mut helper, line) =
+        sandbox::command(&fixture.niia, &policy, &setup.argv).map_err(|trouble| trouble.to_string())?;
+    helper.env_clear();
+    if fixture.root && !as_root {
+        helper.uid(scene.uid).gid(scene.uid);
+    }
+    // SAFETY: only calls the kernel between fork and exec.
+    unsafe { helper.pre_exec(setup.before) };
+    let mut refused = None;
+    let ended = run(fixture, "", helper, |helper| {
+        let begun = line.begun(helper);
+        if let Err(why) = begun.made().and_then(|_| begun.go()) {
+            refused = Some(why.to_string());
+        }
+        Ok(())
+    })?;
+    Ok(Outcome { refused, code: ended.code, printed: ended.printed })
 }
 
 /// What a session of the scene may do: what the launch of a session in a private tree would ask for.
@@ -153,10 +180,14 @@ fn run(
     let mut printed = String::new();
     let ended = wait(&mut child, &mut terminal, &mut printed);
     went.map_err(|why| format!("{why}; printed {printed:?}"))?;
-    ended.map(|(how, by_signal)| Ended { how, by_signal, printed })
+    ended.map(|(how, code, by_signal)| Ended { how, code, by_signal, printed })
 }
 
-fn wait(child: &mut Child, terminal: &mut Pty, printed: &mut String) -> Result<(String, bool), String> {
+fn wait(
+    child: &mut Child,
+    terminal: &mut Pty,
+    printed: &mut String,
+) -> Result<(String, Option<i32>, bool), String> {
     let begun = Instant::now();
     loop {
         printed.push_str(&terminal.printed());
@@ -165,7 +196,7 @@ fn wait(child: &mut Child, terminal: &mut Pty, printed: &mut String) -> Result<(
                 printed.push_str(&terminal.printed());
                 // A helper says by its code that its program was ended by a signal.
                 let by_signal = status.signal().is_some() || status.code().is_some_and(|code| code > 128);
-                return Ok((status.to_string(), by_signal));
+                return Ok((status.to_string(), status.code(), by_signal));
             }
             Ok(None) if begun.elapsed() > ATTEMPT_LIMIT => {
                 let _gone = child.kill();
