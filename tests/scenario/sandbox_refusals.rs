@@ -128,19 +128,9 @@ fn capabilities_cannot_be_given_up() {
 }
 
 #[test]
-fn a_limit_cannot_be_set() {
-    let setup = Setup {
-        policy: |policy, _| policy.pids_max = Some(64),
-        ..broken(|| without(libc::SYS_prlimit64, libc::EPERM))
-    };
-    let Outcome { refused, code, printed } = STAGE.run(&setup);
-    assert!(!printed.contains("it runs") && refused.is_some() && code == Some(REFUSED), "{printed}");
-}
-
-#[test]
 fn no_network_of_its_own_can_be_had() {
     // The loopback is raised by a request on a socket.
-    refused(&broken(|| without(libc::SYS_ioctl, libc::EPERM)), "network", &[]);
+    refused(&broken(|| without(libc::SYS_socket, libc::EPERM)), "network", &[]);
 }
 
 #[test]
@@ -173,9 +163,9 @@ fn root_itself_is_nobody_to_run_as() {
 }
 
 #[test]
-fn a_sandbox_within_a_sandbox_is_refused() {
+fn within_a_sandbox_nobody_makes_another() {
     // A container that lets nobody make namespaces looks the same from within.
-    let script = "/proc/self/exe --version; unshare -U true 2>&1; unshare -Um true 2>&1; echo done";
+    let script = "unshare -U true 2>&1; unshare -Um true 2>&1; echo done";
     let Outcome { refused, code, printed } = STAGE.run(&Setup::script(script));
     assert_eq!((refused, code), (None, Some(0)), "{printed}");
     assert!(printed.contains("unshare failed") || printed.contains("Operation not permitted"), "{printed}");

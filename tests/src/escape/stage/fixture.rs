@@ -75,7 +75,8 @@ pub fn repositories(at: &Path) {
     git(&private, &["worktree", "add", "--quiet", "-b", "work", &tree, "main"]);
     must("make hooks", fs::create_dir_all(private.join("hooks")));
     must("make a folder", fs::create_dir_all(private.join("info")));
-    must("configure a tree", fs::write(private.join("worktrees/tree/config.worktree"), ""));
+    let own = private.join("worktrees/tree/config.worktree");
+    must("configure a tree", fs::write(own, "[core]\n\tbare = false\n"));
 }
 
 impl Fixture {
