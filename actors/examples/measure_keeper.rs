@@ -75,6 +75,7 @@ fn program(argv: &[&str]) -> Program {
         record: true,
         recording_bytes_max: 1 << 30,
         sandbox: None,
+        reach: None,
     }
 }
 

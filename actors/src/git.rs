@@ -8,6 +8,7 @@
 //! branch `niia/<run>/w/<slug>` for each tree; and `refs/niia/<run>/kept/…` for what would be lost otherwise.
 
 mod admin;
+mod carry;
 mod checkout;
 mod commit;
 mod content;
@@ -24,6 +25,7 @@ mod mend;
 mod merge;
 pub(crate) mod overlay;
 mod paths;
+mod private;
 pub(crate) mod process;
 mod program;
 mod refs;
@@ -34,6 +36,7 @@ mod snapshot;
 mod steps;
 mod trees;
 
+pub use carry::{KNOWN_MAX, Tips};
 pub use checkout::{Checkout, LinkedWorktree};
 pub use commit::{CommitInfo, Committed};
 pub use content::{FILE_BYTES_MAX, NEW_FILES_MAX, Refusal};
@@ -44,6 +47,7 @@ pub use list::{Diff, DiffText, Listed, Unfinished};
 pub use marker::{Kind, Overlay};
 pub use mend::Mended;
 pub use merge::{Conflict, Merged};
+pub use private::{Grants, IMPORT_BYTES_MAX, PrivateRepository, grants};
 pub use program::Git;
 pub use remove::{Branch, Removed, Uncommitted};
 pub use repository::{DiscoverError, NoObjectId, ObjectId, Repository, Traits};

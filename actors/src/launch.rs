@@ -13,15 +13,18 @@ use niia_spec::plan::{NetworkPlan, Permission, SandboxPlan, SessionPlan};
 use serde::{Deserialize, Serialize};
 
 use crate::git::TreeName;
+use crate::network::Rules;
 use crate::sandbox::Policy;
 
 pub mod env;
 pub mod external;
+pub mod network;
 pub mod ports;
 pub mod prepare;
 pub mod program;
 pub mod sandbox;
 pub mod scratchpad;
+mod state;
 pub mod timeout;
 pub mod worktree;
 
@@ -52,6 +55,12 @@ pub struct Launch {
     #[serde(skip)]
     pub policy: Option<Policy>,
     pub network: NetworkPlan,
+    /// What it may reach where that is less than all, drawn up last as well.
+    #[serde(skip)]
+    pub reach: Option<Rules>,
+    /// Where its tool keeps its state, when not where the user's does.
+    #[serde(skip)]
+    pub state: Option<PathBuf>,
     pub permission: Permission,
     /// Wall clock of the session.
     pub timeout_ms: u64,
@@ -78,6 +87,8 @@ pub enum Preparation {
         excludes: PathBuf,
         excludes_of_user: Option<PathBuf>,
     },
+    /// A folder for a tool's state, with what lies in it from the start.
+    State { folder: PathBuf, folders: Vec<String>, files: BTreeMap<String, String> },
     /// A command before the session.
     Setup { commands: Vec<String> },
     /// A command after it.
@@ -117,6 +128,8 @@ pub struct Program {
     pub env: BTreeMap<String, String>,
     /// Names of the caller's variables that it needs; a `*` at the end stands for anything.
     pub env_pass: Vec<String>,
+    /// Whom it needs to reach.
+    pub reach: network::Reach,
 }
 
 /// Where the session works.
@@ -162,12 +175,13 @@ pub enum LaunchError {
 pub type Plugin = fn(Launch, &Facts) -> Result<Launch, LaunchError>;
 
 /// In the order in which they are asked.
-pub const PLUGINS: [(&str, Plugin); 6] = [
+pub const PLUGINS: [(&str, Plugin); 7] = [
     ("program", program::apply),
     ("worktree", worktree::apply),
     ("scratchpad", scratchpad::apply),
     ("env", env::apply),
     ("timeout", timeout::apply),
+    ("network", network::apply),
     ("sandbox", sandbox::apply),
 ];
 
@@ -191,6 +205,8 @@ impl Launch {
             sandbox: plan.sandbox.clone(),
             policy: None,
             network: plan.network.clone(),
+            reach: None,
+            state: None,
             permission: plan.permission,
             timeout_ms: plan.timeout_ms,
             ports: Vec::new(),

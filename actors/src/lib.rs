@@ -8,6 +8,7 @@ pub mod keeper;
 pub mod launch;
 pub mod machine;
 pub mod mailbox;
+pub mod network;
 pub mod phase;
 pub mod recording;
 pub mod run;

@@ -3,14 +3,13 @@
 //! A phase knows machines only by this trait. [`local::LocalMachine`] opens a terminal here; a machine elsewhere sends
 //! the assignment over a link and returns the handle of an actor that forwards; a test plays a part.
 
-use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use niia_spec::course::Ending;
-use niia_spec::name::{AttemptId, MachineName, SessionId};
+use niia_spec::name::{AttemptId, SessionId};
 use niia_spec::plan::WorkerPlan;
 
 use crate::git::TreeName;
@@ -33,6 +32,8 @@ pub struct Assignment {
     pub subject: String,
     /// A conflict to mend instead of a task of the document.
     pub mend: Option<Mend>,
+    /// Its program is started for a conversation: it stays after a turn and takes further prompts.
+    pub conversation: bool,
     pub context: Arc<RunContext>,
 }
 
@@ -66,8 +67,8 @@ pub enum News {
 
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("machine `{machine}` is not known here")]
-    MachineAbsent { machine: MachineName },
+    #[error("no machine of {machines} is paired with this one")]
+    MachineAbsent { machines: String },
     #[error("the session's actor did not start")]
     Actor(#[source] ractor::SpawnErr),
 }
@@ -80,25 +81,41 @@ pub trait Machine: Debug + Send + Sync {
     fn start(&self, assignment: Assignment, parent: PhaseHandle) -> Starting<'_>;
 }
 
-/// The machines a node can reach, by the name a plan uses.
+/// Who knows other machines.
+pub trait Elsewhere: Debug + Send + Sync {
+    /// The machine that is meant by the first choice it knows; nothing where that is this one.
+    fn find(&self, assignment: &Assignment) -> Result<Option<Arc<dyn Machine>>, StartError>;
+}
+
+/// The machines a node can reach.
 #[derive(Debug)]
 pub struct Machines {
     here: Arc<dyn Machine>,
-    elsewhere: HashMap<String, Arc<dyn Machine>>,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 impl Machines {
     pub fn only(here: Arc<dyn Machine>) -> Machines {
-        Machines { here, elsewhere: HashMap::new() }
+        Machines { here, elsewhere: None }
     }
 
-    /// Where this worker works; this machine when the plan names none.
-    pub fn of(&self, worker: &WorkerPlan) -> &Arc<dyn Machine> {
-        use niia_spec::plan::MachineChoice;
-        let named = worker.machine.iter().find_map(|choice| match choice {
-            MachineChoice::Named(name) => self.elsewhere.get(name.as_str()),
-            MachineChoice::Labels(_) => None,
-        });
-        named.unwrap_or(&self.here)
+    #[must_use]
+    pub fn and(self, elsewhere: Arc<dyn Elsewhere>) -> Machines {
+        Machines { elsewhere: Some(elsewhere), ..self }
+    }
+
+    /// This machine, whatever a plan says.
+    pub fn here(&self) -> Arc<dyn Machine> {
+        Arc::clone(&self.here)
+    }
+
+    /// Where this attempt is made; this machine when the plan names none. A conflict lies here and is mended here.
+    pub fn of(&self, assignment: &Assignment) -> Result<Arc<dyn Machine>, StartError> {
+        let elsewhere = self
+            .elsewhere
+            .as_ref()
+            .filter(|_| !assignment.worker.machine.is_empty() && assignment.mend.is_none());
+        let found = elsewhere.map(|elsewhere| elsewhere.find(assignment)).transpose()?.flatten();
+        Ok(found.unwrap_or_else(|| self.here()))
     }
 }

@@ -133,8 +133,11 @@ impl PhaseState {
         if replaced == 0 && self.seats.contains_key(&attempt) {
             return; // Said twice after a restart; it is being done.
         }
-        let machine = self.machines.of(&assignment.worker).clone();
-        match machine.start(assignment.clone(), myself).await {
+        let started = match self.machines.of(&assignment) {
+            Ok(machine) => machine.start(assignment.clone(), myself).await,
+            Err(error) => Err(error),
+        };
+        match started {
             Ok(session) => {
                 let ending = self.seats.get(&attempt).and_then(|seat| seat.ending);
                 if let Some(reason) = ending {

@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
-use niia_spec::course::{Command, Event, Gathering, RunCourse, RunOutcome, Wake};
-use niia_spec::name::{PhaseName, RunId, WorkerId};
+use niia_spec::course::{Command, Event, Gathering, RunCourse, Wake, WorkerCourse};
+use niia_spec::name::{AttemptId, PhaseName, RunId, WorkerId};
 use niia_spec::notice::RunView;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 use serde_json::Value;
@@ -25,7 +26,9 @@ use crate::phase::{PhaseArguments, PhaseHandle};
 
 mod assign;
 mod context;
+mod ending;
 mod gather;
+mod guest;
 mod report;
 mod store;
 mod times;
@@ -92,6 +95,11 @@ impl RunHandle {
         ask(&self.0, |reply| RunMessage::Claim { key, by, reply }).await
     }
 
+    /// Goes on with a run that waits for a person; answers once that is durable, or that it does not wait.
+    pub async fn resume(&self, reason: String) -> Result<bool, AskError> {
+        ask(&self.0, |reply| RunMessage::Resume { reason, reply }).await
+    }
+
     pub async fn look(&self) -> Result<RunView, AskError> {
         ask(&self.0, RunMessage::Look).await
     }
@@ -115,6 +123,11 @@ impl RunHandle {
         self.0.get_id()
     }
 
+    /// For those who are linked under this run.
+    pub fn cell(&self) -> ActorCell {
+        self.0.get_cell()
+    }
+
     /// Lets go of a run that is over.
     pub fn stop(&self) {
         self.0.stop(None);
@@ -128,6 +141,10 @@ enum RunMessage {
         key: String,
         by: WorkerId,
         reply: RpcReplyPort<Claim>,
+    },
+    Resume {
+        reason: String,
+        reply: RpcReplyPort<bool>,
     },
     /// A row is durable: its commands may be carried out, its callers answered.
     Stored {
@@ -143,6 +160,7 @@ enum RunMessage {
 /// Who waits for a row to be durable.
 enum Then {
     Recorded(RpcReplyPort<()>),
+    Resumed(RpcReplyPort<bool>),
     Claimed { key: String, by: WorkerId, reply: RpcReplyPort<Claim> },
 }
 
@@ -162,6 +180,8 @@ struct RunState {
     mailbox: Option<MailboxHandle>,
     changes: watch::Sender<u64>,
     over: mpsc::UnboundedSender<RunId>,
+    /// The newest hold that the report tells of.
+    hold_told: Arc<AtomicU32>,
 }
 
 impl Actor for Run {
@@ -199,6 +219,7 @@ impl Actor for Run {
             mailbox,
             changes,
             over,
+            hold_told: Arc::default(),
         };
         if fresh {
             state.happened(Event::Begun, None);
@@ -218,9 +239,10 @@ impl Actor for Run {
             RunMessage::Happened(event) => state.happened(*event, None),
             RunMessage::Record(event, reply) => state.happened(*event, Some(Then::Recorded(reply))),
             RunMessage::Claim { key, by, reply } => state.claim(key, by, reply),
+            RunMessage::Resume { reason, reply } => state.resume(reason, reply),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
             // Somebody who gave up waiting for a look is no fault of the run.
-            RunMessage::Look(reply) => drop(reply.send(view_of(&state.context, &state.course, &state.times))),
+            RunMessage::Look(reply) => drop(reply.send(state.look())),
             RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),
             RunMessage::Watch(reply) => drop(reply.send(state.changes.subscribe())),
             RunMessage::Mailbox(reply) => {
@@ -292,6 +314,7 @@ impl RunState {
     async fn stored(&mut self, commands: Vec<Command>, then: Option<Then>) {
         match then {
             Some(Then::Recorded(reply)) => drop(reply.send(())),
+            Some(Then::Resumed(reply)) => drop(reply.send(true)),
             Some(Then::Claimed { key, by, reply }) => {
                 let holder = self.course.holder(&key).cloned();
                 drop(reply.send(Claim { first: holder.as_ref() == Some(&by), holder }));
@@ -313,12 +336,17 @@ impl RunState {
         for command in self.course.open_effects() {
             self.perform(command).await;
         }
+        if let Some(reason) = self.course.waits() {
+            // Shown as it stands from the first look on; a report that could not be written was complained of.
+            drop(self.hold(reason).await);
+        }
     }
 
     async fn perform(&mut self, command: Command) {
         match command {
             Command::Open { phase } => self.open(phase).await,
             Command::Start { attempt, model } => self.start(attempt, model).await,
+            Command::Settle { attempt } => self.settle(attempt).await,
             Command::End { attempt, reason } => {
                 if let Some(phase) = self.phases.get(&attempt.worker.phase) {
                     let _ = phase.end(attempt, reason);
@@ -328,6 +356,7 @@ impl RunState {
             Command::Wake { wake, after_ms } => self.wake(wake, after_ms),
             Command::Ask { phase } => tracing::info!(run = %self.context.run, %phase, "waits for approval"),
             Command::Close { phase, .. } => self.close(&phase),
+            Command::Hold { reason } => drop(self.hold(reason)),
             Command::Finish { outcome } => self.finish(outcome),
         }
     }
@@ -343,7 +372,7 @@ impl RunState {
         }
     }
 
-    async fn start(&mut self, attempt: niia_spec::name::AttemptId, model: u32) {
+    async fn start(&mut self, attempt: AttemptId, model: u32) {
         self.open(attempt.worker.phase.clone()).await;
         let Some(phase) = self.phases.get(&attempt.worker.phase) else {
             return;
@@ -353,6 +382,14 @@ impl RunState {
                 let _ = phase.start(assignment);
             }
             Err(ending) => self.happened(Event::Ended { attempt, ending: *ending }, None),
+        }
+    }
+
+    /// Its terminal is known to be over, so nothing starts: its answer and its work are taken once more.
+    async fn settle(&mut self, attempt: AttemptId) {
+        let attempts = self.course.worker(&attempt.worker).map(WorkerCourse::attempts).unwrap_or_default();
+        if let Some(model) = attempts.last().map(|last| last.model) {
+            self.start(attempt, model).await;
         }
     }
 
@@ -406,24 +443,6 @@ impl RunState {
                 clock.abort();
             }
             !over
-        });
-    }
-
-    fn finish(&mut self, outcome: RunOutcome) {
-        for (_, clock) in self.clocks.drain() {
-            clock.abort();
-        }
-        for (_, phase) in self.phases.drain() {
-            phase.stop();
-        }
-        let end = report::End::of(&self.context, &self.course, outcome);
-        let (journal, context) = (self.journal.clone(), Arc::clone(&self.context));
-        let (over, changes) = (self.over.clone(), self.changes.clone());
-        tokio::task::spawn_blocking(move || {
-            end.write(&context, &journal);
-            changes.send_replace(OVER);
-            // A node that is going down reads the run's end in the journal.
-            drop(over.send(context.run.clone()));
         });
     }
 }

@@ -23,15 +23,17 @@ mod launcher;
 mod layers;
 mod mounts;
 mod policy;
+mod probe;
 mod refusal;
 mod wire;
 
 pub use helper::main as helper_main;
-pub use launcher::{Begun, EntryError, Line, begin, command};
+pub use launcher::{Begun, EntryError, Line, begin, clothe, command};
 pub use policy::{
     Listen, MEMORY_BYTES_MIN, Network, PIDS_MAX_DEFAULT, PIDS_MIN, POLICY_VERSION, Policy, RunAs,
     TMP_BYTES_MAX_DEFAULT,
 };
+pub use probe::{Proof, prove};
 pub use refusal::Refusal;
 pub use wire::{Layers, Made};
 
@@ -41,5 +43,7 @@ pub const HELPER_VERB: &str = "sandbox-exec";
 pub const EXIT_REFUSED: u8 = 125;
 /// How the helper leaves where the program cannot be started in the sandbox that was made.
 pub const EXIT_NOT_STARTED: u8 = 127;
+/// What the names of the program's variables begin with in the helper's environment.
+const ENV_PREFIX: &str = "N_";
 /// Where the helper finds the line to whoever started it.
 const LINE_DESCRIPTOR: i32 = 3;

@@ -3,7 +3,7 @@
 //! Workers write into it by themselves as well, so nothing in it is believed: names, links, pipes and sizes are looked at
 //! anew with every access.
 
-mod beneath;
+pub(crate) mod beneath;
 mod name;
 mod store;
 

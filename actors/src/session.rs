@@ -4,9 +4,11 @@
 //! loudly if that task does, so that its phase can replace it. Dropping the actor ends no program: a replacement, or
 //! the next node, takes the terminal up again where it is.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use niia_spec::course::EndReason;
+use niia_spec::detect::TurnEnd;
 use niia_spec::name::AttemptId;
 use niia_spec::notice::{Receipt, SessionView};
 use ractor::{Actor, ActorId, ActorProcessingErr, ActorRef, SpawnErr};
@@ -24,16 +26,19 @@ mod clock;
 pub mod delivery;
 mod desk;
 mod doors;
+pub mod elsewhere;
 mod facts;
 pub mod finish;
 mod follow;
 mod glass;
+pub mod hooks;
 mod life;
 pub mod look;
 mod prepare;
 pub mod query;
 pub mod screen;
 pub mod token;
+mod trees;
 pub mod view;
 
 pub use clock::wall_ms;
@@ -74,6 +79,15 @@ pub(crate) enum Order {
         urgent: bool,
         reply: oneshot::Sender<Receipt>,
     },
+    /// A further prompt of a conversation.
+    Turn {
+        prompt: String,
+        reply: oneshot::Sender<Turned>,
+    },
+    /// The end of the turn under way, or of the last one.
+    TurnEnd(oneshot::Sender<Turned>),
+    Interrupt,
+    Conclude,
     WaitIdle {
         quiet_ms: u64,
         reply: oneshot::Sender<SessionView>,
@@ -107,6 +121,17 @@ pub(crate) enum Order {
     },
 }
 
+/// What became of a prompt of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turned {
+    /// The turn is over: answered, interrupted or failed, and what said so.
+    Ended(TurnEnd),
+    /// Nothing of the prompt was typed.
+    Undelivered { reason: String },
+    /// Nobody can say; the prompt is not put again.
+    Unknown { reason: String },
+}
+
 impl SessionHandle {
     pub(crate) async fn spawn(
         assignment: Assignment,
@@ -117,9 +142,11 @@ impl SessionHandle {
         let (orders, inbox) = mpsc::unbounded_channel();
         let (tell, known) = oneshot::channel();
         let (above, live) = (parent.cell(), machine.live.clone());
+        let attempt = assignment.attempt().clone();
         let arguments =
             SessionArguments { assignment, machine, parent, facts: Arc::clone(&facts), orders: inbox, known };
-        let (actor, _) = Actor::spawn_linked(None, Session, arguments, above).await?;
+        let begin = (attempt, Box::pin(life::live(arguments)) as Life);
+        let (actor, _) = Actor::spawn_linked(None, Session, begin, above).await?;
         let session = SessionHandle { actor, orders, facts };
         live.enter(session.facts.session.clone(), session.clone());
         // A life that broke at once has told so by itself.
@@ -155,6 +182,26 @@ impl SessionHandle {
 
     pub async fn write(&self, text: String, enter: bool, urgent: bool) -> Result<Receipt, AskError> {
         self.question(|reply| Order::Write { text, enter, urgent, reply }).await
+    }
+
+    /// Puts a further prompt to a conversation, once, and tells how its turn ended.
+    pub async fn turn(&self, prompt: String) -> Result<Turned, AskError> {
+        self.question(|reply| Order::Turn { prompt, reply }).await
+    }
+
+    /// How the turn under way ends, or the last one ended; also that of the prompt the session began with.
+    pub async fn turn_end(&self) -> Result<Turned, AskError> {
+        self.question(Order::TurnEnd).await
+    }
+
+    /// Ends the turn under way early, by the tool's own key; its end says that it was interrupted.
+    pub fn interrupt(&self) {
+        self.order(Order::Interrupt);
+    }
+
+    /// Ends a conversation well: the last turn's answer is the session's.
+    pub fn conclude(&self) {
+        self.order(Order::Conclude);
     }
 
     /// Answers once the terminal has been quiet for so long, or the session is over.
@@ -217,6 +264,9 @@ pub(crate) enum SessionMessage {
     Broke(String),
 }
 
+/// All that a session does, from wherever it stands to its end.
+pub(crate) type Life = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 struct Session;
 
 /// Aborts the life's task when the actor goes; the program in the terminal goes on.
@@ -233,15 +283,14 @@ impl Drop for SessionState {
 impl Actor for Session {
     type Msg = SessionMessage;
     type State = SessionState;
-    type Arguments = SessionArguments;
+    type Arguments = (AttemptId, Life);
 
     async fn pre_start(
         &self,
         myself: ActorRef<SessionMessage>,
-        arguments: SessionArguments,
+        (attempt, life): (AttemptId, Life),
     ) -> Result<SessionState, ActorProcessingErr> {
-        let attempt = arguments.assignment.attempt().clone();
-        let life = tokio::spawn(life::live(arguments));
+        let life = tokio::spawn(life);
         let handle = life.abort_handle();
         tokio::spawn(async move {
             let message = match life.await {

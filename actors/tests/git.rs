@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+/// Whether trees get private repositories: the same tests go over both kinds.
+const PRIVATELY: bool = false;
+
 #[path = "git/attack.rs"]
 mod attack;
 #[path = "git/commits.rs"]

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+/// What the scene of the trees' own tests asks for.
+const PRIVATELY: bool = false;
+
 #[path = "launch/external.rs"]
 mod external;
 #[path = "launch/ports.rs"]

@@ -5,6 +5,7 @@
 
 pub mod agents;
 pub mod complete;
+pub mod machines;
 pub mod node;
 pub mod runs;
 pub mod sessions;
@@ -17,6 +18,7 @@ More, each with its own --help:
   runs       runs resume explain approve deny schema claim output scratchpad
   sessions   serve sessions read write wait-idle get-answer resize kill replay
   agents     mailbox
+  machines   pair peer remote login
   the node   gc top completions man
 
 Exit codes:
@@ -128,6 +130,18 @@ pub enum Verb {
     /// Watch the runs and sessions of this node
     #[command(hide = true)]
     Top(node::Top),
+    /// Pair this machine with another one by a short code
+    #[command(hide = true)]
+    Pair(machines::Pair),
+    /// Say how machines come to trust each other
+    #[command(hide = true)]
+    Login(machines::Login),
+    /// List, add and remove paired machines, and say what they may do here
+    #[command(hide = true)]
+    Peer(machines::Peer),
+    /// Look at sessions of other machines, and write to them
+    #[command(hide = true)]
+    Remote(machines::Remote),
     /// Print the completion script of a shell
     #[command(hide = true)]
     Completions(node::Completions),

@@ -10,6 +10,7 @@ mod explain;
 mod follow;
 mod init;
 mod logs;
+mod machines;
 mod origin;
 mod replay;
 mod run;
@@ -97,7 +98,7 @@ fn perform(cli: Cli) -> Result<Exit, Failure> {
         return daemon::run(state);
     }
     trace::to_stderr();
-    let caller = Caller { json: cli.json, folders: Folders::of_this_user()? };
+    let caller = Caller { json: cli.json, folders: Folders::of_this_user()?, machine: None };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::trouble("could not begin", error))?;
     let done = runtime.block_on(do_verb(&caller, cli.verb));
@@ -140,6 +141,10 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::GetAnswer(words) => sessions::get_answer(caller, words).await,
         Verb::Resize(words) => sessions::resize(caller, words).await,
         Verb::Kill(words) => sessions::kill(caller, words).await,
+        Verb::Pair(words) => machines::pair(caller, words).await,
+        Verb::Login(_) => machines::login(),
+        Verb::Peer(words) => machines::peer(caller, words).await,
+        Verb::Remote(words) => machines::remote(caller, words).await,
         Verb::Completions(words) => shell::completions(&words),
         Verb::Man(words) => shell::man(&words),
     }
@@ -150,6 +155,8 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
 struct Caller {
     json: bool,
     folders: Folders,
+    /// The machine whose node is meant, where it is not this one.
+    machine: Option<String>,
 }
 
 impl Caller {
@@ -163,7 +170,16 @@ impl Caller {
 
     /// The node, started where none runs.
     async fn client(&self) -> Result<Client, Failure> {
-        Ok(Client::reach(&self.folders).await?)
+        let mut client = Client::reach(&self.folders).await?;
+        if let Some(machine) = &self.machine {
+            done(&client.ask(Request::Through { machine: machine.clone() }).await?, "remote")?;
+        }
+        Ok(client)
+    }
+
+    /// The same, on another machine.
+    fn on(&self, machine: &str) -> Caller {
+        Caller { json: self.json, folders: self.folders.clone(), machine: Some(machine.to_owned()) }
     }
 
     /// One question to the node, started where none runs.

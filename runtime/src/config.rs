@@ -41,6 +41,8 @@ pub struct Config {
     pub sandbox: SandboxConfig,
     /// The key before `d` that leaves `attach`: `ctrl-\` unless something else is said.
     pub detach_key: Option<DetachKey>,
+    /// How this node is reached by others.
+    pub network: crate::network::NetworkSettings,
 }
 
 /// The key before `d` that leaves `attach`, such as `ctrl-]`.

@@ -1,6 +1,6 @@
 //! The way between the command line and the node: one protocol over a unix socket.
 
-mod caller;
+pub(crate) mod caller;
 pub mod client;
 pub mod parts;
 pub mod ready;

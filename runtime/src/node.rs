@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
+use crate::network::{Network, NetworkSettings};
 
 pub mod accept;
 pub mod admission;
@@ -47,6 +48,7 @@ pub struct NodeOptions {
     pub memory_floor_mib: u64,
     /// Who sandboxed sessions are where this is root.
     pub run_as: Option<RunAs>,
+    pub network: NetworkSettings,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +87,8 @@ pub struct Node {
     pub memory_floor_mib: u64,
     pub run_as: Option<RunAs>,
     pub quarantined: Vec<(String, String)>,
+    /// The way to other machines; nothing where this node's own key cannot be used.
+    pub network: Option<Arc<Network>>,
     began: Instant,
     stop: watch::Sender<bool>,
 }
@@ -195,6 +199,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         .confining(run_as, Arc::new(doors));
     let machines = Arc::new(Machines::only(Arc::new(here)));
     let root = RootHandle::spawn(journal.clone(), Arc::clone(&machines)).await.map_err(NodeError::Actor)?;
+    let network = network_of(&state, options.network);
     let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
         loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
@@ -215,6 +220,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         memory_floor_mib: options.memory_floor_mib,
         run_as,
         quarantined,
+        network,
         began: Instant::now(),
         stop,
     });
@@ -225,15 +231,32 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
 
 async fn serve(begun: Begun) -> Journal {
     let Begun { node, lock, listener, mut signals, mut stopping } = begun;
+    if let Some(network) = &node.network {
+        network.serve(&node).await;
+    }
     tokio::select! {
         () = server::listen(listener, Arc::clone(&node)) => {}
         _ = stopping.wait_for(|stop| *stop) => {}
         () = signals.wait() => {}
     }
+    if let Some(network) = &node.network {
+        network.close().await;
+    }
     // Named here so that it is held to this point: another node may begin only now.
     remove_socket(&node.state.socket(SOCKET));
     drop(lock);
     node.journal.clone()
+}
+
+/// Without a key of its own a node works alone, and says why.
+fn network_of(state: &StateFolder, settings: NetworkSettings) -> Option<Arc<Network>> {
+    match Network::load(state.path(), settings) {
+        Ok(network) => Some(Arc::new(network)),
+        Err(error) => {
+            tracing::error!(error = chain(&error), "other machines cannot be reached");
+            None
+        }
+    }
 }
 
 fn remove_socket(path: &Path) {

@@ -6,6 +6,7 @@
 //! `RunCourse` holds the whole run and is the only way in. A `PhaseCourse` decides for one phase, a `WorkerCourse` keeps
 //! the attempts of one worker.
 
+mod contact;
 mod crew;
 mod halt;
 mod map;
@@ -18,6 +19,7 @@ mod take;
 mod view;
 mod worker;
 
+pub use contact::{Access, Contact};
 pub use halt::Halt;
 pub use map::CourseError;
 pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX};
@@ -28,7 +30,7 @@ pub use outputs::{
 pub use phase::{PhaseCourse, PhaseState};
 pub use run::{RunCourse, RunState};
 pub use worker::{
-    Attempt, BACKOFF_MS_MAX, LOST_RESTARTS_MAX, MEND_MS_MAX, MENDER, Pause, Timer, WorkerCourse,
+    Attempt, BACKOFF_MS_MAX, LOST_RESTARTS_MAX, MEND_MS_MAX, MENDER, Pause, Settling, Timer, WorkerCourse,
 };
 
 use std::collections::BTreeMap;
@@ -39,7 +41,7 @@ use serde_json::Value;
 use crate::name::{AttemptId, PhaseName, WorkerId};
 
 /// The version of events and commands as they are stored; a course that stores other words counts it up.
-pub const COURSE_VERSION: u32 = 1;
+pub const COURSE_VERSION: u32 = 2;
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +88,12 @@ pub enum Event {
     Cancelled {
         reason: String,
     },
+    /// A person has looked at what the n-th hold (from 1) waits for: the run goes on. Said of another hold, or of one
+    /// that was resumed already, it changes nothing.
+    Resumed {
+        hold: u32,
+        reason: String,
+    },
 }
 
 /// What must be done about it.
@@ -99,6 +107,10 @@ pub enum Command {
     Start {
         attempt: AttemptId,
         model: u32,
+    },
+    /// Take once more what an attempt left whose program came to a good end: nothing is started; its `Ended` is awaited.
+    Settle {
+        attempt: AttemptId,
     },
     /// End an attempt and everything that descends from it; its `Ended` is awaited.
     End {
@@ -121,6 +133,10 @@ pub enum Command {
     Close {
         phase: PhaseName,
         outcome: PhaseOutcome,
+    },
+    /// Wait for a person: nothing of the run lives any more and nothing starts before it is resumed or cancelled.
+    Hold {
+        reason: String,
     },
     Finish {
         outcome: RunOutcome,
@@ -157,13 +173,21 @@ pub struct Ending {
     pub commit: Option<String>,
     /// The outcome's evidence: which rule said so.
     pub evidence: String,
+    /// Whom its programs asked for, where they were kept from the network; refused ones first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<Contact>,
+    /// Its program came to a good end, and only what it left could not be taken: when a person has looked at that, it
+    /// is taken once more and no new attempt is made.
+    #[serde(default)]
+    pub answered: bool,
 }
 
 impl Ending {
     /// An ending that left nothing behind.
     pub fn plain(outcome: Outcome, evidence: &str) -> Ending {
         let (excerpt, outputs, commit) = (String::new(), BTreeMap::new(), None);
-        Ending { outcome, excerpt, outputs, commit, evidence: evidence.to_owned() }
+        let (evidence, contacts) = (evidence.to_owned(), Vec::new());
+        Ending { outcome, excerpt, outputs, commit, evidence, contacts, answered: false }
     }
 }
 
@@ -208,17 +232,16 @@ pub enum Unavailable {
 #[serde(rename_all = "snake_case")]
 pub enum Gathering {
     /// Merged; `commit` is the new tip of `result`, nothing where there is no repository.
-    Merged {
-        commit: Option<String>,
-    },
+    Merged { commit: Option<String> },
     Conflict {
+        /// Whose branch does not go with what is there.
+        #[serde(default)]
+        branch: String,
         files: Vec<String>,
         reason: String,
     },
     /// What may not be committed lies in a tree: a person must look.
-    Refused {
-        reason: String,
-    },
+    Refused { reason: String },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

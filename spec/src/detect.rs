@@ -4,12 +4,14 @@
 //! working. A state carries its evidence, so that a wrong one can be traced to the rule that spoke.
 
 pub mod status;
+pub mod word;
 
 use serde::{Deserialize, Serialize};
 
 pub use status::{Report, ReportState, Statuses};
+pub use word::{Told, TurnEnd, is_receipt, session_name, turn_end};
 
-use crate::profile::{Exit, Profile, ScreenMeaning, ScreenRule};
+use crate::profile::{DialogRule, Exit, Profile, ScreenMeaning, ScreenRule};
 
 /// As much of the screen as evidence quotes.
 pub const EXCERPT_CHARS_MAX: usize = 200;
@@ -68,6 +70,9 @@ pub struct Evidence {
 pub struct Detected {
     pub state: State,
     pub evidence: Evidence,
+    /// The dialog of the profile that is to be seen, by which keys answer it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialog: Option<String>,
 }
 
 /// What is known of the program.
@@ -85,6 +90,10 @@ pub struct Seen<'a> {
     pub screen: &'a str,
     pub title: &'a str,
     pub statuses: &'a Statuses,
+    /// The hooks it called, the oldest first.
+    pub hooks: &'a [Told],
+    /// The end of its transcript, the oldest first.
+    pub records: &'a [Told],
     pub process: &'a Process,
     /// For how long nothing was printed.
     pub quiet_ms: u64,
@@ -93,41 +102,57 @@ pub struct Seen<'a> {
 
 /// What the session is doing. `before` is what was found last: the same again keeps its beginning.
 pub fn detect(profile: &Profile, seen: &Seen<'_>, before: Option<&Detected>) -> Detected {
-    let (state, rule, excerpt) = state_of(profile, seen);
+    let Verdict { state, rule, excerpt, dialog } = state_of(profile, seen);
     let same = before.filter(|before| before.state == state);
     let since_ms = same.map_or(seen.now_ms, |before| before.evidence.since_ms);
-    Detected { state, evidence: Evidence { rule, excerpt: shortened(&excerpt), since_ms } }
+    Detected { state, evidence: Evidence { rule, excerpt: shortened(&excerpt), since_ms }, dialog }
 }
 
-type Verdict = (State, String, String);
+struct Verdict {
+    state: State,
+    rule: String,
+    excerpt: String,
+    dialog: Option<String>,
+}
+
+fn verdict(state: State, rule: impl Into<String>, excerpt: impl Into<String>) -> Verdict {
+    Verdict { state, rule: rule.into(), excerpt: excerpt.into(), dialog: None }
+}
 
 /// The strongest evidence speaks: the program's end, its own word that it is blocked, a dialog on the screen, its other
-/// words, the rest of the screen. A dialog on the screen counts before a report of idleness, since several tools show
-/// questions their reports do not know of.
+/// words, the rest of the screen. A dialog on the screen counts before a word of idleness, since several tools show
+/// questions their words do not know of; while a tool says that it works, what looks like a dialog is something
+/// quoted, unless the profile says that the tool does not know of this one.
 fn state_of(profile: &Profile, seen: &Seen<'_>) -> Verdict {
     let process = match seen.process {
-        Process::Exited(exit) => {
-            Some((State::Exited { exit: exit.clone() }, "exit".to_owned(), String::new()))
-        }
-        Process::Lost { reason } => {
-            Some((State::Lost { reason: reason.clone() }, "lost".to_owned(), reason.clone()))
-        }
+        Process::Exited(exit) => Some(verdict(State::Exited { exit: exit.clone() }, "exit", "")),
+        Process::Lost { reason } => Some(verdict(State::Lost { reason: reason.clone() }, "lost", reason)),
         Process::Running { .. } => None,
     };
-    let report = seen.statuses.strongest();
-    let blocked =
-        || report.filter(|report| report.state == ReportState::Blocked).map(|report| reported(report, seen));
+    let word = word::word(profile, seen);
+    let works = word.as_ref().is_some_and(|word| word.is == ScreenMeaning::Working);
+    let dialog = || dialog(profile, seen, works);
+    let blocked = || {
+        let word = word.as_ref().filter(|word| asks(word.is))?;
+        // The dialog on the screen knows better what is asked; the word is the better evidence that something is.
+        let dialog = dialog();
+        let state = dialog.as_ref().map_or_else(|| meant(word.is, seen), |dialog| dialog.state.clone());
+        let dialog = dialog.and_then(|dialog| dialog.dialog);
+        Some(Verdict { state, rule: word.rule.clone(), excerpt: word.excerpt.clone(), dialog })
+    };
     process
         .or_else(blocked)
+        .or_else(dialog)
         .or_else(|| by_screen(profile, seen, asks))
-        .or_else(|| report.map(|report| reported(report, seen)))
+        .or_else(|| word.as_ref().map(|word| verdict(meant(word.is, seen), &*word.rule, &*word.excerpt)))
         .or_else(|| by_screen(profile, seen, |is| !asks(is)))
         .unwrap_or_else(|| match seen.process {
             Process::Running { has_printed: false } => {
-                (State::Starting, "nothing was printed yet".to_owned(), String::new())
+                verdict(State::Starting, "nothing was printed yet", "")
             }
             _ => {
-                (State::Unknown, format!("no rule of profile {} matches", profile.id), last_line(seen.screen))
+                let rule = format!("no rule of profile {} matches", profile.id);
+                verdict(State::Unknown, rule, last_line(seen.screen))
             }
         })
 }
@@ -137,23 +162,9 @@ fn asks(is: ScreenMeaning) -> bool {
     !matches!(is, ScreenMeaning::Ready | ScreenMeaning::Working)
 }
 
-fn reported(report: &Report, seen: &Seen<'_>) -> Verdict {
-    let state = match report.state {
-        ReportState::Idle | ReportState::Done | ReportState::Error => State::Ready,
-        ReportState::Working => State::Working,
-        ReportState::Blocked => {
-            let kind = report.kind.unwrap_or(Asked::Question);
-            State::WaitingInput { kind, choices: choices(seen.screen) }
-        }
-    };
-    (state, format!("the program reports {}", report.state.word()), report.message.clone())
-}
-
-fn by_screen(profile: &Profile, seen: &Seen<'_>, wanted: impl Fn(ScreenMeaning) -> bool) -> Option<Verdict> {
-    let rules = profile.screens.iter().enumerate().filter(|(_, rule)| wanted(rule.is));
-    let (n, rule, excerpt) = rules.into_iter().find_map(|(n, rule)| Some((n, rule, holds(rule, seen)?)))?;
+fn meant(is: ScreenMeaning, seen: &Seen<'_>) -> State {
     let asked = |kind| State::WaitingInput { kind, choices: choices(seen.screen) };
-    let state = match rule.is {
+    match is {
         ScreenMeaning::Ready => State::Ready,
         ScreenMeaning::Working => State::Working,
         ScreenMeaning::Permission => asked(Asked::Permission),
@@ -161,13 +172,40 @@ fn by_screen(profile: &Profile, seen: &Seen<'_>, wanted: impl Fn(ScreenMeaning) 
         ScreenMeaning::Login => asked(Asked::Login),
         ScreenMeaning::Trust => asked(Asked::Trust),
         ScreenMeaning::RateLimited => State::RateLimited { until: None },
-    };
-    Some((state, format!("screen {} of profile {}", n + 1, profile.id), excerpt))
+    }
+}
+
+/// The first dialog of the profile that is to be seen.
+fn dialog(profile: &Profile, seen: &Seen<'_>, works: bool) -> Option<Verdict> {
+    let mut rules = profile.dialogs.iter().filter(|rule| rule.silent || !works);
+    let (rule, excerpt) = rules.find_map(|rule| Some((rule, shown(rule, seen)?)))?;
+    let state = State::WaitingInput { kind: rule.kind, choices: choices(seen.screen) };
+    let named = format!("dialog {} of profile {}", rule.id, profile.id);
+    Some(Verdict { state, rule: named, excerpt, dialog: Some(rule.id.clone()) })
+}
+
+/// Where a dialog is to be seen.
+fn shown(rule: &DialogRule, seen: &Seen<'_>) -> Option<String> {
+    if rule.title.as_ref().is_some_and(|title| !title.is_match(seen.title))
+        || rule.unless.as_ref().is_some_and(|unless| unless.is_match(seen.screen))
+    {
+        return None;
+    }
+    Some(rule.screen.find(seen.screen)?.trim().to_owned())
+}
+
+fn by_screen(profile: &Profile, seen: &Seen<'_>, wanted: impl Fn(ScreenMeaning) -> bool) -> Option<Verdict> {
+    let mut rules = profile.screens.iter().enumerate().filter(|(_, rule)| wanted(rule.is));
+    let (n, rule, excerpt) = rules.find_map(|(n, rule)| Some((n, rule, holds(rule, seen)?)))?;
+    let named = format!("screen {} of profile {}", n + 1, profile.id);
+    Some(verdict(meant(rule.is, seen), named, excerpt))
 }
 
 /// The place a rule holds for.
 fn holds(rule: &ScreenRule, seen: &Seen<'_>) -> Option<String> {
-    if seen.quiet_ms < rule.quiet_ms {
+    if seen.quiet_ms < rule.quiet_ms
+        || rule.unless.as_ref().is_some_and(|unless| unless.is_match(seen.screen))
+    {
         return None;
     }
     let title = match &rule.title {

@@ -55,7 +55,13 @@ impl RunState {
         }
     }
 
+    /// Nothing will ever happen in it again.
     pub fn is_over(self) -> bool {
+        !matches!(self, RunState::Running | RunState::NeedsAttention)
+    }
+
+    /// Nothing happens in it by itself: it is over, or it waits for a person.
+    pub fn rests(self) -> bool {
         self != RunState::Running
     }
 }
@@ -146,6 +152,9 @@ pub struct SessionView {
     pub rows: u16,
     /// Who holds the writing lease, when a person does.
     pub held_by: Option<String>,
+    /// Whom its programs asked for, where they are kept from the network.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<crate::course::Contact>,
     /// What its sandbox is made of, where it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<SandboxView>,

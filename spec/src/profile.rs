@@ -6,20 +6,24 @@
 
 pub mod call;
 pub mod classify;
+pub mod drive;
 pub mod file;
 pub mod outputs;
 pub mod pattern;
+pub mod sandboxed;
 pub mod text;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use call::{Call, CallError, Invocation, PromptBy};
-pub use classify::{Exit, classify};
+pub use call::{Beginning, Call, CallError, FIRST_LINE, Invocation, PromptBy, Talk};
+pub use classify::{Exit, class_of, classify};
+pub use drive::{Conversation, DialogRule, Enter, FirstTurn, ReportRule, TurnEnds, TypingWay, WordRule};
 pub use file::ProfileError;
 pub use outputs::{merged, outputs_of};
 pub use pattern::Pattern;
+pub use sandboxed::Sandboxed;
 pub use text::neutralise;
 
 use crate::course::Unavailable;
@@ -70,6 +74,21 @@ pub struct Profile {
     pub zero_may_lie: bool,
     pub errors: Vec<ErrorRule>,
     pub screens: Vec<ScreenRule>,
+    /// What of the version's text is the version.
+    pub version_pattern: Option<Pattern>,
+    /// How it is started to stay; nothing for a tool that answers once and ends.
+    pub conversation: Option<Conversation>,
+    pub typing: TypingWay,
+    /// Arguments for each word of a document's `permission`.
+    pub permission: BTreeMap<String, Vec<String>>,
+    pub dialogs: Vec<DialogRule>,
+    /// What the hooks it calls mean.
+    pub hooks: Vec<WordRule>,
+    /// What the records of its transcript mean.
+    pub records: Vec<WordRule>,
+    /// What its reports of the status protocol mean, where that is not what the protocol says.
+    pub reports: Vec<ReportRule>,
+    pub sandboxed: Sandboxed,
     pub(crate) argv: Vec<Entry>,
     /// The arguments for a prompt that is no possible argument.
     pub(crate) large: Option<Vec<Entry>>,
@@ -97,6 +116,8 @@ pub struct ErrorRule {
     pub class: Unavailable,
     pub pattern: Option<Pattern>,
     pub exit: Option<i32>,
+    /// For the code by which the tool's own word names an error; such a rule has nothing else.
+    pub code: Option<Pattern>,
 }
 
 /// What a screen means while the tool runs. All that is named must match.
@@ -105,6 +126,8 @@ pub struct ScreenRule {
     pub is: ScreenMeaning,
     pub screen: Option<Pattern>,
     pub title: Option<Pattern>,
+    /// Where this is to be seen as well, the rule says nothing.
+    pub unless: Option<Pattern>,
     /// The screen must have been quiet for this long.
     pub quiet_ms: u64,
 }
@@ -154,6 +177,18 @@ fn proposal(near: &[String]) -> String {
     match near {
         [] => String::new(),
         near => format!("; did you mean `{}`?", near.join("`, `")),
+    }
+}
+
+impl Profile {
+    /// Whether it takes further prompts in one session.
+    pub fn converses(&self) -> bool {
+        self.conversation.is_some()
+    }
+
+    /// The dialog of this name.
+    pub fn dialog(&self, id: &str) -> Option<&DialogRule> {
+        self.dialogs.iter().find(|dialog| dialog.id == id)
     }
 }
 

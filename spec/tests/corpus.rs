@@ -1,83 +1,279 @@
-//! Documents of users, good and bad: what is found in each, and what is planned of each.
-#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests read the corpus")]
+//! What the built-in profiles make of screens, words and endings that real tools brought about, and of some that only
+//! look so.
+//!
+//! A case is a header of `key: value` lines, a line `--` and a screen. Each rule of each profile is there for a case:
+//! without it some case comes out otherwise.
 
-mod place;
+use std::fmt::Write as _;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use niia_spec::course::Outcome;
+use niia_spec::detect::{Process, Seen, State, Statuses, Told, detect, session_name, turn_end};
+use niia_spec::profile::{Exit, Profile, Profiles, classify};
 
-use niia_spec::diagnostic::{has_errors, render};
-use niia_spec::plan::show::show;
-use niia_spec::{draw, read};
+/// When a case is looked at; what is told without a time was told a second before.
+const NOW_MS: u64 = 10_000;
+const TOLD_MS: u64 = 9_000;
+/// A screen is taken to be quiet for so long where its case says nothing else.
+const QUIET_MS: u64 = 5_000;
 
-fn documents(folder: &str) -> Vec<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents").join(folder);
-    let mut paths: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths
+const FILES: [(&str, &str); 6] = [
+    ("claude", include_str!("corpus/claude.txt")),
+    ("codex", include_str!("corpus/codex.txt")),
+    ("gemini", include_str!("corpus/gemini.txt")),
+    ("opencode", include_str!("corpus/opencode.txt")),
+    ("aider", include_str!("corpus/aider.txt")),
+    ("rest", include_str!("corpus/rest.txt")),
+];
+const ERRORS: &str = include_str!("corpus/errors.txt");
+
+#[derive(Debug)]
+struct Case {
+    name: String,
+    profile: String,
+    title: String,
+    reports: Vec<(String, u64)>,
+    hooks: Vec<Told>,
+    records: Vec<Told>,
+    process: Process,
+    quiet_ms: u64,
+    screen: String,
+    /// `expect`, `by`, `ends` and `session`, as written.
+    wanted: Vec<(String, String)>,
 }
 
-fn stem(path: &Path) -> &str {
-    path.file_stem().unwrap().to_str().unwrap()
+fn cases() -> Vec<Case> {
+    let all = FILES.iter().flat_map(|(file, text)| {
+        text.split("== ").filter(|case| !case.trim().is_empty()).map(move |case| read(file, case))
+    });
+    all.collect()
 }
 
-/// Everything a person is told of a document, and whether it could be run.
-fn told(path: &Path) -> (String, bool) {
-    let text = fs::read(path).unwrap();
-    let name = path.file_name().unwrap().to_str().unwrap();
-    let (document, mut found) = read(&text, name);
-    assert_eq!(
-        document.is_some(),
-        !has_errors(&found),
-        "{name}: a document is there when nothing is wrong with it"
-    );
-    let Some(document) = document else {
-        return (render(&found, &text), false);
+fn read(file: &str, text: &str) -> Case {
+    let (head, screen) = text.split_once("\n--\n").unwrap_or_else(|| panic!("{file}: no screen in {text}"));
+    let mut lines = head.lines();
+    let name = format!("{file}: {}", lines.next().unwrap_or_default());
+    let mut case = Case {
+        name,
+        profile: String::new(),
+        title: String::new(),
+        reports: Vec::new(),
+        hooks: Vec::new(),
+        records: Vec::new(),
+        process: Process::Running { has_printed: true },
+        quiet_ms: QUIET_MS,
+        screen: screen.trim_end_matches('\n').to_owned(),
+        wanted: Vec::new(),
     };
-    let around = place::surroundings(stem(path));
-    match draw(&document, &around) {
-        Ok(drawn) => {
-            found.extend(drawn.warnings);
-            (format!("{}\n{}", show(&drawn.plan, &around, &[]), render(&found, &text)), true)
+    for line in lines {
+        let (key, value) = line.split_once(": ").unwrap_or_else(|| panic!("{}: {line}", case.name));
+        match key {
+            "profile" => case.profile = value.to_owned(),
+            "title" => case.title = value.to_owned(),
+            "quiet" => case.quiet_ms = value.parse().unwrap(),
+            "report" => case.reports.push(timed(value)),
+            "hook" => {
+                let (event, body) = value.split_once(' ').unwrap();
+                case.hooks.push(told(event, body));
+            }
+            "record" => case.records.push(told("", value)),
+            "process" => case.process = process(value),
+            "expect" | "by" | "ends" | "session" => case.wanted.push((key.to_owned(), value.to_owned())),
+            other => panic!("{}: no such key: {other}", case.name),
         }
-        Err(more) => {
-            assert!(has_errors(&more), "{name}: a plan that cannot be drawn has an error");
-            found.extend(more);
-            (render(&found, &text), false)
-        }
+    }
+    case
+}
+
+fn timed(text: &str) -> (String, u64) {
+    match text.rsplit_once(" @") {
+        Some((text, at)) => (text.to_owned(), TOLD_MS + at.parse::<u64>().unwrap()),
+        None => (text.to_owned(), TOLD_MS),
     }
 }
 
-fn snapshot(folder: &str, path: &Path, text: &str) {
-    let mut settings = insta::Settings::new();
-    settings.set_snapshot_path(format!("documents/told/{folder}"));
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(stem(path), text));
+fn told(event: &str, body: &str) -> Told {
+    let (body, at_ms) = timed(body);
+    Told { event: event.to_owned(), body: serde_json::from_str(&body).unwrap(), at_ms }
 }
 
-#[test]
-fn every_good_document_becomes_a_plan() {
-    for path in documents("good") {
-        let (text, runs) = told(&path);
-        assert!(runs, "{}:\n{text}", path.display());
-        snapshot("good", &path, &text);
+fn process(text: &str) -> Process {
+    match text.split_once(' ') {
+        None => Process::Running { has_printed: false },
+        Some(("exit", code)) => Process::Exited(Exit::Code(code.parse().unwrap())),
+        Some((_, signal)) => Process::Exited(Exit::Signal(signal.parse().unwrap())),
+    }
+}
+
+/// What comes of a case under this profile, in the words a case is written in.
+fn found(case: &Case, profile: &Profile) -> Vec<(String, String)> {
+    let mut statuses = Statuses::default();
+    for (report, at_ms) in &case.reports {
+        statuses.take(report, *at_ms).unwrap();
+    }
+    let seen = Seen {
+        screen: &case.screen,
+        title: &case.title,
+        statuses: &statuses,
+        hooks: &case.hooks,
+        records: &case.records,
+        process: &case.process,
+        quiet_ms: case.quiet_ms,
+        now_ms: NOW_MS,
+    };
+    let detected = detect(profile, &seen, None);
+    let one = |key: &str| {
+        let value = match key {
+            "expect" => word(&detected.state),
+            "by" => detected.evidence.rule.clone(),
+            "session" => session_name(profile, &case.hooks).unwrap_or_default(),
+            _ => ends(profile, &seen),
+        };
+        (key.to_owned(), value)
+    };
+    case.wanted.iter().map(|(key, _)| one(key)).collect()
+}
+
+fn word(state: &State) -> String {
+    match state {
+        State::Starting => "starting".into(),
+        State::Ready => "ready".into(),
+        State::Working => "working".into(),
+        State::WaitingInput { kind, .. } => format!("waiting_input {}", lower(kind)),
+        State::RateLimited { .. } => "rate_limited".into(),
+        State::Exited { .. } => "exited".into(),
+        State::Lost { .. } => "lost".into(),
+        State::Unknown => "unknown".into(),
+    }
+}
+
+fn lower(word: &impl std::fmt::Debug) -> String {
+    format!("{word:?}").to_lowercase()
+}
+
+fn ends(profile: &Profile, seen: &Seen<'_>) -> String {
+    let prompts = seen.hooks.iter().filter(|told| told.event == "UserPromptSubmit");
+    let since_ms = prompts.map(|told| told.at_ms).max().unwrap_or(TOLD_MS);
+    let Some(end) = turn_end(profile, seen, since_ms) else { return "not".into() };
+    let mut text = lower(&end.ends);
+    if let Some(class) = end.class {
+        write!(text, " {}", serde_json::to_value(class).unwrap().as_str().unwrap()).unwrap();
+    } else if let Some(answer) = &end.answer {
+        write!(text, " {answer:?}").unwrap();
+    }
+    write!(text, " by {}", end.source).unwrap();
+    text
+}
+
+/// A wanted value matches a found one that begins with it and goes on at a space at most.
+fn differs(case: &Case, profile: &Profile) -> Option<String> {
+    let matches = |wanted: &str, found: &str| {
+        found.strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with(" of profile"))
+    };
+    let found = found(case, profile);
+    let pairs = case.wanted.iter().zip(&found);
+    let wrong = pairs.filter(|((_, wanted), (_, found))| !matches(wanted, found));
+    let wrong: Vec<String> =
+        wrong.map(|((key, wanted), (_, found))| format!("{key}: {wanted}, but found: {found}")).collect();
+    (!wrong.is_empty()).then(|| format!("{}\n    {}", case.name, wrong.join("\n    ")))
+}
+
+struct Ending {
+    profile: String,
+    exit: i32,
+    class: String,
+    text: String,
+}
+
+fn endings() -> Vec<Ending> {
+    let lines = ERRORS.lines().filter(|line| !line.starts_with('#'));
+    lines
+        .map(|line| {
+            let parts: Vec<&str> = line.splitn(4, " | ").collect();
+            Ending {
+                profile: parts[0].to_owned(),
+                exit: parts[1].parse().unwrap(),
+                class: parts[2].to_owned(),
+                text: format!("some words before\n{}\n", parts[3]),
+            }
+        })
+        .collect()
+}
+
+fn class(ending: &Ending, profile: &Profile) -> String {
+    match classify(profile, &Exit::Code(ending.exit), &ending.text).0 {
+        Outcome::Unavailable { class, .. } => {
+            serde_json::to_value(class).unwrap().as_str().unwrap().to_owned()
+        }
+        other => format!("{other:?}"),
     }
 }
 
 #[test]
-fn every_bad_document_is_refused_with_all_that_is_wrong_in_it() {
-    for folder in ["bad", "bad-structure"] {
-        for path in documents(folder) {
-            let (text, runs) = told(&path);
-            assert!(!runs, "{}:\n{text}", path.display());
-            snapshot(folder, &path, &text);
+fn every_screen_and_word_of_the_corpus_is_understood() {
+    let profiles = Profiles::built_in().unwrap();
+    let cases = cases();
+    assert!(cases.len() >= 120, "{} cases", cases.len());
+    let wrong: Vec<String> = cases
+        .iter()
+        .filter_map(|case| {
+            differs(case, profiles.get(&case.profile).unwrap_or_else(|| panic!("{}", case.name)))
+        })
+        .collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_ending_of_the_corpus_has_its_class() {
+    let profiles = Profiles::built_in().unwrap();
+    let wrong = endings().into_iter().filter_map(|ending| {
+        let found = class(&ending, profiles.get(&ending.profile).unwrap());
+        (found != ending.class).then(|| format!("{} {}: {found}", ending.profile, ending.text))
+    });
+    let wrong: Vec<String> = wrong.collect();
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A profile without one of its rules, and which one that is.
+fn without_one(profile: &Profile) -> Vec<(String, Profile)> {
+    let mut all = Vec::new();
+    let mut each = |what: &str, count: usize, remove: &dyn Fn(&mut Profile, usize)| {
+        for n in 0..count {
+            let mut less = profile.clone();
+            remove(&mut less, n);
+            all.push((format!("{} {what} {}", profile.id, n + 1), less));
+        }
+    };
+    each("screen", profile.screens.len(), &|profile, n| drop(profile.screens.remove(n)));
+    each("dialog", profile.dialogs.len(), &|profile, n| drop(profile.dialogs.remove(n)));
+    each("dialog without its unless", profile.dialogs.len(), &|profile, n| profile.dialogs[n].unless = None);
+    each("hook", profile.hooks.len(), &|profile, n| drop(profile.hooks.remove(n)));
+    each("record", profile.records.len(), &|profile, n| drop(profile.records.remove(n)));
+    each("report", profile.reports.len(), &|profile, n| drop(profile.reports.remove(n)));
+    each("error", profile.errors.len(), &|profile, n| drop(profile.errors.remove(n)));
+    // What was not there cannot be missed.
+    all.retain(|(_, less)| format!("{less:?}") != format!("{profile:?}"));
+    all
+}
+
+#[test]
+fn no_rule_can_be_taken_out_unnoticed() {
+    let profiles = Profiles::built_in().unwrap();
+    let (cases, endings) = (cases(), endings());
+    let mut unnoticed = Vec::new();
+    let mut rules = 0;
+    for profile in profiles.ls() {
+        for (what, less) in without_one(profile) {
+            rules += 1;
+            let mut own = cases.iter().filter(|case| case.profile == profile.id);
+            let seen = own.any(|case| differs(case, &less).is_some())
+                || endings
+                    .iter()
+                    .any(|ending| ending.profile == profile.id && class(ending, &less) != ending.class);
+            if !seen {
+                unnoticed.push(what);
+            }
         }
     }
-}
-
-#[test]
-fn the_corpus_is_as_large_as_it_should_be() {
-    let count = ["good", "bad", "bad-structure"].map(|folder| documents(folder).len()).iter().sum::<usize>();
-    assert!(count >= 150, "{count} documents");
+    assert!(rules > 100, "{rules} rules");
+    assert!(unnoticed.is_empty(), "nothing speaks for:\n{}", unnoticed.join("\n"));
 }

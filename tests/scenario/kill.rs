@@ -12,6 +12,7 @@
 
 mod campaign;
 mod others;
+mod prompt;
 mod run;
 
 use std::time::Duration;

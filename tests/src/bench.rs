@@ -5,12 +5,14 @@
 //! doing the same where it is installed. Nothing here asserts a time; the bar is printed with whether it is met.
 
 mod bare;
+mod carrier;
 mod chores;
 mod echo;
 mod fan_out;
 mod flow;
 mod idle;
 mod pure;
+mod sandbox;
 mod scene;
 mod steps;
 mod table;
@@ -31,7 +33,7 @@ const PROGRAM: &str = "NIIA_HOUSE_PROGRAM";
 /// A row, or rows that come from the same measurement.
 type Measure = fn(usize) -> Vec<Row>;
 
-const ROWS: [(&str, &str, Measure); 10] = [
+const ROWS: [(&str, &str, Measure); 12] = [
     ("fan-out", "1,000 trivial workers at once: wall clock and CPU", fan_out::measure),
     ("step", "one more durable step of a pipeline", steps::marginal),
     ("start", "from `niia run` to the first worker, node up and cold", steps::start),
@@ -41,6 +43,8 @@ const ROWS: [(&str, &str, Measure); 10] = [
     ("idle", "memory and CPU of idle sessions", idle::measure),
     ("memory", "the node's memory during a run of 1,000 steps", steps::memory),
     ("transition", "a durable row of the journal, alone and grouped", pure::transition),
+    ("carrier", "bytes through a sandboxed session's carrier", carrier::measure),
+    ("sandbox", "what a sandbox adds to the start of a program", sandbox::measure),
     ("plan", "reading and planning a document of 1,000 phases", pure::plan),
 ];
 

@@ -5,7 +5,6 @@
 //! the scene changed, somebody was heard, the victim felt it, a secret came back. Only where nothing outside could tell
 //! (a system call that must not be reached) the adversary's own word counts.
 
-mod agents;
 mod files;
 mod floods;
 mod helper;
@@ -17,7 +16,7 @@ mod mounts;
 mod namespaces;
 mod network;
 mod persistence;
-mod planted;
+pub mod planted;
 mod privileges;
 mod proc;
 mod processes;
@@ -138,6 +137,12 @@ pub(crate) fn missed(why: &str) -> Claim {
     Err(io::Error::other(why.to_owned()))
 }
 
+/// The adversary's own program.
+#[must_use]
+pub fn program() -> std::path::PathBuf {
+    crate::house::adversary().0
+}
+
 fn find(name: &str) -> Option<&'static Attempt> {
     FAMILIES.iter().flat_map(|family| family.attempts).find(|attempt| attempt.name == name)
 }
@@ -161,7 +166,6 @@ pub fn main() -> ExitCode {
         ["linger"] => leftovers::linger(),
         ["whoami"] => privileges::whoami(),
         ["plant", what, folder, mark] => planted::plant(what, Path::new(folder), Path::new(mark)),
-        ["speak", what] => agents::speak(what),
         _ => {
             eprintln!("escape list | act NAME SCENE");
             ExitCode::from(2)

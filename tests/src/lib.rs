@@ -5,5 +5,6 @@ pub mod escape;
 pub mod house;
 pub mod numbered;
 pub mod stand_in;
+pub mod stub;
 
 pub use house::{Call, Going, House, Repository, Said, Terminal, wait_until};

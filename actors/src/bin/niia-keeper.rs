@@ -34,6 +34,7 @@ fn main() -> ExitCode {
                 record: true,
                 recording_bytes_max: 1 << 30,
                 sandbox: None,
+                reach: None,
             };
             hold(Path::new(run_folder), Path::new(folder), &program)
         }
@@ -49,7 +50,8 @@ fn main() -> ExitCode {
 /// Listeners of the policy stay open, and unanswered, until the program has ended.
 fn confine(policy: &Path, argv: &[OsString]) -> Result<ExitCode, Box<dyn Error>> {
     let policy = serde_json::from_slice(&std::fs::read(policy)?)?;
-    let (mut command, line) = sandbox::command(&std::env::current_exe()?, &policy, argv)?;
+    let (mut command, line) =
+        sandbox::command(&std::env::current_exe()?, &policy, argv, std::env::vars_os())?;
     let mut helper = command.spawn()?;
     let begun = line.begun(command);
     let entered = begun.made().and_then(|(made, listeners)| {

@@ -178,6 +178,16 @@ pub(super) fn forget(admin: &Path) -> Result<(), GitError> {
     }
 }
 
+/// Removes whatever is there, of whatever kind; a link alone goes, never what it leads to.
+pub(super) fn clear(path: &Path) -> Result<(), GitError> {
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => forget(path),
+        Ok(_) => remove_if_there(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(GitError::file(path)(error)),
+    }
+}
+
 /// Puts back git's folder of a tree whose files are there: `git worktree prune` removes it where the pointer was lost.
 pub(super) fn rebuild(repository: &Repository, marker: &Marker) -> Result<PathBuf, TreeError> {
     if let Some(admin) = of_tree(&repository.common_dir, &marker.path)? {

@@ -31,7 +31,7 @@ pub trait Checkout: Send + Sync {
     fn loose_paths(&self, name: &TreeName) -> Result<Vec<PathBuf>, TreeError>;
 }
 
-/// A linked work tree of the repository itself.
+/// A work tree of the repository itself, or where `RunTrees::privately` was said, of a private one.
 #[derive(Clone, Debug)]
 pub struct LinkedWorktree {
     trees: RunTrees,
@@ -57,7 +57,8 @@ impl Checkout for LinkedWorktree {
     }
 
     fn import(&self, name: &TreeName) -> Result<Option<ObjectId>, TreeError> {
-        // Its commits were the repository's from the beginning.
+        // The commits of a linked tree were the repository's from the beginning.
+        self.trees.take_home(name)?;
         match self.trees.branch_of(name) {
             Some(branch) => Ok(refs::read(self.trees.repository(), &branch)?),
             None => Ok(None),

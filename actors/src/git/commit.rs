@@ -60,6 +60,9 @@ impl RunTrees {
         let Some(branch) = marker.branch.clone() else {
             return Ok(Committed::Nothing);
         };
+        if let Err(error) = self.bring_home(name, &mut marker) {
+            return Ok(Committed::Refused { reasons: vec![Refusal::of_foreign(error)?] });
+        }
         let refusals = self.refuse_at_sight(&marker)?;
         if !refusals.is_empty() {
             return Ok(Committed::Refused { reasons: refusals });
@@ -115,14 +118,14 @@ impl RunTrees {
 
     /// The commit that what lies in the tree belongs on.
     fn work(&self, name: &TreeName, marker: &Marker, tip: &ObjectId, lock: &Lock) -> Result<Work, TreeError> {
-        let Some(admin) = marker.admin.as_ref().filter(|admin| admin.join("gitdir").exists()) else {
+        if !marker.admin.as_ref().is_some_and(|admin| admin.join("gitdir").exists()) {
             return Ok(Work::At(tip.clone()));
-        };
-        let on_branch = admin::head_branch(&self.repository, admin)?;
+        }
+        let (on_branch, head) = self.worker_head(name, marker)?;
         if on_branch == marker.branch {
             return Ok(Work::At(tip.clone()));
         }
-        let Some(head) = admin::head(&self.repository, admin)? else {
+        let Some(head) = head else {
             return Ok(Work::At(tip.clone()));
         };
         if head == *tip || self.is_ancestor(tip, &head)? || self.is_new(&head, on_branch.as_deref(), tip)? {
@@ -242,7 +245,7 @@ impl RunTrees {
         commit: &ObjectId,
         info: &CommitInfo,
     ) -> Result<Committed, TreeError> {
-        self.settle_head(name, marker)?;
+        self.settle_head(name, marker, commit)?;
         step("git.commit.head");
         let answer = (*commit != marker.at).then(|| commit.clone());
         marker.at = commit.clone();
@@ -253,7 +256,11 @@ impl RunTrees {
     }
 
     /// The worker's git: its head on its branch, and an index that knows the files.
-    pub(super) fn settle_head(&self, name: &TreeName, marker: &Marker) -> Result<(), TreeError> {
+    fn settle_head(&self, name: &TreeName, marker: &mut Marker, commit: &ObjectId) -> Result<(), TreeError> {
+        if marker.private.is_some() {
+            self.make_private(name, marker, commit)?;
+            return self.hand_over_index(name, marker);
+        }
         let Some(admin) = marker.admin.as_ref().filter(|admin| admin.join("gitdir").exists()) else {
             return Ok(());
         };

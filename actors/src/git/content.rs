@@ -14,6 +14,7 @@ use super::error::GitError;
 use super::lock::Lock;
 use super::repository::{ObjectId, object_id};
 use super::secrets;
+use super::trees::TreeError;
 
 /// A larger new file is hardly ever meant for a repository.
 pub const FILE_BYTES_MAX: u64 = 10 * 1024 * 1024;
@@ -60,6 +61,22 @@ pub enum Refusal {
     ConflictMarks {
         path: String,
     },
+    /// What a sandboxed session made of its repository cannot be taken over.
+    Foreign {
+        what: String,
+    },
+}
+
+impl Refusal {
+    /// Trouble with what a session left is for a person to look at; any other is an error as ever.
+    pub(super) fn of_foreign(error: TreeError) -> Result<Refusal, TreeError> {
+        match error {
+            TreeError::Foreign { .. } | TreeError::Import { .. } => {
+                Ok(Refusal::Foreign { what: crate::ask::chain(&error) })
+            }
+            error => Err(error),
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
@@ -81,6 +98,7 @@ impl fmt::Display for Refusal {
             Refusal::HeadElsewhere { head } => {
                 write!(f, "there are uncommitted changes, but the tree was moved to {head}")
             }
+            Refusal::Foreign { what } => f.write_str(what),
             Refusal::ConflictMarks { path } => write!(f, "`{path}` still has marks of the conflict"),
         }
     }

@@ -11,6 +11,7 @@ use super::error::GitError;
 use super::lock::Lock;
 use super::marker::{Making, Marker};
 use super::merge::{Brought, Conflict};
+use super::private::is_folder;
 use super::refs;
 use super::repository::ObjectId;
 use super::steps::step;
@@ -84,7 +85,8 @@ impl RunTrees {
             Some(branch) => refs::read(&self.repository, branch)?.unwrap_or_else(|| marker.at.clone()),
             None => marker.at.clone(),
         };
-        Ok(Tree { name: name.clone(), path: marker.path.clone(), branch: marker.branch.clone(), at })
+        let private = marker.private.as_ref().map(|_| self.private_repository(name));
+        Ok(Tree { name: name.clone(), path: marker.path.clone(), branch: marker.branch.clone(), at, private })
     }
 
     /// Says in the marker that what comes next is ours, after a look that it is nobody else's.
@@ -112,6 +114,7 @@ impl RunTrees {
             overlays: Vec::new(),
             mends: None,
             moving: None,
+            private: None,
             answered: None,
         };
         marker.write(&self.mark_of(name))?;
@@ -121,7 +124,7 @@ impl RunTrees {
 
     /// Goes through with the making, from wherever it stands.
     fn make(&self, name: &TreeName, mut marker: Marker, lock: &Lock) -> Result<Marker, TreeError> {
-        self.register(&mut marker)?;
+        self.register(name, &mut marker)?;
         step("git.create.registered");
         self.populate(name, &marker, &marker.start.clone(), lock)?;
         step("git.create.populated");
@@ -135,7 +138,7 @@ impl RunTrees {
     ///
     /// The branch is made by itself, so that no configuration of tracking is written: that is what parallel additions
     /// are known to race for.
-    fn register(&self, marker: &mut Marker) -> Result<(), TreeError> {
+    fn register(&self, name: &TreeName, marker: &mut Marker) -> Result<(), TreeError> {
         let lock = self.lock_repository()?;
         if let Some(branch) = &marker.branch {
             match refs::read(&self.repository, branch)? {
@@ -146,10 +149,10 @@ impl RunTrees {
             }
         }
         step("git.create.branched");
-        self.add(marker, &lock)
+        self.add(name, marker, &lock)
     }
 
-    fn add(&self, marker: &mut Marker, lock: &Lock) -> Result<(), TreeError> {
+    fn add(&self, name: &TreeName, marker: &mut Marker, lock: &Lock) -> Result<(), TreeError> {
         let elsewhere = match &marker.branch {
             Some(branch) => {
                 admin::checked_out_in(&self.repository, branch)?.map(|path| (branch.clone(), path))
@@ -158,6 +161,9 @@ impl RunTrees {
         };
         if let Some((branch, path)) = elsewhere.filter(|(_, path)| *path != marker.path) {
             return Err(TreeError::BranchElsewhere { branch, path });
+        }
+        if self.private || marker.private.is_some() {
+            return self.add_private(name, marker);
         }
         if let Some(found) = admin::of_tree(&self.repository.common_dir, &marker.path)? {
             if admin::is_whole(&self.repository, &found, marker) && admin::points_to(&marker.path, &found) {
@@ -191,6 +197,11 @@ impl RunTrees {
     /// Gives the worker's own git an index that knows the files as they are.
     pub(super) fn hand_over_index(&self, name: &TreeName, marker: &Marker) -> Result<(), TreeError> {
         let Some(admin) = &marker.admin else { return Ok(()) };
+        if marker.private.is_some()
+            && ![&self.private_folder_of(name), admin].into_iter().all(|at| is_folder(at))
+        {
+            return Ok(());
+        }
         admin::refuse_live_lock(&marker.path, admin)?;
         admin::replace_index(admin, &self.index_of(name))?;
         Ok(())
@@ -198,6 +209,7 @@ impl RunTrees {
 
     /// A tree that was ready once: what became of it since?
     fn take_up(&self, name: &TreeName, mut marker: Marker, lock: &Lock) -> Result<Marker, TreeError> {
+        self.bring_home(name, &mut marker)?;
         if let Some(branch) = &marker.branch
             && refs::read(&self.repository, branch)?.is_none()
         {
@@ -209,6 +221,16 @@ impl RunTrees {
         }
         if marker.path.join(".git").is_dir() {
             return Err(TreeError::RepositoryInside { path: marker.path });
+        }
+        if marker.private.is_some() || self.private {
+            match marker.private {
+                Some(_) => self.take_up_private(name, &mut marker)?,
+                None => self.go_private(name, &mut marker)?,
+            }
+            if let Some(admin) = &marker.admin {
+                admin::refuse_live_lock(&marker.path, admin)?;
+            }
+            return Ok(marker);
         }
         let admin = match &marker.admin {
             Some(admin) if admin.join("gitdir").exists() => admin.clone(),
@@ -259,9 +281,12 @@ impl RunTrees {
             refs::advance(&self.repository, branch, &tip, commit, "niia: the run's line is merged in")?;
         }
         step("git.show.moved");
+        if marker.private.is_some() {
+            self.make_private(name, &mut marker, commit)?;
+        }
         self.populate(name, &marker, commit, lock)?;
         step("git.show.populated");
-        if let (None, Some(admin)) = (&marker.branch, &marker.admin) {
+        if let (None, Some(admin), None) = (&marker.branch, &marker.admin, &marker.private) {
             admin::set_head(&self.repository, admin, commit)?;
         }
         marker.at = commit.clone();
@@ -278,7 +303,7 @@ pub(super) fn lock_beside(index: &Path) -> std::path::PathBuf {
 }
 
 /// A folder that was only begun holds nothing but a pointer. Anything else in it is somebody's.
-fn clear_half_made(path: &Path) -> Result<(), TreeError> {
+pub(super) fn clear_half_made(path: &Path) -> Result<(), TreeError> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

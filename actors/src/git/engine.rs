@@ -110,6 +110,11 @@ impl Engine {
         if self.shallow.exists() { call.env("GIT_SHALLOW_FILE", &self.shallow) } else { call }
     }
 
+    /// Where it lies.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// A call that works on a tree, by an index of niia's own.
     pub(super) fn on_tree(&self, verb: &str, tree: &Path, index: &Path) -> Call {
         self.call(verb)

@@ -10,7 +10,8 @@ impl RunTrees {
     /// it. Nothing is answered where there is nothing beyond what is committed.
     pub fn keep_work(&self, name: &TreeName) -> Result<Option<ObjectId>, TreeError> {
         let lock = self.lock_tree(name)?;
-        let marker = self.marker(name)?;
+        let mut marker = self.marker(name)?;
+        self.bring_home(name, &mut marker)?;
         self.keep_changes(name, &marker, &lock)
     }
 

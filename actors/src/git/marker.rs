@@ -9,6 +9,7 @@ use super::commit::{CommitInfo, Committed};
 use super::engine::write_whole;
 use super::error::GitError;
 use super::paths;
+use super::private::Known;
 use super::repository::ObjectId;
 
 /// How far a tree's making got. Nobody has worked in one that is being made.
@@ -44,6 +45,9 @@ pub(super) struct Marker {
     /// The commit its files are being brought to; nobody works in it meanwhile.
     #[serde(default)]
     pub moving: Option<ObjectId>,
+    /// Of a tree with a private repository: what is known of that.
+    #[serde(default)]
+    pub private: Option<Known>,
     /// What was answered when the last attempt was committed.
     #[serde(default)]
     pub answered: Option<Answered>,

@@ -47,11 +47,12 @@ impl RunTrees {
         if marker.mends.is_some() {
             // An earlier conflict was mended here, or given up.
             self.keep_changes(&name, &marker, &lock)?;
+            self.keep_head(&name, &marker)?;
         }
         marker.mends = None;
         marker.answered = None;
         marker.write(&self.mark_of(&name))?;
-        self.lay_out(&marker, &sides, &lock)?;
+        self.lay_out(&mut marker, &sides, &lock)?;
         step("git.mend.laid_out");
         marker.at = conflict.ours.clone();
         marker.mends = Some(sides);
@@ -62,19 +63,29 @@ impl RunTrees {
     /// The files with their marks, and a git that knows of a merge that is going on.
     fn lay_out(
         &self,
-        marker: &Marker,
+        marker: &mut Marker,
         (ours, theirs): &(ObjectId, ObjectId),
         lock: &Lock,
     ) -> Result<(), TreeError> {
         let name = TreeName::Mending;
+        if marker.private.is_some() {
+            self.make_private(&name, marker, ours)?;
+        }
         let (tree, stages) = self.conflicted(ours, theirs)?;
         self.populate(&name, marker, &tree, lock)?;
         step("git.mend.populated");
         let Some(admin) = &marker.admin else { return Ok(()) };
-        admin::set_head(&self.repository, admin, ours)?;
-        admin::remove_if_there(&lock_beside(&admin.join("index")))?;
-        let call = admin::call(&self.repository, admin, "update-index").args(["-z", "--index-info"]);
-        call.env("GIT_INDEX_FILE", admin.join("index")).input(stages).done()?;
+        if marker.private.is_none() {
+            admin::set_head(&self.repository, admin, ours)?;
+        }
+        let index = self.folder.join("index").join("@mending.stages");
+        admin::remove_if_there(&lock_beside(&index))?;
+        std::fs::copy(self.index_of(&name), &index).map_err(GitError::file(&index))?;
+        let call = self.engine.on_tree("update-index", &marker.path, &index).args(["-z", "--index-info"]);
+        call.input(stages).done()?;
+        admin::refuse_live_lock(&marker.path, admin)?;
+        admin::replace_index(admin, &index)?;
+        admin::remove_if_there(&index)?;
         write_whole(&admin.join("MERGE_MODE"), b"")?;
         let message = self.message(&format!("Merge {theirs} into result"), &[]);
         write_whole(&admin.join("MERGE_MSG"), message.as_bytes())?;
@@ -116,6 +127,9 @@ impl RunTrees {
         if self.is_ancestor(&theirs, &result)? {
             return Ok(Mended::Commit { commit: result });
         }
+        if let Err(error) = self.bring_home(&name, &mut marker) {
+            return Ok(Mended::Refused { reasons: vec![Refusal::of_foreign(error)?] });
+        }
         let Tried::Conflict { tree: laid_out, files } = self.try_merge(&ours, &theirs)? else {
             return Err(TreeError::NoTree { name: name.file() });
         };
@@ -135,6 +149,31 @@ impl RunTrees {
         Ok(Mended::Commit { commit })
     }
 
+    /// As `finish_mending`, for a tree that no mender answers for: nothing where no mending goes on, or where nobody has
+    /// touched what was laid out.
+    pub fn finish_mending_by_hand(&self, info: &CommitInfo) -> Result<Option<Mended>, TreeError> {
+        if !self.is_mending()? || !self.is_touched()? {
+            return Ok(None);
+        }
+        self.finish_mending(info).map(Some)
+    }
+
+    /// Whether the mending tree is otherwise than it was laid out: its files, or its head holds the other side.
+    fn is_touched(&self) -> Result<bool, TreeError> {
+        let name = TreeName::Mending;
+        let lock = self.lock_tree(&name)?;
+        let marker = self.marker(&name)?;
+        let Some((ours, theirs)) = &marker.mends else { return Ok(false) };
+        let Tried::Conflict { tree: laid_out, .. } = self.try_merge(ours, theirs)? else { return Ok(false) };
+        if let Some(admin) = &marker.admin
+            && let Some(head) = admin::head(&self.repository, admin)?
+            && self.is_ancestor(theirs, &head)?
+        {
+            return Ok(true);
+        }
+        Ok(self.content(&name, &marker).write(&laid_out, &lock)? != laid_out)
+    }
+
     /// The mender may have committed by itself; what it left goes on top of that.
     fn mending_commit(
         &self,
@@ -143,10 +182,7 @@ impl RunTrees {
         (ours, theirs): (&ObjectId, &ObjectId),
         info: &CommitInfo,
     ) -> Result<ObjectId, TreeError> {
-        let head = match &marker.admin {
-            Some(admin) => admin::head(&self.repository, admin)?,
-            None => None,
-        };
+        let (_, head) = self.worker_head(&TreeName::Mending, marker)?;
         let head = match head {
             Some(head) if self.is_ancestor(ours, &head)? => head,
             _ => ours.clone(),

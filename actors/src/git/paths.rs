@@ -46,3 +46,19 @@ pub(super) mod optional {
         Ok(Option::<One>::deserialize(deserializer)?.map(|One(path)| path))
     }
 }
+
+/// The same for several.
+pub(super) mod list {
+    use super::*;
+
+    #[derive(Serialize, Deserialize)]
+    struct One(#[serde(with = "super")] PathBuf);
+
+    pub(crate) fn serialize<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(paths.iter().cloned().map(One))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+        Ok(Vec::<One>::deserialize(deserializer)?.into_iter().map(|One(path)| path).collect())
+    }
+}

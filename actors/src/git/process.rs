@@ -36,6 +36,14 @@ pub(crate) struct Bounds {
     pub error_bytes_max: usize,
 }
 
+/// What a program that reads foreign bytes may take of the machine.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub memory_bytes_max: u64,
+    /// Of each file it writes.
+    pub file_bytes_max: u64,
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub(crate) struct Ran {
@@ -128,7 +136,17 @@ impl Writer {
 }
 
 /// Runs the command and waits for its end.
-pub(crate) fn run(mut command: Command, input: Input, bounds: Bounds) -> io::Result<Ran> {
+pub(crate) fn run(command: Command, input: Input, bounds: Bounds) -> io::Result<Ran> {
+    run_within(command, input, bounds, None)
+}
+
+/// The same within limits that the kernel holds.
+pub(crate) fn run_within(
+    mut command: Command,
+    input: Input,
+    bounds: Bounds,
+    limits: Option<Limits>,
+) -> io::Result<Ran> {
     let (stdin, bytes) = match input {
         Input::Nothing => (Stdio::null(), Vec::new()),
         Input::Bytes(bytes) => (Stdio::piped(), bytes),
@@ -137,6 +155,9 @@ pub(crate) fn run(mut command: Command, input: Input, bounds: Bounds) -> io::Res
     command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut group = Group { leader: command.spawn()?, waited_for: false };
     let leader = &mut group.leader;
+    if let Some(limits) = limits {
+        limit(leader, limits)?;
+    }
     let mut writer = Writer::new(leader.stdin.take(), bytes)?;
     let mut output = Reader::new(leader.stdout.take(), bounds.output_bytes_max)?;
     let mut errors = Reader::new(leader.stderr.take(), bounds.error_bytes_max)?;
@@ -146,6 +167,27 @@ pub(crate) fn run(mut command: Command, input: Input, bounds: Bounds) -> io::Res
     output.read()?;
     errors.read()?;
     Ok(Ran { status, output: output.bytes, errors: errors.bytes, output_cut: output.cut, timed_out })
+}
+
+fn limit(leader: &Child, limits: Limits) -> io::Result<()> {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let all = [
+        (Resource::Data, limits.memory_bytes_max),
+        (Resource::Fsize, limits.file_bytes_max),
+        (Resource::Core, 0),
+    ];
+    for (resource, max) in all {
+        match prlimit(
+            Some(Pid::from_child(leader)),
+            resource,
+            Rlimit { current: Some(max), maximum: Some(max) },
+        ) {
+            // It is over already.
+            Ok(_) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// The process group. Until its leader has been waited for its number belongs to nobody else.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::error::GitError;
 use super::lock::Lock;
-use super::process::{self, Bounds, Input, Ran};
+use super::process::{self, Bounds, Input, Limits, Ran};
 
 /// The first version with `merge-tree --write-tree`.
 const VERSION_NEEDED: (u32, u32) = (2, 38);
@@ -123,7 +123,7 @@ impl Git {
             command.arg("-c").arg(protection);
         }
         command.arg(verb);
-        Call { verb: verb.to_owned(), command, input: Input::Nothing, time: QUICK, held: None }
+        Call { verb: verb.to_owned(), command, input: Input::Nothing, time: QUICK, held: None, limits: None }
     }
 }
 
@@ -144,6 +144,7 @@ pub(super) struct Call {
     input: Input,
     time: Duration,
     held: Option<std::io::Error>,
+    limits: Option<Limits>,
 }
 
 impl Call {
@@ -172,6 +173,28 @@ impl Call {
         self
     }
 
+    /// What it reads comes from a file.
+    pub(super) fn input_file(mut self, file: std::os::fd::OwnedFd) -> Call {
+        self.input = Input::File(file);
+        self
+    }
+
+    /// Settings of this call alone, such as `pack.threads=1`.
+    pub(super) fn settings(mut self, settings: &[&str]) -> Call {
+        for (n, setting) in settings.iter().enumerate() {
+            let (key, value) = setting.split_once('=').unwrap_or((setting, ""));
+            self.command.env(format!("GIT_CONFIG_KEY_{n}"), key).env(format!("GIT_CONFIG_VALUE_{n}"), value);
+        }
+        self.env("GIT_CONFIG_COUNT", settings.len().to_string())
+    }
+
+    /// The call reads what somebody may have made to be more than the machine can take.
+    pub(super) fn limited(mut self, limits: Limits, time: Duration) -> Call {
+        self.limits = Some(limits);
+        self.time = time;
+        self
+    }
+
     /// The call goes through a whole tree.
     pub(super) fn long(mut self) -> Call {
         self.time = LONG;
@@ -190,12 +213,12 @@ impl Call {
 
     /// Runs it; how it ended is for the caller to judge.
     pub(super) fn run(self) -> Result<Ran, GitError> {
-        let Call { verb, command, input, time, held } = self;
+        let Call { verb, command, input, time, held, limits } = self;
         if let Some(source) = held {
             return Err(GitError::Run { verb, source });
         }
         let bounds = Bounds { time, output_bytes_max: OUTPUT_BYTES_MAX, error_bytes_max: ERROR_BYTES_MAX };
-        let ran = match process::run(command, input, bounds) {
+        let ran = match process::run_within(command, input, bounds, limits) {
             Ok(ran) => ran,
             Err(source) => return Err(GitError::Run { verb, source }),
         };

@@ -7,6 +7,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::admin;
+use super::content::Refusal;
 use super::error::GitError;
 use super::lock::Lock;
 use super::marker::{Making, Marker};
@@ -53,6 +54,14 @@ impl RunTrees {
         let lock = self.lock_tree(name)?;
         let mut marker = self.marker(name)?;
         let mut archive = None;
+        if let Err(error) = self.bring_home(name, &mut marker) {
+            Refusal::of_foreign(error)?;
+            if uncommitted == Uncommitted::Refuse {
+                return Ok(Removed::Refused { paths: vec![PathBuf::from(".git")] });
+            }
+            archive = Some(self.put_private_aside(name)?);
+            marker.admin = None;
+        }
         if marker.making == Making::Ready && marker.path.symlink_metadata().is_ok() {
             let paths = self.uncommitted(name, &marker, &lock)?;
             if !paths.is_empty() {
@@ -63,7 +72,7 @@ impl RunTrees {
                 archive = Some(self.put_aside(name, &marker, &paths)?);
                 step("git.remove.archived");
             }
-            self.keep_head(&marker)?;
+            self.keep_head(name, &marker)?;
         }
         marker.making = Making::Removed;
         marker.overlays.clear();
@@ -88,6 +97,7 @@ impl RunTrees {
             _ => {}
         }
         step("git.remove.files");
+        self.forget_private(name)?;
         if let Some(admin) = admin::of_tree(&self.repository.common_dir, &marker.path)? {
             admin::forget(&admin)?;
         }
@@ -105,11 +115,13 @@ impl RunTrees {
     }
 
     /// A head that is on no branch would be forgotten with the tree.
-    fn keep_head(&self, marker: &Marker) -> Result<(), TreeError> {
+    pub(super) fn keep_head(&self, name: &TreeName, marker: &Marker) -> Result<(), TreeError> {
         let Some(admin) = &marker.admin else { return Ok(()) };
-        if let Some(head) = admin::head(&self.repository, admin)?
+        if marker.private.is_some() && !admin.exists() {
+            return Ok(());
+        }
+        if let (None, Some(head)) = self.worker_head(name, marker)?
             && head != marker.at
-            && admin::head_branch(&self.repository, admin)?.is_none()
         {
             self.keep(&head)?;
         }
@@ -141,6 +153,14 @@ impl RunTrees {
         paths.sort();
         paths.dedup();
         Ok(paths)
+    }
+
+    /// A repository that cannot be brought home is kept whole.
+    fn put_private_aside(&self, name: &TreeName) -> Result<PathBuf, TreeError> {
+        let archive = self.folder.join("archive").join(name.file());
+        private_folder(&archive)?;
+        move_to(&self.private_folder_of(name), &archive.join("@repository"))?;
+        Ok(archive)
     }
 
     /// Moves what is uncommitted into the run's archive, each at its path. A name that is taken there gets a number.

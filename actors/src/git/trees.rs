@@ -14,6 +14,7 @@ use super::error::GitError;
 use super::lock::Lock;
 use super::marker::Marker;
 use super::paths;
+use super::private::PrivateRepository;
 use super::refs;
 use super::repository::{ObjectId, Repository};
 use super::steps::step;
@@ -55,7 +56,7 @@ impl TreeName {
     }
 
     /// The name of its folder and of its files in the run's folder. A slug holds no `@`.
-    pub(super) fn file(&self) -> String {
+    pub(crate) fn file(&self) -> String {
         match self {
             TreeName::Worker(slug) => slug.to_string(),
             TreeName::Result => "result".to_owned(),
@@ -92,6 +93,12 @@ pub enum TreeError {
     Gone { path: PathBuf },
     #[error("in `{}` there are changes that are not committed", path.display())]
     Dirty { path: PathBuf },
+    #[error("in `{}` a {what} was begun and not finished", path.display())]
+    Unfinished { path: PathBuf, what: &'static str },
+    #[error("the session's repository `{}` is not as a repository must be: {what}", path.display())]
+    Foreign { path: PathBuf, what: String },
+    #[error("the commits in `{}` cannot be taken into the repository", path.display())]
+    Import { path: PathBuf, source: GitError },
     #[error("there is no tree `{name}` in this run")]
     NoTree { name: String },
     #[error("the repository cannot be written: `{}`", path.display())]
@@ -109,6 +116,9 @@ pub struct Tree {
     pub branch: Option<String>,
     /// The commit its branch stands at.
     pub at: ObjectId,
+    /// The repository behind it, where that is not the user's own.
+    #[serde(default)]
+    pub private: Option<PrivateRepository>,
 }
 
 /// All that one run has in a repository.
@@ -119,6 +129,8 @@ pub struct RunTrees {
     pub(super) folder: PathBuf,
     pub(super) engine: Engine,
     pub(super) base: ObjectId,
+    /// New trees get a private repository, and so do those that are entered.
+    pub(super) private: bool,
 }
 
 /// What is kept of a run's beginning.
@@ -142,12 +154,18 @@ impl RunTrees {
     ) -> Result<RunTrees, TreeError> {
         private_folder(folder)?;
         let folder = folder.canonicalize().map_err(GitError::file(folder))?;
-        for part in ["trees", "index", "marks", "locks", "engine"] {
+        for part in ["trees", "index", "marks", "locks", "engine", "private", "incoming"] {
             private_folder(&folder.join(part))?;
         }
         let engine = Engine::open(repository, &folder.join("engine"))?;
-        let trees =
-            RunTrees { repository: repository.clone(), run: run.clone(), folder, engine, base: base.clone() };
+        let trees = RunTrees {
+            repository: repository.clone(),
+            run: run.clone(),
+            folder,
+            engine,
+            base: base.clone(),
+            private: false,
+        };
         let _lock = trees.lock_repository()?;
         trees.begin_refs()?;
         let common_dir = repository.common_dir.as_os_str().as_bytes().to_vec();

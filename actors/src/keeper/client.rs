@@ -146,6 +146,8 @@ fn encode(ticket: u64, folder: &Path, program: &Program) -> Result<Vec<u8>, Star
     let env = program.env.iter().map(|(name, value)| (bytes(name), bytes(value)));
     let sandbox = program.sandbox.as_ref().map(serde_json::to_vec).transpose();
     let sandbox = sandbox.map_err(|error| StartError::Sandbox(error.into()))?;
+    let reach = program.reach.as_ref().map(crate::network::Rules::to_bytes).transpose();
+    let reach = reach.map_err(|error| StartError::Sandbox(io::Error::other(error)))?;
     let order = Order {
         ticket,
         folder: bytes(folder.as_os_str()),
@@ -158,6 +160,7 @@ fn encode(ticket: u64, folder: &Path, program: &Program) -> Result<Vec<u8>, Star
         recording_bytes_max: program.recording_bytes_max,
         mark,
         sandbox: sandbox.map(ByteBuf::from),
+        reach: reach.map(ByteBuf::from),
     };
     let too_large =
         |bytes| StartError::TooLarge { program: program.name(), bytes, bytes_max: ORDER_BYTES_MAX };

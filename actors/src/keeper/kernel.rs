@@ -130,6 +130,25 @@ pub(crate) fn close_all_from(first: RawFd, flags: i32) -> io::Result<()> {
     check(unsafe { libc::syscall(libc::SYS_close_range, first, libc::c_uint::MAX, flags) as i32 }).map(drop)
 }
 
+/// Closes every descriptor beyond the standard streams but these. Only for a forked child.
+pub(crate) fn close_all_but(kept: &[RawFd]) -> io::Result<()> {
+    let mut kept: Vec<RawFd> = kept.iter().copied().filter(|descriptor| *descriptor > 2).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for descriptor in kept {
+        if first < descriptor {
+            close_range(first, descriptor - 1)?;
+        }
+        first = descriptor + 1;
+    }
+    close_all_from(first, 0)
+}
+
+fn close_range(first: RawFd, last: RawFd) -> io::Result<()> {
+    // SAFETY: called in a forked child only, which leaves by `leave`: nothing it inherited and closes here is dropped.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) as i32 }).map(drop)
+}
+
 /// Interrupts the terminal's foreground group, which the kernel finds by itself.
 pub(super) fn interrupt_foreground(master: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: TIOCSIG takes the signal's number as its argument and no pointer.
@@ -150,7 +169,7 @@ pub(super) fn children_time_ms() -> (u32, u32) {
 }
 
 /// Gives memory that is free back to the system.
-pub(super) fn trim_memory() {
+pub(crate) fn trim_memory() {
     #[cfg(target_env = "gnu")]
     // SAFETY: `malloc_trim` only returns what the allocator does not use.
     unsafe {
@@ -168,7 +187,7 @@ fn check(result: i32) -> io::Result<i32> {
 }
 
 /// Moves a descriptor to a place and closes all others beyond the standard streams. Only for a forked child.
-pub(super) fn keep_only(kept: BorrowedFd<'_>, place: RawFd) -> io::Result<OwnedFd> {
+pub(crate) fn keep_only(kept: BorrowedFd<'_>, place: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: `dup2` onto the number of a descriptor of the keeper's closes this process's copy of it, whose owner is
     // never dropped here.
     check(unsafe { libc::dup2(kept.as_raw_fd(), place) })?;

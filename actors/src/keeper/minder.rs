@@ -24,6 +24,8 @@ pub(super) use confined::MADE_FILE;
 use ending::Ending;
 use pump::Pump;
 
+use crate::network::Carried;
+
 /// How a minder leaves that has broken: what it leaves behind is the keeper's to end.
 pub(super) const EXIT_BROKEN: i32 = 70;
 /// How a minder leaves that could not end all of its descendants.
@@ -72,7 +74,7 @@ pub(super) fn mind(reply: OwnedFd, order: &Order, setting: &Setting) -> io::Resu
         pump: Pump::new(launched.master, launched.writer),
         ending: Ending::new(launched.pid),
         idle_at: Some(Instant::now() + IDLE_AFTER),
-        _listeners: launched.listeners,
+        carried: launched.carried,
     };
     let code = minder.run()?;
     // Whoever comes now reads the folder.
@@ -103,8 +105,8 @@ struct Minder {
     ending: Ending,
     /// When memory is given back; nothing once that is done and nothing has happened since.
     idle_at: Option<Instant>,
-    /// A listener made inside must not end with the node that answers there.
-    _listeners: Vec<(u16, OwnedFd)>,
+    /// What answers at the listeners that were made inside does not end with the node.
+    carried: Carried,
 }
 
 /// What a wait has brought.
@@ -123,7 +125,10 @@ impl Minder {
             let ready = self.wait()?;
             if ready.signals {
                 let asked = kernel::end_was_asked(&self.signals);
-                self.ending.children_changed(asked, &mut self.clients);
+                if self.ending.kills() {
+                    self.carried.end();
+                }
+                self.ending.children_changed(asked, &mut self.clients, &mut self.carried);
             }
             if ready.master {
                 self.pump.pump();

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use super::wire::{Failure, FailureAt};
-use crate::sandbox;
+use crate::{network, sandbox};
 
 /// What is to be started in a terminal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub struct Program {
     pub recording_bytes_max: u64,
     /// What it may do; without a policy, whatever its user may.
     pub sandbox: Option<sandbox::Policy>,
+    /// What may be reached from inside it, at the ports where the policy listens.
+    pub reach: Option<network::Rules>,
 }
 
 /// Why a program was not started. Nothing of it is left then.

@@ -69,6 +69,9 @@ pub(super) struct Order {
     /// The policy of the sandbox the program is to run in, as JSON.
     #[serde(default)]
     pub sandbox: Option<ByteBuf>,
+    /// What may be reached from inside it, as JSON.
+    #[serde(default)]
+    pub reach: Option<ByteBuf>,
 }
 
 /// The answer to an order, with the control socket and the master where the program runs.

@@ -66,6 +66,7 @@ pub fn apply(launch: Launch, folder: &Path, plugins: &[String]) -> Result<Launch
         }
         program::check(&changed)?;
         env::check(&changed.env)?;
+        super::network::check(&changed)?;
         sandbox::check(&changed)?;
         launch = changed;
     }
@@ -125,6 +126,8 @@ fn widened(before: &Launch, after: &Launch) -> Option<String> {
         sandbox,
         policy: _,
         network,
+        reach: _,
+        state: _,
         permission,
         timeout_ms,
         ports,

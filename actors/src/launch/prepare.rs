@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::scratchpad::LINK_NAMES;
+use super::state;
 use super::{Launch, Preparation};
 use crate::git::process::{self, Bounds, Input};
 use crate::git::{Checkout, IncludeError, Kind, Overlay, Tree, TreeError, TreeName, overlay};
@@ -105,6 +106,10 @@ fn prepare_into(
                 let checkout = checkout.ok_or_else(|| PrepareError::NoRepository { name: name.clone() })?;
                 let overlays = checkout.include(name, patterns)?;
                 checkout.overlay(name, overlays)?;
+            }
+            Preparation::State { folder, folders, files } => {
+                state::make(folder, folders, files)
+                    .map_err(|source| PrepareError::File { path: folder.clone(), source })?;
             }
             _ => {}
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use niia_spec::plan::{NetworkPlan, SandboxPlan};
 
 use super::{Facts, Launch, LaunchError};
+use crate::git::Grants;
 use crate::sandbox::{
     Listen, MEMORY_BYTES_MIN, Network, PIDS_MAX_DEFAULT, PIDS_MIN, POLICY_VERSION, Policy, RunAs,
     TMP_BYTES_MAX_DEFAULT,
@@ -102,20 +103,6 @@ pub(super) fn apply(launch: Launch, _facts: &Facts) -> Result<Launch, LaunchErro
 }
 
 pub(super) fn check(launch: &Launch) -> Result<(), LaunchError> {
-    if launch.sandbox.is_none() && launch.network != NetworkPlan::Open {
-        return Err(refused(
-            "network",
-            "without a sandbox a session cannot be kept from the network",
-            "set `sandbox` to true, or `network` to \"open\"",
-        ));
-    }
-    if matches!(launch.network, NetworkPlan::Provider | NetworkPlan::Hosts(_)) {
-        return Err(refused(
-            "network",
-            "this version of niia cannot let single hosts through",
-            "set `network` to \"open\" or to false",
-        ));
-    }
     if let Some(plan) = &launch.sandbox {
         check_numbers(plan)?;
     }
@@ -143,6 +130,7 @@ fn refused(property: &'static str, why: impl Into<String>, cure: impl Into<Strin
 pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchError> {
     let Some(plan) = launch.sandbox.clone() else { return Ok(()) };
     settle(launch, facts)?;
+    super::network::confine(launch, facts)?;
     let home = launch.env.get("HOME").map(PathBuf::from);
     let caller_home = facts.caller_env.get("HOME").map(PathBuf::from);
     let top = top(launch, facts);
@@ -154,6 +142,7 @@ pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchEr
     if facts.confining.run_as.is_some() {
         write.push(facts.folder.join(HOME_FOLDER));
     }
+    write.extend(launch.state.clone());
     let own = |text: &String| place(text, &top, home.as_deref());
     write.extend(plan.write.iter().map(own));
     let mut hidden = vec![facts.confining.state_folder.clone()];
@@ -165,6 +154,7 @@ pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchEr
     let mut read_only = vec![facts.folder.join("prompt.md"), facts.folder.join(super::scratchpad::EXCLUDES)];
     let lines = launch.env.get("NIIA_WORKTREES").map(String::as_str).unwrap_or_default();
     read_only.extend(lines.split(':').filter(|line| !line.is_empty()).map(PathBuf::from));
+    let listen = launch.reach.as_ref().map(|rules| rules.ports()).unwrap_or_default();
     let network = if launch.network == NetworkPlan::Open { Network::Open } else { Network::Closed };
     launch.policy = Some(Policy {
         version: POLICY_VERSION,
@@ -173,13 +163,24 @@ pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchEr
         read_only: unique(read_only),
         hidden: unique(hidden.into_iter().filter(|path| path.is_absolute()).collect()),
         sockets: vec![facts.folder.join(CONTROL_FOLDER)],
-        listen: Vec::<Listen>::new(),
+        listen: listen.into_iter().map(|port| Listen { port }).collect(),
         network,
         memory_bytes_max: plan.memory_mb.map(|memory| memory.saturating_mul(MIB)),
         pids_max: Some(plan.pids.unwrap_or(PIDS_MAX_DEFAULT)),
         tmp_bytes_max: TMP_BYTES_MAX_DEFAULT,
     });
     Ok(())
+}
+
+/// Adds what a session may do with git in its tree, which is known once the tree is there.
+pub(crate) fn grant(policy: &mut Policy, grants: &Grants) {
+    let add = |paths: &mut Vec<PathBuf>, more: &[PathBuf]| {
+        paths.extend_from_slice(more);
+        *paths = unique(std::mem::take(paths));
+    };
+    add(&mut policy.write, &grants.write);
+    add(&mut policy.read_only, &grants.read_only);
+    add(&mut policy.hidden, &grants.hidden);
 }
 
 /// The environment of a session in a sandbox.

@@ -46,6 +46,7 @@ pub(super) fn facts() -> Facts {
             argv: vec!["claude".to_owned(), "-p".to_owned(), "hello".to_owned()],
             env: BTreeMap::new(),
             env_pass: vec!["ANTHROPIC_*".to_owned(), "CLAUDE*".to_owned()],
+            ..Program::default()
         },
         caller_env: caller.iter().chain(&more).map(owned).collect(),
         own_env: BTreeMap::from([("NIIA_RUN".to_owned(), "demo-1".to_owned())]),

@@ -48,7 +48,10 @@ pub(super) fn assignment(
     };
     let bare = is_bare(worker, model) || mend.is_some();
     let prompt = if bare { wrapping.prompt.clone().unwrap_or_default() } else { template.wrap(&wrapping) };
+    // Without a task there is somebody who will ask: a person, or another worker.
+    let conversation = prompt.is_empty() && converses(context, worker, model);
     Ok(Assignment {
+        conversation,
         session: context.session_id(attempt),
         worker: Arc::new(worker.clone()),
         model,
@@ -57,6 +60,11 @@ pub(super) fn assignment(
         mend,
         context: Arc::clone(context),
     })
+}
+
+fn converses(context: &RunContext, worker: &WorkerPlan, model: usize) -> bool {
+    let profile = worker.models.get(model).and_then(|model| context.profiles.get(&model.profile));
+    profile.is_some_and(niia_spec::profile::Profile::converses)
 }
 
 fn is_bare(worker: &WorkerPlan, model: usize) -> bool {

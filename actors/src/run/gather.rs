@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use niia_spec::course::{Gathering, RunCourse};
 use niia_spec::name::PhaseName;
-use niia_spec::plan::TreePlan;
+use niia_spec::plan::{MergeRule, TreePlan};
 
 use super::context::RunContext;
-use crate::git::{CommitInfo, Committed, Merged, TreeError, TreeName};
+use crate::git::{CommitInfo, Committed, Conflict, Mended, Merged, RunTrees, TreeError, TreeName};
 
 /// What is to be gathered, taken from the course before the slow part begins.
 pub(super) struct Work {
@@ -16,6 +16,7 @@ pub(super) struct Work {
     phase: PhaseName,
     round: u32,
     trees: Trees,
+    merge: MergeRule,
 }
 
 #[derive(Default)]
@@ -28,7 +29,26 @@ struct Trees {
 
 pub(super) fn work(context: &Arc<RunContext>, course: &RunCourse, phase: &PhaseName, round: u32) -> Work {
     let trees = trees_of(context, course, phase);
-    Work { context: Arc::clone(context), phase: phase.clone(), round, trees }
+    let plan = context.plan.phases.iter().find(|plan| plan.name == *phase);
+    let merge = plan.map_or(MergeRule::Stop, |plan| plan.merge);
+    Work { context: Arc::clone(context), phase: phase.clone(), round, trees, merge }
+}
+
+impl Work {
+    /// Shared trees are committed here, once. Gathered anew, every tree is: a person may have worked in any of them.
+    fn to_commit(&self) -> Vec<(TreeName, CommitInfo)> {
+        let info = |worker: String, what: &str| CommitInfo {
+            worker,
+            attempt: self.round,
+            message: format!("{}: {what}", self.phase),
+        };
+        let shared = self.trees.shared.iter();
+        let shared =
+            shared.map(|tree| (tree.clone(), info(self.phase.to_string(), "the phase's shared work")));
+        let own = self.trees.merged.iter().filter(|tree| self.round > 1 && !self.trees.shared.contains(tree));
+        let by_hand = |tree: &TreeName| info(format!("{}/{}/by-hand", self.phase, tree.file()), "by hand");
+        shared.chain(own.map(|tree| (tree.clone(), by_hand(tree)))).collect()
+    }
 }
 
 fn trees_of(context: &RunContext, course: &RunCourse, phase: &PhaseName) -> Trees {
@@ -65,13 +85,9 @@ pub(super) fn gather(work: &Work) -> Gathering {
     let Some(trees) = &work.context.trees else {
         return Gathering::Merged { commit: None };
     };
-    for tree in &work.trees.shared {
-        let info = CommitInfo {
-            worker: work.phase.to_string(),
-            attempt: work.round,
-            message: format!("{}: the phase's shared work", work.phase),
-        };
-        match trees.commit(tree, &info) {
+    // What was worked in on another machine alone was committed there.
+    for (tree, info) in work.to_commit().into_iter().filter(|(tree, _)| trees.is_here(tree)) {
+        match trees.commit(&tree, &info) {
             Ok(Committed::Commit { .. } | Committed::Nothing) => {}
             Ok(Committed::Refused { reasons }) => {
                 let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
@@ -80,13 +96,47 @@ pub(super) fn gather(work: &Work) -> Gathering {
             Err(error) => return refused(&error),
         }
     }
+    if work.round > 1 {
+        take_mended(work, trees);
+    }
     match trees.merge(&work.trees.merged) {
         Ok(Merged::Commit { commit }) => Gathering::Merged { commit: Some(commit.as_str().to_owned()) },
-        Ok(Merged::Conflict(conflict)) => {
-            Gathering::Conflict { files: conflict.files, reason: conflict.reason }
-        }
+        Ok(Merged::Conflict(conflict)) => conflicting(work, trees, conflict),
         Err(error) => refused(&error),
     }
+}
+
+/// What a person mended by hand in the mending tree is taken. Where that is not fit, the merge says what still stands
+/// in its way.
+fn take_mended(work: &Work, trees: &RunTrees) {
+    let info = CommitInfo {
+        worker: format!("{}/by-hand", work.phase),
+        attempt: work.round,
+        message: format!("{}: mended by hand", work.phase),
+    };
+    match trees.finish_mending_by_hand(&info) {
+        Ok(None | Some(Mended::Commit { .. })) => {}
+        Ok(Some(Mended::Refused { reasons })) => {
+            tracing::warn!(phase = %work.phase, ?reasons, "what was mended by hand is not taken");
+        }
+        Err(error) => {
+            tracing::warn!(phase = %work.phase, %error, "what was mended by hand is not taken");
+        }
+    }
+}
+
+/// A conflict that waits for a person is laid out for it, as after a `git merge`.
+fn conflicting(work: &Work, trees: &RunTrees, conflict: Conflict) -> Gathering {
+    let mut reason = conflict.reason.clone();
+    if work.merge == MergeRule::Stop {
+        match trees.begin_mending(&conflict) {
+            Ok(tree) => reason.push_str(&format!("; it is laid out in {}", tree.path.display())),
+            Err(error) => {
+                tracing::warn!(phase = %work.phase, %error, "a conflict could not be laid out");
+            }
+        }
+    }
+    Gathering::Conflict { branch: conflict.tree.file(), files: conflict.files, reason }
 }
 
 fn refused(error: &TreeError) -> Gathering {

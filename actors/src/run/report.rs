@@ -9,6 +9,7 @@ use niia_spec::course::{Outcome, PhaseOutcome, RunCourse, RunOutcome};
 use niia_spec::name::{AttemptId, WorkerId};
 
 use super::context::{RunContext, forget_variables};
+use crate::git::TreeName;
 use crate::journal::Journal;
 use crate::launch;
 use crate::session::finish::kept_answer;
@@ -42,9 +43,8 @@ impl End {
         End { outcome, text, outputs }
     }
 
-    /// Writes the report and the files that were asked for; the journal has the last word. May be called again after
-    /// a crash in its middle.
-    pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
+    /// Writes the report and the files that were asked for. May be called again after a crash in its middle.
+    pub(super) fn tell(&self, context: &RunContext) {
         crate::failpoint::hit("run.before_report");
         if let Err(error) = replace(&report_path(&context.folder), &self.text) {
             tracing::error!(run = %context.run, %error, "the report could not be written");
@@ -54,6 +54,11 @@ impl End {
                 tracing::error!(run = %context.run, path = %path.display(), %error, "an output could not be written");
             }
         }
+    }
+
+    /// As `tell`, and lets go of the run; the journal has the last word.
+    pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
+        self.tell(context);
         forget_variables(&context.folder);
         // In a folder of the user's own nothing stays that niia put there; trees of niia's are looked after by `gc`.
         launch::remove_links(&context.scratchpad_folder(), &context.origin.cwd);
@@ -90,6 +95,9 @@ fn report(context: &RunContext, course: &RunCourse, outcome: &RunOutcome) -> Str
         // Writing to a String cannot fail.
         let _ = writeln!(text, "# `{}` {word}\n\n{reason}\n", context.run);
     }
+    if let RunOutcome::NeedsAttention { .. } = outcome {
+        text.push_str(&what_to_do(context));
+    }
     let last = course.phases().filter(|(_, phase)| phase.outcome() == Some(&PhaseOutcome::Done)).last();
     let Some((plan, _)) = last else {
         return text;
@@ -106,6 +114,29 @@ fn report(context: &RunContext, course: &RunCourse, outcome: &RunOutcome) -> Str
     if !text.ends_with('\n') {
         text.push('\n');
     }
+    text
+}
+
+/// What a person can do about a run that waits.
+fn what_to_do(context: &RunContext) -> String {
+    let run = &context.run;
+    let mut text = String::new();
+    if let Some(trees) = &context.trees {
+        let mending = trees.path_of(&TreeName::Mending);
+        if trees.is_mending().unwrap_or_default() && mending.is_dir() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "The conflict is laid out in `{}`: what is mended there is taken.",
+                mending.display()
+            );
+        }
+    }
+    let _ = writeln!(
+        text,
+        "`niia explain {run}` says more, `niia resume {run}` goes on, `niia cancel {run}` ends it. Nothing of it runs \
+         meanwhile, and all its work is kept.\n"
+    );
     text
 }
 

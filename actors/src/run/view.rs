@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use niia_spec::course::{Attempt, MENDER, Outcome, PhaseCourse, PhaseState, RunCourse, WorkerCourse};
+use niia_spec::course::{
+    Attempt, MENDER, Outcome, PhaseCourse, PhaseOutcome, PhaseState, RunCourse, WorkerCourse,
+};
 use niia_spec::name::{AttemptId, PhaseName, WorkerId, WorkerName};
 use niia_spec::notice::{self, AttemptView, PhaseView, RunState, RunView, WorkerState, WorkerView};
 use niia_spec::plan::{PhasePlan, WorkerPlan};
@@ -17,10 +19,11 @@ use crate::session::look::last_line;
 const LAST_LINE_CHARS_MAX: usize = 200;
 
 pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunView {
-    let (state, reason) = match (course.over(), course.halt()) {
-        (Some(outcome), _) => RunState::of(outcome),
-        (None, Some(halt)) => (RunState::Running, Some(halt.reason().to_owned())),
-        (None, None) => (RunState::Running, None),
+    let (state, reason) = match (course.over(), course.waits(), course.halt()) {
+        (Some(outcome), _, _) => RunState::of(outcome),
+        (None, Some(reason), _) => (RunState::NeedsAttention, Some(reason)),
+        (None, None, Some(halt)) => (RunState::Running, Some(halt.reason().to_owned())),
+        (None, None, None) => (RunState::Running, None),
     };
     let report = report_path(&context.folder);
     RunView {
@@ -81,9 +84,15 @@ fn phase_view(
         phase: plan.name.clone(),
         kind: plan.work.word().to_owned(),
         state: phase_state(phase.state()),
-        outcome: phase.outcome().cloned(),
+        outcome: phase.outcome().cloned().or_else(|| needs_attention(course, &plan.name)),
         workers,
     }
+}
+
+/// How a phase stands that a person must help, once all that lived has ended.
+fn needs_attention(course: &RunCourse, phase: &PhaseName) -> Option<PhaseOutcome> {
+    course.waits()?;
+    course.stuck(phase).map(|reason| PhaseOutcome::NeedsAttention { reason })
 }
 
 fn phase_state(state: &PhaseState) -> notice::PhaseState {
@@ -91,9 +100,10 @@ fn phase_state(state: &PhaseState) -> notice::PhaseState {
         PhaseState::Waiting | PhaseState::Approved => notice::PhaseState::Waiting,
         PhaseState::Asked => notice::PhaseState::Asking,
         PhaseState::Open => notice::PhaseState::Working,
-        PhaseState::Gathering { .. } | PhaseState::Gathered { .. } | PhaseState::Mending { .. } => {
-            notice::PhaseState::Gathering
-        }
+        PhaseState::Gathering { .. }
+        | PhaseState::Gathered { .. }
+        | PhaseState::Mending { .. }
+        | PhaseState::Ungathered { .. } => notice::PhaseState::Gathering,
         PhaseState::Denied { .. } | PhaseState::Closed { .. } => notice::PhaseState::Over,
     }
 }

@@ -6,9 +6,10 @@
 mod first;
 mod program;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
@@ -21,7 +22,7 @@ use super::layers::{namespaces, terminal, user};
 use super::mounts;
 use super::refusal::at;
 use super::wire::{self, FromHelper, Layers};
-use super::{EXIT_REFUSED, LINE_DESCRIPTOR, Policy, Refusal};
+use super::{ENV_PREFIX, EXIT_REFUSED, LINE_DESCRIPTOR, Policy, Refusal};
 
 /// Whoever starts the helper has written the policy before.
 const POLICY_WAIT: Duration = Duration::from_secs(10);
@@ -30,6 +31,7 @@ const POLICY_WAIT: Duration = Duration::from_secs(10);
 struct Order {
     policy: Policy,
     argv: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
     cwd: PathBuf,
     terminal: terminal::Terminal,
     layers: Layers,
@@ -75,7 +77,7 @@ fn order(line: &OwnedFd, argv: Vec<OsString>) -> Result<Order, Refusal> {
     if argv.is_empty() {
         return Err(broken("no program is named".to_owned()));
     }
-    kernel::close_all_from(LINE_DESCRIPTOR, libc::CLOSE_RANGE_CLOEXEC as i32)
+    kernel::close_all_from(LINE_DESCRIPTOR + 1, 0)
         .map_err(|error| broken(at("descriptors cannot be closed", error)))?;
     let bytes = wire::receive(line, Instant::now() + POLICY_WAIT, &mut Vec::new())
         .map_err(|error| broken(at("no policy came", error)))?
@@ -85,13 +87,29 @@ fn order(line: &OwnedFd, argv: Vec<OsString>) -> Result<Order, Refusal> {
     })?;
     policy.check()?;
     let cwd = std::env::current_dir().map_err(|error| broken(at("there is no current folder", error)))?;
-    Ok(Order { policy, argv, cwd, terminal: terminal::Terminal::find(), layers: Layers::new() })
+    Ok(Order {
+        policy,
+        argv,
+        env: environment(),
+        cwd,
+        terminal: terminal::Terminal::find(),
+        layers: Layers::new(),
+    })
 }
 
 /// The first process inside, and where it says how the program ended.
 struct Inside {
     first: Pid,
     ending: PipeReader,
+}
+
+/// The program's environment, which came wrapped.
+fn environment() -> Vec<(OsString, OsString)> {
+    let own = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.as_bytes().strip_prefix(ENV_PREFIX.as_bytes())?;
+        Some((OsStr::from_bytes(name).to_owned(), value))
+    });
+    own.collect()
 }
 
 /// Where this process is after the fork.
@@ -106,7 +124,8 @@ fn enter(mut order: Order) -> Result<Side, Refusal> {
     let starter = kernel::parent();
     kernel::hold_all_signals_back()
         .map_err(|error| Refusal::new("start", at("signals cannot be held back", error), cure))?;
-    let found = mounts::find(&order.policy)?;
+    let home = order.env.iter().find(|(name, _)| name == "HOME").map(|(_, home)| PathBuf::from(home));
+    let found = mounts::find(&order.policy, home)?;
     let trees = user::become_user(&order.policy, &found, &mut order.layers)?;
     order.terminal.let_go();
     namespaces::leave(order.policy.network, &mut order.layers)?;

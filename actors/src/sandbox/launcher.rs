@@ -1,6 +1,6 @@
 //! The side of whoever starts the helper.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::wire::{self, FromHelper, GO, Made};
-use super::{HELPER_VERB, LINE_DESCRIPTOR, Policy, Refusal};
+use super::{ENV_PREFIX, HELPER_VERB, LINE_DESCRIPTOR, Policy, Refusal};
 
 /// A sandbox is made in milliseconds; a machine that swaps takes longer, one that takes so long hangs.
 const HELPER_TIME: Duration = Duration::from_secs(20);
@@ -49,14 +49,34 @@ pub fn begin(policy: &[u8]) -> io::Result<Line> {
     Ok(Line { ours, theirs })
 }
 
-/// What starts a program in a sandbox: the executable `helper`, told what to do. The caller adds environment, folder
-/// and streams, spawns it, and goes on with [`Line::begun`].
-pub fn command(helper: &Path, policy: &Policy, argv: &[impl AsRef<OsStr>]) -> io::Result<(Command, Line)> {
+/// What starts a program in a sandbox: the executable `helper`, told what to do. The caller adds folder and streams,
+/// spawns it, and goes on with [`Line::begun`].
+pub fn command<Name: AsRef<OsStr>, Value: AsRef<OsStr>>(
+    helper: &Path,
+    policy: &Policy,
+    argv: &[impl AsRef<OsStr>],
+    env: impl IntoIterator<Item = (Name, Value)>,
+) -> io::Result<(Command, Line)> {
     let line = begin(&serde_json::to_vec(policy)?)?;
     let mut command = Command::new(helper);
     command.arg(HELPER_VERB).arg("--").args(argv);
+    clothe(&mut command, env);
     line.attach(&mut command)?;
     Ok((command, line))
+}
+
+/// Gives a helper its program's environment, under names that mean nothing to the helper itself: what a program's
+/// environment makes a loader do must not be done before there is a sandbox.
+pub fn clothe<Name: AsRef<OsStr>, Value: AsRef<OsStr>>(
+    command: &mut Command,
+    env: impl IntoIterator<Item = (Name, Value)>,
+) {
+    command.env_clear();
+    command.envs(env.into_iter().map(|(name, value)| {
+        let mut wrapped = OsString::from(ENV_PREFIX);
+        wrapped.push(name);
+        (wrapped, value)
+    }));
 }
 
 impl Line {

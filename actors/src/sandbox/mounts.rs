@@ -9,6 +9,7 @@ mod check;
 mod make;
 mod private;
 mod sockets;
+mod veil;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -41,18 +42,21 @@ pub(super) struct Found {
     pub private: Vec<PathBuf>,
     /// Sockets of others, wherever they lie.
     pub masked: Vec<PathBuf>,
+    pub home: Option<PathBuf>,
 }
 
 /// Mounts that were taken from the machine's tree, by their paths.
 pub(super) type Trees = BTreeMap<PathBuf, OwnedFd>;
 
-pub(super) fn find(policy: &Policy) -> Result<Found, Refusal> {
+pub(super) fn find(policy: &Policy, home: Option<PathBuf>) -> Result<Found, Refusal> {
     let private: Vec<PathBuf> = PRIVATE
         .iter()
         .filter_map(|path| std::fs::canonicalize(path).ok())
         .filter(|path| path.is_dir())
         .collect();
-    look_at_home(policy, &private)?;
+    let home =
+        home.filter(|home| home.is_absolute()).map(|home| std::fs::canonicalize(&home).unwrap_or(home));
+    look_at_home(policy, home.as_deref(), &private)?;
     let mut entries = Vec::new();
     for path in &policy.write {
         entries.push(writable(path)?);
@@ -69,13 +73,12 @@ pub(super) fn find(policy: &Policy) -> Result<Found, Refusal> {
         entries.push(socket(path)?);
     }
     let masked = sockets::of_others(&policy.sockets)?;
-    Ok(Found { entries, private, masked })
+    Ok(Found { entries, private, masked, home })
 }
 
 /// A home in a folder that is private to the session would be empty, and the session's own tools with it.
-fn look_at_home(policy: &Policy, private: &[PathBuf]) -> Result<(), Refusal> {
-    let Some(home) = std::env::var_os("HOME").filter(|home| !home.is_empty()) else { return Ok(()) };
-    let home = std::fs::canonicalize(&home).unwrap_or_else(|_| PathBuf::from(home));
+fn look_at_home(policy: &Policy, home: Option<&Path>, private: &[PathBuf]) -> Result<(), Refusal> {
+    let Some(home) = home else { return Ok(()) };
     let Some(place) = private.iter().find(|place| home.starts_with(place)) else { return Ok(()) };
     if policy.write.iter().chain(&policy.read_only).any(|granted| home.starts_with(granted)) {
         return Ok(());

@@ -79,6 +79,7 @@ impl Chores {
             record: true,
             recording_bytes_max: launch.recording_bytes_max,
             sandbox: launch.policy.clone(),
+            reach: launch.reach.clone(),
         };
         let (reply, answer) = oneshot::channel();
         let chore = Chore { folder: self.folder.join(format!("{what}-{number}")), program, reply };

@@ -15,7 +15,7 @@ mod terminal;
 pub use terminal::{LineMode, line_mode};
 
 use niia_spec::detect::State;
-use niia_spec::profile::neutralise;
+use niia_spec::profile::{TypingWay, neutralise};
 
 /// One write. A terminal's input queue has 4,096 bytes.
 pub const CHUNK_BYTES_MAX: usize = 4 * 1024;
@@ -183,6 +183,10 @@ pub struct Delivery {
     /// The program never fell quiet before Enter, so its printing proves nothing.
     noisy: bool,
     settled_ms: u64,
+    /// The quiet before Enter.
+    settle_ms: u64,
+    /// Only the tool's own word says that a turn has begun.
+    by_word: bool,
     wake: u64,
 }
 
@@ -206,9 +210,17 @@ impl Delivery {
             enters: 0,
             noisy: false,
             settled_ms: 0,
+            settle_ms: SETTLE_MS,
+            by_word: false,
             wake: 0,
         };
         (delivery, vec![DeliveryStep::Receipt(Receipt::Queued)])
+    }
+
+    /// The same for a tool whose profile says how it takes a text.
+    #[must_use]
+    pub fn typed_for(self, way: &TypingWay) -> Delivery {
+        Delivery { settle_ms: way.settle_ms.clamp(1, SETTLE_MS_MAX), by_word: way.confirmed_by_word, ..self }
     }
 
     /// From the first byte to Enter: whoever else writes now would write into the middle of the text.
@@ -226,15 +238,6 @@ impl Delivery {
         let (mut delivery, _) = Delivery::new("", None);
         delivery.stage = Stage::Settling;
         let wake = delivery.wake(SETTLE_MS);
-        (delivery, vec![wake])
-    }
-
-    /// A text for which an earlier node pressed Enter, or was about to.
-    pub fn entered_once() -> (Delivery, Vec<DeliveryStep>) {
-        let (mut delivery, _) = Delivery::new("", None);
-        delivery.stage = Stage::Confirming;
-        delivery.enters = 1;
-        let wake = delivery.wake(CONFIRM_MS);
         (delivery, vec![wake])
     }
 
@@ -341,7 +344,7 @@ impl Delivery {
     fn all_typed(&mut self) -> Vec<DeliveryStep> {
         self.rest = Vec::new();
         self.stage = Stage::Settling;
-        vec![DeliveryStep::Receipt(Receipt::Typed), self.wake(SETTLE_MS)]
+        vec![DeliveryStep::Receipt(Receipt::Typed), self.wake(self.settle_ms)]
     }
 
     fn printed(&mut self) -> Vec<DeliveryStep> {
@@ -351,7 +354,9 @@ impl Delivery {
                 self.noisy = true;
                 Vec::new()
             }
-            Stage::Confirming if !self.noisy => self.started("the program printed something after Enter"),
+            Stage::Confirming if !self.noisy && !self.by_word => {
+                self.started("the program printed something after Enter")
+            }
             _ => Vec::new(),
         }
     }
@@ -375,10 +380,10 @@ impl Delivery {
 
     /// One time of quiet is over: was it one?
     fn settled(&mut self) -> Vec<DeliveryStep> {
-        self.settled_ms += SETTLE_MS;
+        self.settled_ms += self.settle_ms;
         if self.noisy && self.settled_ms < SETTLE_MS_MAX {
             self.noisy = false;
-            return vec![self.wake(SETTLE_MS)];
+            return vec![self.wake(self.settle_ms)];
         }
         self.enter()
     }

@@ -8,10 +8,12 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use niia_spec::course::{EndReason, Ending, Outcome};
+use niia_spec::detect::TurnEnd;
 use niia_spec::plan::TreePlan;
-use niia_spec::profile::{self, Profile};
+use niia_spec::profile::{self, Profile, TurnEnds};
 
 use super::answer::Answer;
+use super::hooks;
 use super::screen::Size;
 use crate::ask::chain;
 use crate::git::{CommitInfo, Committed, Mended, TreeName};
@@ -20,6 +22,8 @@ use crate::machine::Assignment;
 use crate::recording::{Exit, ExitStatus, Read, Recording, Why};
 use crate::session::answer::ANSWER_RAW_BYTES_MAX;
 
+/// Lies in the folder of a conversation that was ended because it is over.
+const CONCLUDED: &str = "concluded";
 /// Characters of an answer that the journal keeps for lists.
 const EXCERPT_CHARS_MAX: usize = 400;
 /// Bytes read from a recording at a time.
@@ -47,8 +51,16 @@ pub(super) enum Over {
     Lost(Lost),
 }
 
+/// Why a session was ended, where that did not come from itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ordered {
+    pub by: Option<EndReason>,
+    /// Nobody can say what became of its prompt.
+    pub unsure: Option<String>,
+}
+
 /// Takes the answer, classifies the end, commits the work.
-pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndReason>) -> Ending {
+pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) -> Ending {
     let context = &assignment.context;
     let folder = context.session_folder(assignment.attempt());
     let size = (assignment.worker.session.cols, assignment.worker.session.rows);
@@ -56,7 +68,15 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndRe
         Ok(answer) => (answer, None),
         Err(error) => (String::new(), Some(error)),
     };
-    let (outcome, evidence) = outcome(assignment, over, ordered, &answer, trouble);
+    let turn = profile_of(assignment)
+        .filter(|_| assignment.conversation)
+        .and_then(|profile| hooks::last_turn(&folder, profile));
+    let (outcome, evidence) = match (&turn, is_concluded(&folder) && ordered.by.is_none()) {
+        (turn, true) => concluded(turn.as_ref()),
+        (_, false) => outcome(assignment, over, ordered, &answer, trouble),
+    };
+    // What the tool itself says it answered is exact; its screen is a drawing of it.
+    let answer = turn.and_then(|turn| turn.answer).unwrap_or(answer);
     let mut ending = Ending::plain(outcome, &evidence);
     ending.excerpt = answer.chars().take(EXCERPT_CHARS_MAX).collect();
     if ending.outcome == Outcome::Done {
@@ -65,16 +85,49 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: Option<EndRe
     let in_journal = ending.excerpt.len() == answer.len();
     if let Err(error) = keep_answer(assignment, &folder, &answer, in_journal, ending.outcome == Outcome::Done)
     {
+        ending.answered = may_be_taken_again(assignment, &ending);
         ending.outcome = Outcome::NeedsAttention { reason: format!("its answer could not be kept: {error}") };
     }
+    ending.contacts = crate::network::contacts(&folder);
     commit(assignment, &mut ending);
     ending
+}
+
+/// A good end may be taken once more as long as its recording is there; what is not recorded is gone with its minder.
+fn may_be_taken_again(assignment: &Assignment, ending: &Ending) -> bool {
+    ending.outcome == Outcome::Done && assignment.worker.session.record
+}
+
+/// Writes down that a conversation is ended because it is over.
+pub(super) fn conclude(folder: &Path) -> io::Result<()> {
+    let file = fs::File::create(folder.join(CONCLUDED))?;
+    file.sync_all()
+}
+
+fn is_concluded(folder: &Path) -> bool {
+    folder.join(CONCLUDED).exists()
+}
+
+/// The outcome of a conversation that was ended because it is over: that of its last turn.
+fn concluded(turn: Option<&TurnEnd>) -> (Outcome, String) {
+    let Some(turn) = turn else {
+        let reason = "it was concluded before any turn had ended".to_owned();
+        return (Outcome::Failed { reason }, "no hook told of an end".to_owned());
+    };
+    let reason = turn.reason.clone();
+    let outcome = match (turn.ends, turn.class) {
+        (TurnEnds::Answered, _) => Outcome::Done,
+        (TurnEnds::Interrupted, _) => Outcome::Failed { reason: "its last turn was interrupted".to_owned() },
+        (TurnEnds::Failed, Some(class)) => Outcome::Unavailable { class, reason },
+        (TurnEnds::Failed, None) => Outcome::Failed { reason },
+    };
+    (outcome, turn.source.clone())
 }
 
 fn outcome(
     assignment: &Assignment,
     over: &Over,
-    ordered: Option<EndReason>,
+    ordered: &Ordered,
     answer: &str,
     trouble: Option<io::Error>,
 ) -> (Outcome, String) {
@@ -87,7 +140,13 @@ fn outcome(
     };
     // Who ended it knows why; what the program made of that end says nothing.
     if exit.why == Why::Ordered {
-        return match ordered {
+        if let (None, Some(reason)) = (ordered.by, &ordered.unsure) {
+            return (
+                Outcome::NeedsAttention { reason: reason.clone() },
+                "the screen of its terminal".to_owned(),
+            );
+        }
+        return match ordered.by {
             Some(EndReason::TimedOut) => (Outcome::TimedOut, "its time was up".to_owned()),
             Some(EndReason::NotNeeded) => (Outcome::Cancelled, "it was not needed any more".to_owned()),
             Some(EndReason::Cancelled) | None => (Outcome::Cancelled, "it was ended by order".to_owned()),
@@ -250,7 +309,10 @@ fn commit(assignment: &Assignment, ending: &mut Ending) {
         // A mender that left marks behind has not done its task; whether another one tries is the course's to say.
         ending.outcome = match assignment.mend {
             Some(_) => Outcome::Failed { reason },
-            None => Outcome::NeedsAttention { reason },
+            None => {
+                ending.answered = may_be_taken_again(assignment, ending);
+                Outcome::NeedsAttention { reason }
+            }
         };
     }
 }

@@ -4,7 +4,9 @@
 //! decided elsewhere: by the glass (questions to the terminal), the desk (who may write) and a delivery (a text's way
 //! into the program).
 
+mod doubt;
 mod interrupted;
+mod talk;
 mod texts;
 
 use std::collections::VecDeque;
@@ -19,14 +21,15 @@ use tokio::time::Instant;
 
 use super::delivery::{DeliveryEvent, DeliveryStep};
 use super::desk::{Desk, Keys, Painted, ScreenText, ViewerEvent, ViewerId};
-use super::finish::{Over, profile_of};
+use super::finish::{self, Over, profile_of};
 use super::life::{Life, Reached};
 use super::prepare::Drawn;
-use super::{Order, clock, look};
+use super::{Order, Turned, clock, look};
 use crate::keeper::Notice;
 use crate::launch::Prepared;
 use crate::recording::{Mark, MarkKind};
 use interrupted::Doubt;
+use talk::Talk;
 use texts::{FIRST_LINE, Outgoing, Typing};
 
 /// Between the order to end and the kill of what has not ended by itself.
@@ -56,6 +59,8 @@ pub(super) struct Follow<'a> {
     /// An earlier node was about to type the prompt, and whether it did is not decided yet.
     doubt: Option<Doubt>,
     detected: Option<Detected>,
+    /// Of a session that holds a conversation.
+    talk: Option<Talk>,
 }
 
 impl<'a> Follow<'a> {
@@ -74,8 +79,10 @@ impl<'a> Follow<'a> {
             when_asked: None,
             doubt: None,
             detected: None,
+            talk: None,
         };
         follow.plan_prompt();
+        follow.begin_talk();
         follow
     }
 
@@ -105,6 +112,7 @@ impl<'a> Follow<'a> {
             first_line: self.reached.drawn.prefix_line.then_some(FIRST_LINE),
             mark: PROMPT_MARK,
             reply: None,
+            turn: None,
         }
     }
 
@@ -126,7 +134,12 @@ impl<'a> Follow<'a> {
                     // Every handle is gone: so is the actor, which ends this task.
                     None => std::future::pending().await,
                 },
+                () = Follow::poked(self.talk.as_ref()) => {}
                 () = sleep_until(deadline), if deadline.is_some() => self.tick().await,
+            }
+            if self.talk.is_some() {
+                self.hear().await;
+                self.settle_turn().await;
             }
             self.move_texts().await;
             self.rest();
@@ -156,8 +169,8 @@ impl<'a> Follow<'a> {
             self.now.as_ref().filter(|typing| !typing.delivery.is_typing()).map(|_| quiet_for(QUIET_MS));
         let ready = ready.filter(|_| clock::now_ms() < self.grew_ms + QUIET_MS);
         let idle = self.waiting.iter().map(|(ms, _)| quiet_for(*ms)).min();
-        let doubt = self.doubt.as_ref().map(|doubt| doubt.until);
-        [wake, ready, idle, doubt].into_iter().flatten().min()
+        let doubt = self.doubt.as_ref().map(|doubt| doubt.next);
+        [wake, ready, idle, doubt, self.turn_due()].into_iter().flatten().min()
     }
 
     async fn grew(&mut self, end: u64) {
@@ -210,6 +223,10 @@ impl<'a> Follow<'a> {
             Order::Screen(reply) => drop(reply.send(self.screen())),
             Order::Write { text, enter: true, urgent, reply } => self.queue(text, urgent, reply),
             Order::Write { text, enter: false, reply, .. } => self.type_plain(&text, reply).await,
+            Order::Turn { prompt, reply } => self.queue_turn(&prompt, reply),
+            Order::TurnEnd(reply) => self.wait_turn(reply),
+            Order::Interrupt => self.interrupt().await,
+            Order::Conclude => self.conclude().await,
             Order::WaitIdle { quiet_ms, reply } => self.waiting.push((quiet_ms, reply)),
             Order::Resize { cols, rows } => self.resize((cols, rows)).await,
             Order::Attach { take, size, events, reply } => {
@@ -240,6 +257,17 @@ impl<'a> Follow<'a> {
         }
     }
 
+    /// The word that this end is a good one is on disk before the program is ended.
+    async fn conclude(&mut self) {
+        if let Err(error) = finish::conclude(&self.life.facts.folder) {
+            tracing::warn!(session = %self.life.assignment.session, %error, "its end cannot be written down");
+        }
+        self.life.facts.does("is being ended");
+        if let Err(error) = self.reached.terminal.end(GRACE).await {
+            tracing::debug!(session = %self.life.assignment.session, %error, "it ended before the order reached it");
+        }
+    }
+
     fn look(&mut self) -> SessionView {
         let seen = self.seen();
         let detected = self.detect(&seen);
@@ -264,6 +292,8 @@ impl<'a> Follow<'a> {
             screen,
             title: self.reached.glass.title().to_owned(),
             statuses: self.reached.glass.statuses().clone(),
+            hooks: self.talk.as_ref().map(|talk| talk.told.clone()).unwrap_or_default(),
+            records: Vec::new(),
             quiet_ms: now_ms.saturating_sub(self.grew_ms),
             now_ms,
             printed_bytes: end,
@@ -334,7 +364,7 @@ impl<'a> Follow<'a> {
     }
 
     async fn tick(&mut self) {
-        self.decide();
+        self.decide().await;
         let refused = self.now.as_mut().and_then(|typing| typing.refused.take());
         if let Some(bytes) = refused {
             return self.steps(vec![DeliveryStep::Write(bytes)]).await;
@@ -368,6 +398,11 @@ impl<'a> Follow<'a> {
             self.desk.tell(&ViewerEvent::Grew { end: exit.log_end });
         }
         self.deliver(DeliveryEvent::Ended).await;
+        if self.talk.is_some() {
+            self.hear().await;
+            self.settle_turn().await;
+            self.turned(&Turned::Unknown { reason: "the program ended".to_owned() });
+        }
         self.desk.tell(&ViewerEvent::Ended);
         for (_, reply) in std::mem::take(&mut self.waiting) {
             let view = self.look();

@@ -42,6 +42,8 @@ pub(super) struct Life {
     pub ordered: Option<EndReason>,
     /// Where a sandboxed session finds the node; shut when its life is over.
     pub door: Option<Door>,
+    /// Why it was ended by niia itself: nobody can say what became of its prompt.
+    pub unsure: Option<String>,
 }
 
 /// A terminal that was reached.
@@ -69,7 +71,8 @@ pub(super) async fn live(arguments: SessionArguments) {
     // Nobody can give orders before the session is known by name; a starter that is gone does not matter.
     drop(known.await);
     let assignment = Arc::new(assignment);
-    let mut life = Life { assignment, machine, parent, facts, orders, ordered: None, door: None };
+    let mut life =
+        Life { assignment, machine, parent, facts, orders, ordered: None, door: None, unsure: None };
     let place = life.place().await;
     let ending = match place {
         Some(place) => life.with_place(place).await,
@@ -280,7 +283,7 @@ impl Life {
             self.sweep().await;
         }
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
-        let ordered = self.ordered;
+        let (ordered, unsure) = (self.ordered, self.unsure.take());
         let _turn = self.turn().await;
         let ending = self.with_chores(move |chores| {
             // A session that ended while no node was there is put away by what is known of it.
@@ -293,7 +296,7 @@ impl Life {
                 Err(ending) => tracing::warn!(session = %assignment.session, ?ending, "nothing is put away"),
             }
             crate::failpoint::hit("session.before_commit");
-            let ending = finish::finish(&assignment, &over, ordered);
+            let ending = finish::finish(&assignment, &over, &finish::Ordered { by: ordered, unsure });
             crate::failpoint::hit("session.after_commit");
             ending
         });

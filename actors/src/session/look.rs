@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use niia_spec::detect::{self, Detected, Evidence, Process, State, Statuses};
+use niia_spec::detect::{self, Detected, Evidence, Process, State, Statuses, Told};
 use niia_spec::name::SessionId;
 use niia_spec::notice::{self, SandboxView, SessionView};
 use niia_spec::profile::Profile;
 
 use super::delivery::{self, Readiness};
 use super::facts::SessionFacts;
+use crate::network;
 use crate::recording::{Exit, ExitStatus, Read, Recording};
 use crate::run::session_folder;
 
@@ -23,6 +24,8 @@ pub(super) struct Seen {
     pub screen: String,
     pub title: String,
     pub statuses: Statuses,
+    pub hooks: Vec<Told>,
+    pub records: Vec<Told>,
     pub quiet_ms: u64,
     pub now_ms: u64,
     pub printed_bytes: u64,
@@ -48,6 +51,7 @@ pub(super) fn live_view(facts: &SessionFacts, seen: &Seen, detected: &Detected) 
         cols: seen.size.0,
         rows: seen.size.1,
         held_by: seen.held_by.clone(),
+        contacts: network::contacts(&facts.folder),
         sandbox: sandbox(&facts.folder),
     }
 }
@@ -69,6 +73,7 @@ pub(super) fn waiting_view(facts: &SessionFacts) -> SessionView {
         cols: 0,
         rows: 0,
         held_by: None,
+        contacts: Vec::new(),
         sandbox: None,
     }
 }
@@ -98,6 +103,7 @@ pub fn ended_view(run_folder: &Path, session: &SessionId) -> Option<SessionView>
         cols: start.cols,
         rows: start.rows,
         held_by: None,
+        contacts: network::contacts(&folder),
         sandbox: sandbox(&folder),
     })
 }
@@ -147,13 +153,15 @@ pub(super) fn detected(profile: Option<&Profile>, seen: &Seen, before: Option<&D
         Some(profile) => {
             let Seen { screen, title, statuses, quiet_ms, now_ms, .. } = seen;
             let (quiet_ms, now_ms) = (*quiet_ms, *now_ms);
-            let seen = detect::Seen { screen, title, statuses, process: &process, quiet_ms, now_ms };
+            let (hooks, records) = (&seen.hooks, &seen.records);
+            let seen =
+                detect::Seen { screen, title, statuses, hooks, records, process: &process, quiet_ms, now_ms };
             detect::detect(profile, &seen, before)
         }
         None => {
             let rule = "its profile is gone".to_owned();
             let evidence = Evidence { rule, excerpt: String::new(), since_ms: seen.now_ms };
-            Detected { state: State::Unknown, evidence }
+            Detected { state: State::Unknown, evidence, dialog: None }
         }
     }
 }

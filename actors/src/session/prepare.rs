@@ -15,12 +15,16 @@ use niia_spec::profile::{Call, Invocation, PromptBy, neutralise};
 
 use super::chore::Chores;
 use super::finish::{profile_of, tree_of};
+use super::hooks;
+use super::trees::trees_for;
 use crate::ask::chain;
 use crate::git::{LinkedWorktree, Merged, ObjectId, RunTrees, TreeName};
 use crate::keeper;
 use crate::launch::{self, Facts, Kept, Launch, Place, Prepared, Program};
 use crate::machine::Assignment;
 use crate::machine::local::LocalMachine;
+
+mod talk;
 
 /// A session drawn up, with what is needed to end it as well.
 #[derive(Debug)]
@@ -29,6 +33,8 @@ pub(super) struct Drawn {
     pub prompt: PromptBy,
     /// A typed prompt begins with a fixed line.
     pub prefix_line: bool,
+    /// Files of the session's own settings, by name.
+    pub overlay: BTreeMap<String, String>,
 }
 
 /// Where the prompt lies for programs that read it as a file.
@@ -40,7 +46,7 @@ pub(super) fn prompt_path(session_folder: &Path) -> PathBuf {
 pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Drawn, Box<Ending>> {
     let context = &assignment.context;
     let folder = context.session_folder(assignment.attempt());
-    let invocation = invocation(assignment, &folder)?;
+    let (invocation, overlay) = invocation(assignment, machine, &folder)?;
     let ports = launch::reserve_ports(
         &machine.state_folder.join("ports"),
         &assignment.session,
@@ -53,6 +59,7 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
             argv: invocation.argv(),
             env: program_env(assignment, &invocation),
             env_pass: invocation.env_pass.clone(),
+            reach: reach(assignment),
         },
         caller_env: context.origin.env.clone(),
         own_env: own_env(assignment, machine),
@@ -75,10 +82,25 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
     }
     own_niia_first(&mut launch.env, &machine.program);
     launch::sandbox::confine(&mut launch, &facts).map_err(|error| failed(chain(&error)))?;
-    Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line })
+    if let (Some(policy), Some(name), Some(trees)) =
+        (&mut launch.policy, tree_of(assignment), trees_for(assignment))
+    {
+        launch::sandbox::grant(policy, &trees.grants(&name));
+    }
+    if let Some(policy) = launch.policy.as_mut().filter(|_| assignment.conversation) {
+        talk::grant(policy, &facts.folder);
+    }
+    Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line, overlay })
 }
 
-fn invocation(assignment: &Assignment, folder: &Path) -> Result<Invocation, Box<Ending>> {
+type Invoked = (Invocation, BTreeMap<String, String>);
+
+/// The program, and the files of its own settings.
+fn invocation(
+    assignment: &Assignment,
+    machine: &LocalMachine,
+    folder: &Path,
+) -> Result<Invoked, Box<Ending>> {
     let model = assignment.model_plan().ok_or_else(|| failed("its worker has no model".to_owned()))?;
     let profile =
         profile_of(assignment).ok_or_else(|| failed(format!("there is no profile `{}`", model.profile)))?;
@@ -89,8 +111,15 @@ fn invocation(assignment: &Assignment, folder: &Path) -> Result<Invocation, Box<
         prompt: Some(&*assignment.prompt).filter(|prompt| !prompt.is_empty()),
         prompt_file: &prompt_file,
         shell: assignment.worker.session.shell.as_deref(),
+        talk: niia_spec::profile::Talk::default(),
     };
-    profile.call(&call).map_err(|error| failed(chain(&error)))
+    let wrong = |error| failed(chain(&error));
+    let talk = assignment.conversation.then(|| talk::Told::of(assignment, machine, folder)).transpose()?;
+    let begun = talk.as_ref().and_then(|told| profile.begin(&Call { talk: told.talk(), ..call }));
+    match begun {
+        Some(begun) => begun.map(|begun| (begun.invocation, begun.files)).map_err(wrong),
+        None => profile.call(&call).map(|invocation| (invocation, BTreeMap::new())).map_err(wrong),
+    }
 }
 
 fn program_env(assignment: &Assignment, invocation: &Invocation) -> BTreeMap<String, String> {
@@ -99,6 +128,15 @@ fn program_env(assignment: &Assignment, invocation: &Invocation) -> BTreeMap<Str
     env.remove(niia_spec::profile::call::PROMPT_FILE_VARIABLE);
     env.extend(assignment.model_plan().map(|model| model.env.clone()).unwrap_or_default());
     env
+}
+
+/// Whom the session's tool needs to reach.
+fn reach(assignment: &Assignment) -> launch::network::Reach {
+    launch::network::Reach {
+        sandboxed: profile_of(assignment).map(|profile| profile.sandboxed.clone()).unwrap_or_default(),
+        model: assignment.model_plan().and_then(|model| model.model.clone()),
+        trusted: assignment.context.plan.trusted_domains.clone(),
+    }
 }
 
 /// What niia itself tells a session's programs.
@@ -117,6 +155,10 @@ fn own_env(assignment: &Assignment, machine: &LocalMachine) -> BTreeMap<String, 
         .map(|(name, value)| (name.to_owned(), value)),
     );
     let lines = lines_of_work(assignment);
+    if assignment.conversation {
+        let hooks = hooks::folder(&folder).display().to_string();
+        env.insert(hooks::FOLDER_VARIABLE.to_owned(), hooks);
+    }
     if !lines.is_empty() {
         env.insert("NIIA_WORKTREES".to_owned(), lines.join(":"));
     }
@@ -182,6 +224,7 @@ pub(super) fn ready(
     let folder = assignment.context.session_folder(assignment.attempt());
     let kept = fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     let kept = kept.and_then(|()| keep_prompt(&folder, &assignment.prompt));
+    let kept = kept.and_then(|()| talk::prepare(assignment, drawn, &folder));
     kept.map_err(|error| failed(format!("its folder {} cannot be written: {error}", folder.display())))?;
     make_folders(&drawn.launch, &folder)
         .map_err(|error| failed(format!("the folders of its sandbox: {error}")))?;
@@ -189,7 +232,7 @@ pub(super) fn ready(
         begin_mending(assignment, &mend.trees)?;
     }
     bring_up(assignment)?;
-    let checkout = assignment.context.trees.as_ref().map(|trees| LinkedWorktree::new(trees.clone()));
+    let checkout = trees_for(assignment).map(LinkedWorktree::new);
     let checkout = checkout.as_ref().map(|checkout| checkout as &dyn crate::git::Checkout);
     let prepared = launch::prepare_by(&drawn.launch, checkout, &mut |what, number, text| {
         chores.run(&drawn.launch, what, number, text)
@@ -206,6 +249,7 @@ pub(super) fn ready(
         record: launch.record,
         recording_bytes_max: launch.recording_bytes_max,
         sandbox: launch.policy.clone(),
+        reach: launch.reach.clone(),
     };
     Ok((program, prepared))
 }
@@ -226,7 +270,7 @@ pub(super) fn control_socket(session_folder: &Path) -> PathBuf {
 /// A tree that goes on from an earlier phase gets what was merged since.
 fn bring_up(assignment: &Assignment) -> Result<(), Box<Ending>> {
     let goes_on = matches!(assignment.worker.tree, TreePlan::Result | TreePlan::Shared { .. });
-    let (Some(trees), Some(name)) = (&assignment.context.trees, tree_of(assignment)) else {
+    let (Some(trees), Some(name)) = (&trees_for(assignment), tree_of(assignment)) else {
         return Ok(());
     };
     if assignment.mend.is_some() {
@@ -276,7 +320,7 @@ fn resumed(
 
 /// Lays the conflict out in a tree of its own. Trying the merge again says what conflicts now.
 fn begin_mending(assignment: &Assignment, branches: &[TreeName]) -> Result<(), Box<Ending>> {
-    let Some(trees) = &assignment.context.trees else {
+    let Some(trees) = &trees_for(assignment) else {
         return Err(failed("there is no repository to mend in".to_owned()));
     };
     match trees.merge(branches).map_err(|error| failed(chain(&error)))? {

@@ -211,7 +211,7 @@ fn a_tree_that_claims_to_belong_to_another_repository_runs_nothing_of_it() {
             scene.git_at(&evil, &["config", "core.fsmonitor", script]);
             let pointer = tree.join(".git");
             if pointer.is_file() {
-                let admin = scene.root.join(".git/worktrees/one");
+                let admin = scene.admin(tree);
                 std::fs::write(admin.join("commondir"), format!("{}/.git\n", evil.display())).unwrap();
                 std::fs::write(pointer, format!("gitdir: {}/.git\n", evil.display())).unwrap();
             } else {

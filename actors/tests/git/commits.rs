@@ -41,6 +41,14 @@ impl Work {
         self.scene.git(&["ls-tree", "-r", "--name-only", "niia/demo-1/w/one"])
     }
 
+    /// A private repository knows the user's branches as they were; what came since is fetched.
+    fn hears_of_main(&self) {
+        if crate::PRIVATELY {
+            let root = self.scene.root.display().to_string();
+            self.git(&["fetch", "-q", &root, "+refs/heads/main:refs/heads/main"]);
+        }
+    }
+
     fn is_kept(&self, commit: &str) -> bool {
         !self.scene.git(&["for-each-ref", "--contains", commit]).is_empty()
     }
@@ -108,7 +116,12 @@ fn a_branch_of_the_workers_own_is_work_too() {
     work.write("b.txt", "b");
     let commit = work.committed();
     assert_eq!(work.scene.git(&["rev-parse", &format!("{commit}^")]), own);
-    assert_eq!(work.scene.git(&["rev-parse", "feature"]), own, "its own branch stays where it is");
+    if crate::PRIVATELY {
+        assert!(work.is_kept(&own), "its own branch is kept, and is its own affair");
+        assert_eq!(work.git(&["rev-parse", "feature"]), own);
+    } else {
+        assert_eq!(work.scene.git(&["rev-parse", "feature"]), own, "its own branch stays where it is");
+    }
     assert_eq!(work.files(), ".gitignore\nREADME.md\na.txt\nb.txt\nsrc/main.rs");
 }
 
@@ -162,6 +175,7 @@ fn an_amended_and_a_rebased_history_is_taken_and_the_old_one_kept() {
     assert!(work.is_kept(first.as_str()));
     work.scene.write("c.txt", "c");
     work.scene.commit("meanwhile");
+    work.hears_of_main();
     work.git(&["rebase", "-q", "main"]);
     let third = commit_of(work.trees.commit(&worker("one"), &info("one", 3)).unwrap());
     assert!(work.is_kept(second.as_str()) && work.is_kept(third.as_str()));
@@ -176,6 +190,7 @@ fn a_rebase_or_merge_in_the_middle_is_for_a_person_to_judge() {
     work.git(&["commit", "-q", "-am", "mine"]);
     work.scene.write("README.md", "main\n");
     work.scene.commit("meanwhile");
+    work.hears_of_main();
     git_in(&work.tree.path, &work.scene.home(), &["rebase", "main"]);
     let unfinished =
         |what: &str| Committed::Refused { reasons: vec![Refusal::Unfinished { what: what.to_owned() }] };

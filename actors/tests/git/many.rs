@@ -38,9 +38,9 @@ fn fifty_trees_at_once_are_fifty_trees() {
             scene.git(&["for-each-ref", "--format=%(refname)", &format!("refs/heads/niia/{run}/w/")]);
         assert_eq!(branches.lines().count(), AT_ONCE);
     }
-    assert_eq!(scene.repository().trees_of_niia().unwrap().len(), ROUNDS * AT_ONCE);
+    assert_eq!(scene.repository().trees_of_niia().unwrap().len(), listed(ROUNDS * AT_ONCE));
     assert_eq!(scene.git(&["config", "--get-regexp", "^branch\\."]), "branch.autosetupmerge always");
-    assert_eq!(scene.git(&["worktree", "list"]).lines().count(), ROUNDS * AT_ONCE + 1);
+    assert_eq!(scene.git(&["worktree", "list"]).lines().count(), listed(ROUNDS * AT_ONCE) + 1);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn sessions_that_share_a_tree_may_all_ask_for_it_at_once() {
         let first = trees.next().unwrap();
         assert!(trees.all(|tree| tree == first));
     });
-    assert_eq!(scene.repository().trees_of_niia().unwrap().len(), 1);
+    assert_eq!(scene.repository().trees_of_niia().unwrap().len(), listed(1));
 }
 
 const PROCESSES: usize = 4;
@@ -69,7 +69,7 @@ fn one_of_several_nodes() {
     let repository = Repository::discover(root.as_ref()).unwrap();
     let base = repository.head.clone().unwrap();
     let folder = std::path::Path::new(root).parent().unwrap().join("state").join(run);
-    let trees = RunTrees::begin(&repository, &slug(run), &folder, &base).unwrap();
+    let trees = kind(RunTrees::begin(&repository, &slug(run), &folder, &base).unwrap());
     for n in 0..TREES_EACH {
         make(&trees, &format!("w-{n}"));
     }
@@ -91,5 +91,5 @@ fn several_nodes_may_work_in_one_repository() {
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
-    assert_eq!(scene.repository().trees_of_niia().unwrap().len(), PROCESSES * TREES_EACH);
+    assert_eq!(scene.repository().trees_of_niia().unwrap().len(), listed(PROCESSES * TREES_EACH));
 }

@@ -94,7 +94,17 @@ impl Scene {
     pub fn begin(&self, run: &str) -> RunTrees {
         let repository = self.repository();
         let base = repository.head.clone().unwrap();
-        RunTrees::begin(&repository, &slug(run), &self.run_folder(run), &base).unwrap()
+        kind(RunTrees::begin(&repository, &slug(run), &self.run_folder(run), &base).unwrap())
+    }
+
+    /// What the worker's git keeps of a tree.
+    pub fn admin(&self, tree: &Path) -> PathBuf {
+        self.git_at(tree, &["rev-parse", "--absolute-git-dir"]).into()
+    }
+
+    /// The repository that the worker of a tree sees.
+    pub fn common(&self, tree: &Path) -> PathBuf {
+        self.git_at(tree, &["rev-parse", "--path-format=absolute", "--git-common-dir"]).into()
     }
 
     /// What of the repository must be as it was: refs outside of niia's, the checkout, its index.
@@ -104,6 +114,16 @@ impl Scene {
         let staged = self.git(&["ls-files", "-s"]);
         format!("{head}\n{status}\n{staged}")
     }
+}
+
+/// How many trees git's own list has when niia has made so many.
+pub fn listed(made: usize) -> usize {
+    if crate::PRIVATELY { 0 } else { made }
+}
+
+/// Trees of the kind these tests are about.
+pub fn kind(trees: RunTrees) -> RunTrees {
+    if crate::PRIVATELY { trees.privately() } else { trees }
 }
 
 pub fn write(dir: &Path, path: &str, text: &str) {

@@ -26,7 +26,7 @@ fn taken_up(act: impl Fn(&Scene, &RunTrees)) -> Scene {
     assert_eq!(again.path, tree.path);
     assert_eq!(std::fs::read_to_string(tree.path.join("README.md")).unwrap(), "hello\n");
     assert_eq!(scene.git_at(&tree.path, &["symbolic-ref", "HEAD"]), "refs/heads/niia/demo-1/w/one");
-    assert_eq!(scene.repository().trees_of_niia().unwrap().len(), 1);
+    assert_eq!(scene.repository().trees_of_niia().unwrap().len(), listed(1));
     scene
 }
 
@@ -92,9 +92,10 @@ fn a_dirty_tree_of_ours_is_taken_up_as_it_is() {
 #[test]
 fn a_tree_that_somebody_locked_is_taken_up() {
     taken_up(|scene, trees| {
-        let path = trees.path_of(&worker("one")).display().to_string();
-        scene.git(&["worktree", "unlock", &path]);
-        scene.git(&["worktree", "lock", "--reason", "mine", &path]);
+        let path = trees.path_of(&worker("one"));
+        let (common, path) = (scene.common(&path), path.display().to_string());
+        scene.git_at(&common, &["worktree", "unlock", &path]);
+        scene.git_at(&common, &["worktree", "lock", "--reason", "mine", &path]);
     });
 }
 
@@ -108,17 +109,19 @@ fn a_folder_deleted_by_hand_is_made_again_from_its_branch() {
 fn a_folder_deleted_by_hand_and_pruned_is_made_again() {
     taken_up(|scene, trees| {
         let path = trees.path_of(&worker("one"));
+        let common = scene.common(&path);
         std::fs::remove_dir_all(&path).unwrap();
-        scene.git(&["worktree", "unlock", &path.display().to_string()]);
-        scene.git(&["worktree", "prune"]);
+        scene.git_at(&common, &["worktree", "unlock", &path.display().to_string()]);
+        scene.git_at(&common, &["worktree", "prune"]);
     });
 }
 
 #[test]
 fn a_lost_pointer_and_a_lost_registration_are_put_back() {
     let scene = taken_up(|scene, trees| {
-        std::fs::remove_file(trees.path_of(&worker("one")).join(".git")).unwrap();
-        std::fs::remove_dir_all(scene.root.join(".git/worktrees")).unwrap();
+        let path = trees.path_of(&worker("one"));
+        std::fs::remove_dir_all(scene.common(&path).join("worktrees")).unwrap();
+        std::fs::remove_file(path.join(".git")).unwrap();
     });
     assert_eq!(tree_status(&scene), "?? half.txt");
 }
@@ -137,9 +140,9 @@ fn a_removed_branch_is_put_back() {
 
 #[test]
 fn a_lock_that_a_dead_git_left_is_removed() {
-    let scene =
-        taken_up(|scene, _| std::fs::write(scene.root.join(".git/worktrees/one/index.lock"), "").unwrap());
-    assert!(!scene.root.join(".git/worktrees/one/index.lock").exists());
+    let lock = |scene: &Scene| scene.admin(&scene.begin("demo-1").path_of(&worker("one"))).join("index.lock");
+    let scene = taken_up(|scene, _| std::fs::write(lock(scene), "").unwrap());
+    assert!(!lock(&scene).exists());
 }
 
 #[test]
@@ -147,7 +150,7 @@ fn a_lock_that_somebody_may_still_hold_is_left_alone() {
     let scene = Scene::new();
     let trees = scene.begin("demo-1");
     let tree = make(&trees, "one");
-    let lock = scene.root.join(".git/worktrees/one/index.lock");
+    let lock = scene.admin(&tree.path).join("index.lock");
     std::fs::write(&lock, "").unwrap();
     let mut somebody =
         std::process::Command::new("sleep").arg("600").current_dir(&tree.path).spawn().unwrap();

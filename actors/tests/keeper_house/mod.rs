@@ -111,6 +111,7 @@ pub fn program(argv: &[&str]) -> Program {
         record: true,
         recording_bytes_max: 1 << 30,
         sandbox: None,
+        reach: None,
     }
 }
 

@@ -3,6 +3,7 @@
 //! The node says what to paint first and how far the recording has grown; what was printed is read from the recording
 //! itself, so that a viewer costs the node next to nothing.
 
+mod fed;
 mod joint;
 
 use std::io::IsTerminal;
@@ -14,7 +15,6 @@ use super::sessions::view_of;
 use super::{Caller, say};
 use crate::attach::{Left, Settings};
 use crate::cli::sessions::Attach;
-use crate::control::client::Client;
 use crate::control::words::{Reply, Request};
 use crate::failure::{Exit, Failure};
 
@@ -39,7 +39,7 @@ pub async fn attach(caller: &Caller, words: Attach) -> Result<Exit, Failure> {
     };
     let (events, shown) = mpsc::channel(WAITING_MAX);
     let (acts, done) = mpsc::channel(WAITING_MAX);
-    let joint = tokio::spawn(Joint::new(client, events).join(first, done));
+    let joint = tokio::spawn(Joint::new(client, events, caller.machine.is_some()).join(first, done));
     let settings = Settings { session: session.clone(), prefix, take: false };
     let attached = crate::attach::attach(std::io::stdin(), settings, shown, acts).await;
     joint.abort();
@@ -73,7 +73,7 @@ async fn left(caller: &Caller, session: &str, left: Left, failure: Option<Failur
 /// The session's last state. That it cannot be had any more is no failure of the watching.
 async fn how_it_ended(caller: &Caller, session: &str) -> String {
     let asked = async {
-        let mut client = Client::connect(&caller.folders).await?;
+        let mut client = caller.client().await?;
         view_of(&mut client, session).await
     };
     match asked.await {

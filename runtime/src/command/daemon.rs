@@ -71,6 +71,7 @@ fn be_the_node(folders: Folders, config: Config, ready: Ready) -> Result<Exit, F
         sessions_max: config.sessions_max.unwrap_or(node::SESSIONS_MAX_DEFAULT),
         memory_floor_mib: config.memory_floor_mib.unwrap_or(node::MEMORY_FLOOR_MIB_DEFAULT),
         run_as: config.sandbox.run_as.map(|user| user.0),
+        network: config.network,
     };
     node::run(options, ready).map_err(|error| Failure::trouble("the node cannot run", error))?;
     Ok(Exit::Done)

@@ -1,6 +1,7 @@
 //! `niia doctor`: whether everything niia needs is here; each line with its cure.
 
 mod looks;
+mod sandbox;
 
 use serde::Serialize;
 
@@ -52,6 +53,7 @@ pub async fn doctor(caller: &Caller) -> Result<Exit, Failure> {
     findings.extend(looks::tools(caller));
     findings.extend(looks::limits());
     findings.push(looks::memory());
+    findings.push(sandbox::sandbox(caller));
     findings.push(looks::node(caller).await);
     if caller.json {
         say_json(&findings)?;

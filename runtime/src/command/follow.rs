@@ -163,7 +163,8 @@ impl Follower<'_> {
         }
         self.show.end(&view)?;
         let word = crate::report::run::state_word(view.state);
-        self.notifier.tell(&format!("niia: {} is over: {word}", self.run)).await;
+        let what = if view.state.is_over() { "is over" } else { "waits for you" };
+        self.notifier.tell(&format!("niia: {} {what}: {word}", self.run)).await;
         Ok(Followed::Over { exit: exit_of(view.state), view: Box::new(view) })
     }
 }

@@ -110,7 +110,8 @@ mod tests {
         let file = folder.path().join("connector.json");
         std::fs::write(&file, "mine").unwrap();
         let folders = crate::config::Folders { state: folder.path().into(), config: folder.path().into() };
-        let failure = init(&Caller { json: false, folders }, &Init { file: file.clone() }).unwrap_err();
+        let failure =
+            init(&Caller { json: false, folders, machine: None }, &Init { file: file.clone() }).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
     }

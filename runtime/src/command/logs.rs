@@ -47,7 +47,7 @@ pub async fn logs(caller: &Caller, words: Logs) -> Result<Exit, Failure> {
         let run = view_of(&mut client, Some(run.run.to_string())).await?;
         reader.look(sessions(&mut client, run.run.as_str()).await?)?;
         reader.grow()?;
-        if run.state.is_over() {
+        if run.state.rests() {
             return Ok(exit_of(run.state));
         }
         tokio::time::sleep(LOOK_EVERY).await;

@@ -22,7 +22,7 @@ pub async fn view_of(client: &mut Client, run: RunName) -> Result<Box<RunView>, 
 pub async fn status(caller: &Caller, words: Status) -> Result<Exit, Failure> {
     let mut client = caller.client().await?;
     let view = view_of(&mut client, words.name.run).await?;
-    if words.follow && !view.state.is_over() {
+    if words.follow && !view.state.rests() {
         return match follow(caller, view.run.as_str(), client, false).await? {
             Followed::Over { exit, .. } => Ok(exit),
             Followed::Detached => Ok(Exit::Done),

@@ -108,10 +108,33 @@ async fn answer(caller: &Caller, words: GetAnswer) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Failed, format!("the question was {}", receipt_text(&receipt))));
     }
     let after = idle(&mut client, &session, words.quiet, words.timeout).await?;
-    let answer = super::replay::text_between(&after, before.printed_bytes, after.printed_bytes)?;
+    let (from, to) = (before.printed_bytes, after.printed_bytes);
+    let answer = match &caller.machine {
+        None => super::replay::text_between(&after, from, to)?,
+        Some(_) => printed_there(&mut client, &after, from, to).await?,
+    };
     let data = serde_json::json!({ "answer": answer, "receipt": receipt, "state": after.state });
     caller.show(&data, |_| neutral_lines(answer.trim_end()) + "\n")?;
     Ok(Exit::Done)
+}
+
+/// What a session of another machine printed: its recording lies there.
+async fn printed_there(
+    client: &mut Client,
+    view: &SessionView,
+    from: u64,
+    to: u64,
+) -> Result<String, Failure> {
+    use niia_actors::session::{answer::Answer, screen::Size};
+
+    let session = view.session.to_string();
+    let Reply::Output { bytes, .. } = client.ask(Request::Printed { session, from, to }).await? else {
+        return Err(Failure::out_of_turn("get-answer"));
+    };
+    let mut answer = Answer::new(Size::clamped(view.cols, view.rows));
+    answer.feed(&bytes);
+    answer.left_out((to - from).saturating_sub(bytes.len() as u64));
+    Ok(answer.finish().text)
 }
 
 pub async fn resize(caller: &Caller, words: Resize) -> Result<Exit, Failure> {

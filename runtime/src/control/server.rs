@@ -7,13 +7,13 @@ use std::time::Duration;
 use niia_net::link::{self, Link, LinkError, LinkReceiver, LinkSender};
 use niia_net::wire::Hello;
 use niia_spec::name::SessionId;
-use tokio::net::unix::OwnedReadHalf;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::SPOKEN;
 use super::caller::Caller;
 use super::parts::{self, PartsError, Unpacker};
-use super::words::{Refusal, RefusalCode, Reply, Request};
+use super::words::{MachinesRequest, Refusal, RefusalCode, Reply, Request};
 use crate::node::Node;
 
 mod agents;
@@ -21,8 +21,13 @@ mod answer;
 mod attach;
 mod doors;
 mod find;
+mod machines;
+mod rights;
 mod runs;
 mod sessions;
+mod through;
+
+pub use rights::Visitor;
 
 pub use doors::{Opener, doors};
 
@@ -57,19 +62,23 @@ pub async fn listen(listener: UnixListener, node: Arc<Node>) {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum ServeError {
+pub enum ServeError {
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
     Parts(#[from] PartsError),
 }
 
+type Reader = Box<dyn AsyncRead + Send + Sync + Unpin>;
+
 /// One caller, and the way back to it.
 pub(super) struct Connection {
     node: Arc<Node>,
     caller: Caller,
+    /// Another node, for which its caller speaks.
+    visitor: Option<Visitor>,
     sender: LinkSender,
-    receiver: LinkReceiver<OwnedReadHalf>,
+    receiver: LinkReceiver<Reader>,
     unpacker: Unpacker,
 }
 
@@ -77,11 +86,26 @@ pub(super) struct Connection {
 async fn serve(stream: UnixStream, node: Arc<Node>, known: Option<SessionId>) -> Result<(), ServeError> {
     let peer = if known.is_some() { None } else { link::peer(&stream)?.pid };
     let (reader, writer) = stream.into_split();
-    let mut link = Link::new(reader, writer);
+    let caller = known.map_or_else(|| who(&node, peer), Caller::Agent);
+    talk((reader, writer), node, caller, None).await
+}
+
+/// Serves one caller over any stream, until it goes away.
+pub async fn talk<R, W>(
+    (reader, writer): (R, W),
+    node: Arc<Node>,
+    caller: Caller,
+    visitor: Option<Visitor>,
+) -> Result<(), ServeError>
+where
+    R: AsyncRead + Send + Sync + Unpin + 'static,
+    W: AsyncWrite + Send + Unpin + 'static,
+{
+    let mut link = Link::new(Box::new(reader) as Reader, writer);
     link.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION"))).await?;
     let (sender, receiver) = link.split();
-    let caller = known.map_or_else(|| who(&node, peer), Caller::Agent);
-    let mut connection = Connection { node, caller, sender, receiver, unpacker: Unpacker::default() };
+    let mut connection =
+        Connection { node, caller, visitor, sender, receiver, unpacker: Unpacker::default() };
     while let Some(request) = connection.next().await? {
         connection.handle(request).await?;
     }
@@ -126,6 +150,8 @@ impl Connection {
         }
         match request {
             Request::Follow { run } => self.follow(run).await,
+            Request::Through { machine } => self.through(&machine).await,
+            Request::Machines(MachinesRequest::PairShow { rights }) => self.pair_show(rights).await,
             Request::Attach { session, cols, rows, take } => self.attach(&session, (cols, rows), take).await,
             request => {
                 let answer = answer::answer(&self.node, &self.caller, request).await;
@@ -137,6 +163,9 @@ impl Connection {
     /// From inside a session only its own run's words are allowed: no agent approves itself, ends the node or reads
     /// another run.
     fn may(&self, request: &Request) -> Result<(), Refusal> {
+        if let Some(visitor) = &self.visitor {
+            visitor.may(&self.node, request)?;
+        }
         let Caller::Agent(session) = &self.caller else {
             return Ok(());
         };
@@ -151,6 +180,8 @@ impl Connection {
             Request::Kill { .. } => "kill",
             Request::Resize { .. } => "resize",
             Request::Run { .. } => "run",
+            Request::Machines(_) => "peer",
+            Request::Through { .. } => "remote",
             _ => return Ok(()),
         };
         Err(Refusal {

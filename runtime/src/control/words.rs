@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 
+use niia_net::trust::Rights;
 use niia_spec::course::RunOutcome;
 use niia_spec::name::RunId;
 use niia_spec::notice::{JournalLine, LetterView, Receipt, RunView, SessionView};
@@ -13,6 +14,8 @@ pub use niia_spec::origin::Origin;
 use niia_spec::plan::Plan;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use crate::network::PeerView;
 
 /// A run by its id or an unambiguous beginning of it; nothing means the run the caller lives in, else the newest.
 pub type RunName = Option<String>;
@@ -152,6 +155,18 @@ pub enum Request {
         run: RunName,
         reader: Option<String>,
     },
+    /// What was printed between two offsets, for those who cannot read the recording themselves.
+    Printed {
+        session: String,
+        from: u64,
+        to: u64,
+    },
+    /// Everything about other machines.
+    Machines(MachinesRequest),
+    /// From here on this connection speaks with another node, in the same words.
+    Through {
+        machine: String,
+    },
     /// Stop the node; the programs of its sessions go on unless they are to be ended too.
     Stop {
         end_sessions: bool,
@@ -200,6 +215,20 @@ pub enum Reply {
     Grew {
         end: u64,
     },
+    /// What was printed, from this offset on: for viewers on other machines, ahead of `Grew`.
+    Output {
+        from: u64,
+        #[serde(with = "serde_bytes")]
+        bytes: Vec<u8>,
+    },
+    /// A code is shown; what becomes of it follows as `Peer`.
+    Code {
+        code: String,
+        port: u16,
+        fingerprint: String,
+    },
+    Peer(Box<PeerView>),
+    Peers(Box<PeersView>),
     /// A line for the person who watches: held, taken over, refused.
     Word {
         text: String,
@@ -223,6 +252,57 @@ pub enum Reply {
         bytes: Vec<u8>,
         last: bool,
     },
+}
+
+/// What is asked about other machines.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MachinesRequest {
+    /// Show a code and wait until it was used. Rights as they are written on the command line.
+    PairShow {
+        rights: Rights,
+    },
+    /// Type a code that another machine shows.
+    PairType {
+        code: String,
+        machine: Option<String>,
+        rights: Rights,
+    },
+    Peers,
+    PeerAdd {
+        name: Option<String>,
+        address: String,
+        fingerprint: String,
+        rights: Rights,
+    },
+    PeerRemove {
+        name: String,
+    },
+    PeerAllow {
+        name: String,
+        rights: Rights,
+    },
+    /// Each peer, and whether it answers.
+    Status {
+        machine: Option<String>,
+    },
+}
+
+/// This node among others.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PeersView {
+    pub fingerprint: String,
+    pub peers: Vec<PeerView>,
+    /// What came of asking each, in the same order; empty where nobody was asked.
+    pub answers: Vec<PeerAnswer>,
+}
+
+/// Whether a peer answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PeerAnswer {
+    Up { version: String, round_trip_us: u64, sessions_live: u32, runs_live: u32 },
+    Down { reason: String },
 }
 
 /// Why something was not done. The code is stable; the text is for people.

@@ -111,10 +111,6 @@ fn can_do_worker(phase: &PhasePlan, worker: &WorkerPlan, sandboxes: Sandboxes) -
         let help = "set `sandbox` to true, or leave `network` out";
         return refuse("network", "asks for a narrower network without a sandbox", help);
     }
-    if matches!(session.network, NetworkPlan::Provider | NetworkPlan::Hosts(_)) {
-        let help = "set `network` to \"open\" or to false";
-        return refuse("network", "asks for single hosts, which this niia cannot let through yet", help);
-    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A run's journal as an account people can read: what happened, and what was done about it.
 
 use niia_spec::course::{
-    Command, EndReason, Event, Gathering, Outcome, PhaseOutcome, RunOutcome, Unavailable, Wake,
+    Command, Contact, EndReason, Event, Gathering, Outcome, PhaseOutcome, RunOutcome, Unavailable, Wake,
 };
 use niia_spec::notice::JournalLine;
 use serde_json::Value;
@@ -17,6 +17,10 @@ pub fn account(lines: &[JournalLine]) -> String {
         let when = if line.at_ms == begun { moment(begun) } else { format!("+{after}") };
         text.push_str(&neutral(&format!("{:>4}  {when}  {}", line.seq, event_text(&line.event))));
         text.push('\n');
+        for contact in contacts(&line.event) {
+            text.push_str(&neutral(&format!("        · {}", contact.sentence())));
+            text.push('\n');
+        }
         for command in command_texts(&line.commands) {
             text.push_str(&neutral(&format!("        → {command}")));
             text.push('\n');
@@ -30,6 +34,14 @@ fn event_text(stored: &Value) -> String {
     match serde_json::from_value::<Event>(stored.clone()) {
         Ok(event) => event_sentence(&event),
         Err(_) => stored.to_string(),
+    }
+}
+
+/// Whom the programs of an attempt asked for that was kept from the network.
+fn contacts(stored: &Value) -> Vec<Contact> {
+    match serde_json::from_value::<Event>(stored.clone()) {
+        Ok(Event::Ended { ending, .. }) => ending.contacts,
+        _ => Vec::new(),
     }
 }
 
@@ -63,6 +75,7 @@ fn event_sentence(event: &Event) -> String {
         Event::Approved { phase } => format!("{phase} was approved"),
         Event::Denied { phase, reason } => format!("{phase} was denied: {reason}"),
         Event::Cancelled { reason } => format!("the run was cancelled: {reason}"),
+        Event::Resumed { hold, reason } => format!("the run was resumed after hold {hold}: {reason}"),
     }
 }
 
@@ -70,6 +83,8 @@ fn command_sentence(command: &Command) -> String {
     match command {
         Command::Open { phase } => format!("open phase {phase}"),
         Command::Start { attempt, model } => format!("start {attempt} on model {}", model + 1),
+        Command::Settle { attempt } => format!("take the answer and the work of {attempt} once more"),
+        Command::Hold { reason } => format!("wait for a person: {reason}"),
         Command::End { attempt, reason } => {
             let why = match reason {
                 EndReason::TimedOut => "its time is over",
@@ -97,7 +112,7 @@ fn gathering_words(gathering: &Gathering) -> String {
     match gathering {
         Gathering::Merged { commit: Some(commit) } => format!("merged into {commit}"),
         Gathering::Merged { commit: None } => "nothing to merge".to_owned(),
-        Gathering::Conflict { files, reason } => format!("conflict in {}: {reason}", files.join(", ")),
+        Gathering::Conflict { files, reason, .. } => format!("conflict in {}: {reason}", files.join(", ")),
         Gathering::Refused { reason } => format!("refused: {reason}"),
     }
 }

@@ -58,6 +58,9 @@ pub fn session_text(view: &SessionView, look: Look) -> String {
     if let Some(holder) = &view.held_by {
         fact("held by", holder.clone());
     }
+    for contact in &view.contacts {
+        fact("network", neutral(&contact.sentence()));
+    }
     table.text(look)
 }
 

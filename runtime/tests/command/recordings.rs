@@ -39,6 +39,7 @@ impl Kept {
             record: true,
             recording_bytes_max: 1 << 30,
             sandbox: None,
+            reach: None,
         }
     }
 

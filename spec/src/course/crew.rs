@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::worker::{Pause, Rules, Settled, Standing, Timer, WorkerCourse};
+use super::worker::{Pause, Rules, Settled, Settling, Standing, Timer, WorkerCourse};
 use super::{EndReason, Ending};
 use crate::plan::{PhasePlan, PhaseWork, Require, WorkerPlan};
 
@@ -37,6 +37,17 @@ struct Tally {
     failed: usize,
     attention: usize,
     dropped: usize,
+}
+
+impl Tally {
+    fn count(&mut self, settled: Settled) {
+        match settled {
+            Settled::Done => self.done += 1,
+            Settled::Failed => self.failed += 1,
+            Settled::Attention => self.attention += 1,
+            Settled::Dropped => self.dropped += 1,
+        }
+    }
 }
 
 /// What `require` says of the workers so far.
@@ -239,6 +250,7 @@ impl Crew {
             return false;
         };
         attempt.ending = Some(ending.clone());
+        attempt.settling = Settling::No;
         for set in [&mut self.running, &mut self.untimed, &mut self.overdue] {
             set.remove(&seat);
         }
@@ -251,23 +263,73 @@ impl Crew {
                 self.pausing.insert(seat);
             }
             Some(Standing::Settled(settled)) => self.settled(plan, seat, settled),
-            Some(Standing::Fresh | Standing::Live) | None => {}
+            Some(Standing::Fresh | Standing::Live | Standing::Unsettled) | None => {}
         }
         true
+    }
+
+    /// What the seat's last attempt left is taken once more.
+    pub fn settle(&mut self, seat: usize) -> bool {
+        if !self.worker_mut(seat).is_some_and(WorkerCourse::settle) {
+            return false;
+        }
+        self.ready.remove(&seat);
+        self.running.insert(seat);
+        self.live += 1;
+        true
+    }
+
+    /// The mender gets another turn.
+    pub fn renew_mender(&mut self) {
+        self.mender.renew();
+    }
+
+    /// A person has looked, and nobody lives: who needed that is taken up, pauses begin anew, and the others wait in
+    /// line as before.
+    pub fn resume(&mut self, plan: &PhasePlan) {
+        self.ready.clear();
+        self.pausing.clear();
+        self.tally = Tally::default();
+        let mut in_line = true;
+        for seat in 0..self.workers.len() {
+            if self.standing(plan, seat) == Some(Standing::Settled(Settled::Attention)) {
+                self.workers[seat].resume();
+            }
+            match self.standing(plan, seat) {
+                Some(Standing::Settled(settled)) => self.tally.count(settled),
+                Some(standing) if in_line => {
+                    self.line_up(seat, standing);
+                    in_line = !one_by_one(&plan.work);
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    fn line_up(&mut self, seat: usize, standing: Standing) {
+        let rests = matches!(standing, Standing::Again { pause_ms: 1.., .. });
+        if rests && self.workers[seat].pause() != Pause::Over {
+            self.workers[seat].set_pause(Pause::None);
+            self.pausing.insert(seat);
+        } else {
+            self.ready.insert(seat);
+        }
     }
 
     fn settled(&mut self, plan: &PhasePlan, seat: usize, settled: Settled) {
         if seat == self.mender_seat() {
             return;
         }
-        match settled {
-            Settled::Done => self.tally.done += 1,
-            Settled::Failed => self.tally.failed += 1,
-            Settled::Attention => self.tally.attention += 1,
-            Settled::Dropped => self.tally.dropped += 1,
+        self.tally.count(settled);
+        if !one_by_one(&plan.work) {
+            return;
         }
-        if one_by_one(&plan.work) && seat + 1 < self.workers.len() {
-            self.ready.insert(seat + 1);
+        // Who comes after one that was resumed may have had its turn already.
+        let mut behind =
+            (seat + 1..self.workers.len()).filter_map(|seat| Some((seat, self.standing(plan, seat)?)));
+        if let Some((next, standing)) = behind.find(|(_, standing)| !matches!(standing, Standing::Settled(_)))
+        {
+            self.line_up(next, standing);
         }
     }
 
@@ -281,7 +343,7 @@ impl Crew {
             return format!("{needed} workers must be done and there are only {all}");
         };
         let told: Vec<String> =
-            self.workers[first].attempts().iter().map(|attempt| attempt.told(&seats[first])).collect();
+            self.workers[first].counted().iter().map(|attempt| attempt.told(&seats[first])).collect();
         let others = match troubled.count() {
             0 => String::new(),
             n => format!(", and {n} more"),

@@ -9,8 +9,13 @@ use crate::plan::Plan;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Halt {
-    /// A person must look; what lives is left to end by itself.
-    Hold { phase: usize, reason: String },
+    /// A person must look; what lives is left to end by itself. Only this one can be lifted again.
+    Hold {
+        phase: usize,
+        reason: String,
+        /// A bound of agents is reached; a run that is resumed then has as many again.
+        breach: bool,
+    },
     /// A phase failed; what lives is ended.
     Stop { phase: usize, reason: String },
     /// A person cancelled the run; what lives is ended.
@@ -65,7 +70,7 @@ impl Halt {
     /// Why, for the run; a run that was halted so ends with these words.
     pub fn told(&self, plan: &Plan) -> String {
         match self {
-            Halt::Hold { phase, reason } => {
+            Halt::Hold { phase, reason, .. } => {
                 format!("phase `{}` needs attention: {reason}", plan.phases[*phase].name)
             }
             Halt::Stop { phase, reason } => format!("phase `{}` failed: {reason}", plan.phases[*phase].name),
@@ -76,7 +81,7 @@ impl Halt {
     /// Why, for one phase that could not end in its own way.
     pub(super) fn told_to(&self, plan: &Plan, at: usize) -> String {
         match self {
-            Halt::Hold { phase, reason } | Halt::Stop { phase, reason } if *phase == at => reason.clone(),
+            Halt::Hold { phase, reason, .. } | Halt::Stop { phase, reason } if *phase == at => reason.clone(),
             _ => format!("not gone on with: {}", self.told(plan)),
         }
     }

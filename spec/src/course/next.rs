@@ -2,7 +2,7 @@
 
 use super::halt::Halt;
 use super::outputs::Verdict;
-use super::phase::Due;
+use super::phase::{Due, PhaseState, Turn};
 use super::worker::{MENDER, Standing};
 use super::{Command, PhaseOutcome, RunCourse, RunOutcome, Wake};
 use crate::name::{AttemptId, Slug, WorkerId};
@@ -14,6 +14,11 @@ pub(super) enum Launch {
         phase: usize,
         seat: usize,
         model: u32,
+    },
+    /// What an attempt left is taken once more.
+    Settle {
+        phase: usize,
+        seat: usize,
     },
     /// A slot is free and a worker wants it, but the run has had all the attempts it may have.
     Breach {
@@ -36,6 +41,10 @@ impl RunCourse {
                 let attempt = self.attempt_after(phase, seat)?;
                 Some(Command::Start { attempt, model })
             }
+            Some(Launch::Settle { phase, seat }) => {
+                let attempt = self.state.phases[phase].crew.worker(seat)?.count();
+                Some(Command::Settle { attempt: self.attempt(phase, seat, attempt) })
+            }
             Some(Launch::Breach { .. }) | None => self.finish(),
         }
     }
@@ -52,11 +61,16 @@ impl RunCourse {
             if course.crew.live() >= slots(limits.max_parallel) {
                 continue;
             }
-            let (seat, model) = course.next_start(&self.plan.phases[at])?;
-            return Some(if self.state.attempts >= run.max_total_agents {
-                Launch::Breach { phase: at, limit: run.max_total_agents }
-            } else if course.crew.attempts() >= limits.max_total_agents {
-                Launch::Breach { phase: at, limit: limits.max_total_agents }
+            let (seat, model) = match course.next_turn(&self.plan.phases[at])? {
+                Turn::Settle { seat } => return Some(Launch::Settle { phase: at, seat }),
+                Turn::Start { seat, model } => (seat, model),
+            };
+            let of_run = granted(run.max_total_agents, self.state.granted);
+            let of_phase = granted(limits.max_total_agents, course.granted);
+            return Some(if self.state.attempts >= of_run {
+                Launch::Breach { phase: at, limit: of_run }
+            } else if course.crew.attempts() >= of_phase {
+                Launch::Breach { phase: at, limit: of_phase }
             } else {
                 Launch::Start { phase: at, seat, model }
             });
@@ -144,6 +158,9 @@ impl RunCourse {
     }
 
     fn finish(&self) -> Option<Command> {
+        if let Some(halt @ Halt::Hold { .. }) = &self.state.halt {
+            return self.rests().then(|| Command::Hold { reason: halt.told(&self.plan) });
+        }
         if !self.state.underway.is_empty() {
             return None;
         }
@@ -153,6 +170,12 @@ impl RunCourse {
             None => return None,
         };
         Some(Command::Finish { outcome })
+    }
+
+    /// Whether nothing is awaited of a held run any more and that has not been said yet.
+    fn rests(&self) -> bool {
+        let gathers = |&at: &usize| matches!(self.state.phases[at].state, PhaseState::Gathering { .. });
+        !self.state.waits && self.state.live == 0 && !self.state.underway.iter().any(gathers)
     }
 
     /// How a run ends whose phases are all over and which nothing has halted.
@@ -176,6 +199,11 @@ impl RunCourse {
         }
         RunOutcome::Done
     }
+}
+
+/// A bound of agents that was raised so often by as many as it was at first.
+pub(super) fn granted(max: u32, times: u32) -> u32 {
+    max.saturating_mul(times.saturating_add(1))
 }
 
 /// A bound of nothing would let no run end, so one slot is the least.

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::halt::Halt;
+use super::next::granted;
 use super::phase::PhaseState;
 use super::{Ending, Event, Gathering, RunCourse, Wake};
 use crate::name::{AttemptId, PhaseName, WorkerId};
@@ -21,6 +22,7 @@ impl RunCourse {
         let changed = match event {
             Event::Begun => self.begun(),
             Event::Cancelled { reason } => self.raise(Halt::Cancel { reason: reason.clone() }),
+            Event::Resumed { hold, .. } => self.resumed(*hold),
             Event::Started { attempt } => self.started(attempt),
             Event::Ended { attempt, ending } => self.ended(attempt, ending),
             Event::Published { worker, key, value } => self.published(worker, key, value),
@@ -43,6 +45,34 @@ impl RunCourse {
         self.state.begun = true;
         self.mark_all();
         true
+    }
+
+    /// Every phase that is under way is taken up where it stands; see `PhaseCourse::resume`.
+    fn resumed(&mut self, hold: u32) -> bool {
+        if !self.state.waits || hold != self.state.holds {
+            return false;
+        }
+        if let Some(Halt::Hold { phase, breach: true, .. }) = self.state.halt.take() {
+            self.grant(phase);
+        }
+        self.state.waits = false;
+        for &at in &self.state.underway {
+            self.state.phases[at].resume(&self.plan.phases[at]);
+        }
+        self.mark_all();
+        true
+    }
+
+    /// Raises the bounds of agents that are reached.
+    fn grant(&mut self, at: usize) {
+        let (state, limits) = (&mut self.state, &self.plan.phases[at].limits);
+        let course = &mut state.phases[at];
+        if state.attempts >= granted(self.plan.limits.max_total_agents, state.granted) {
+            state.granted = state.granted.saturating_add(1);
+        }
+        if course.crew.attempts() >= granted(limits.max_total_agents, course.granted) {
+            course.granted = course.granted.saturating_add(1);
+        }
     }
 
     fn started(&mut self, attempt: &AttemptId) -> bool {

@@ -1,5 +1,7 @@
 //! The course of one phase: waiting, asking, working, gathering, over.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::crew::{Crew, Fate};
@@ -17,6 +19,10 @@ pub struct PhaseCourse {
     /// How many of `after` are not over.
     pub(super) missing: usize,
     pub(super) crew: Crew,
+    /// The branches whose conflict the mender has had its turn at, since the phase began or was last resumed.
+    pub(super) mended: BTreeSet<String>,
+    /// How often the phase was given as many agents again as its limit allows.
+    pub(super) granted: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,11 +45,29 @@ pub enum PhaseState {
     },
     /// The mender joins what conflicts.
     Mending {
+        round: u32,
         files: Vec<String>,
         reason: String,
     },
+    /// A person has looked at what kept its work apart: it is gathered once more.
+    Ungathered {
+        round: u32,
+    },
     Closed {
         outcome: PhaseOutcome,
+    },
+}
+
+/// Whose turn it is when there is a free slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    Start {
+        seat: usize,
+        model: u32,
+    },
+    /// Its last attempt's work is taken once more.
+    Settle {
+        seat: usize,
     },
 }
 
@@ -71,7 +95,13 @@ pub(super) enum Due {
 
 impl PhaseCourse {
     pub(super) fn new(plan: &PhasePlan) -> PhaseCourse {
-        PhaseCourse { state: PhaseState::Waiting, missing: plan.after.len(), crew: Crew::new(plan) }
+        PhaseCourse {
+            state: PhaseState::Waiting,
+            missing: plan.after.len(),
+            crew: Crew::new(plan),
+            mended: BTreeSet::new(),
+            granted: 0,
+        }
     }
 
     pub fn state(&self) -> &PhaseState {
@@ -91,6 +121,7 @@ impl PhaseCourse {
                 | PhaseState::Gathering { .. }
                 | PhaseState::Gathered { .. }
                 | PhaseState::Mending { .. }
+                | PhaseState::Ungathered { .. }
         )
     }
 
@@ -116,23 +147,82 @@ impl PhaseCourse {
         }
     }
 
-    /// Who starts next when there is a free slot, and on which model.
-    pub(super) fn next_start(&self, plan: &PhasePlan) -> Option<(usize, u32)> {
+    /// Whose turn it is when there is a free slot.
+    pub(super) fn next_turn(&self, plan: &PhasePlan) -> Option<Turn> {
         let seat = match &self.state {
             PhaseState::Open if self.launches(plan) => self.crew.ready()?,
-            // The mender is tried once: when it is settled, it has no next attempt.
-            PhaseState::Gathered { gathering: Gathering::Conflict { .. }, .. }
-                if plan.merge == MergeRule::Agent =>
+            PhaseState::Gathered { gathering: Gathering::Conflict { branch, .. }, .. }
+                if self.may_mend(plan, branch) =>
             {
-                self.crew.mender_seat()
+                return Some(Turn::Start { seat: self.crew.mender_seat(), model: 0 });
             }
+            // It goes on to its next model; a turn that has failed is not tried again.
             PhaseState::Mending { .. } => self.crew.mender_seat(),
             _ => return None,
         };
         match self.crew.standing(plan, seat)? {
-            Standing::Fresh => Some((seat, 0)),
-            Standing::Again { model, .. } => Some((seat, model)),
+            Standing::Fresh => Some(Turn::Start { seat, model: 0 }),
+            Standing::Again { model, .. } => Some(Turn::Start { seat, model }),
+            Standing::Unsettled => Some(Turn::Settle { seat }),
             Standing::Live | Standing::Settled(_) => None,
+        }
+    }
+
+    /// Each branch that conflicts has one turn of the mender, and there are no more branches than workers.
+    fn may_mend(&self, plan: &PhasePlan, branch: &str) -> bool {
+        let bounded = self.mended.len() < self.workers().len();
+        plan.merge == MergeRule::Agent && bounded && !self.mended.contains(branch)
+    }
+
+    /// The mender's turn begins, if what was gathered does not go together.
+    pub(super) fn begin_mending(&mut self) {
+        let PhaseState::Gathered { round, gathering: Gathering::Conflict { branch, files, reason } } =
+            &self.state
+        else {
+            return;
+        };
+        self.mended.insert(branch.clone());
+        self.state = PhaseState::Mending { round: *round, files: files.clone(), reason: reason.clone() };
+        self.crew.renew_mender();
+    }
+
+    /// Takes it up where it stands, after a person has looked.
+    ///
+    /// Who needed the person: an attempt whose program came to a good end has what it left taken once more, another
+    /// worker makes a new attempt, on its first model. What could not be gathered is gathered in the next round, and
+    /// each branch that conflicts may be mended once more. Pauses begin anew.
+    pub(super) fn resume(&mut self, plan: &PhasePlan) {
+        self.mended.clear();
+        match &self.state {
+            PhaseState::Open => self.crew.resume(plan),
+            PhaseState::Gathered { round, .. } | PhaseState::Mending { round, .. } => {
+                self.state = PhaseState::Ungathered { round: round + 1 };
+            }
+            _ => {}
+        }
+    }
+
+    /// Why it cannot go on without a person.
+    pub(super) fn stuck(&self, plan: &PhasePlan) -> Option<String> {
+        match &self.state {
+            PhaseState::Open if self.fate(plan) == Fate::Attention => Some(self.trouble(plan)),
+            PhaseState::Gathered { gathering: Gathering::Refused { reason }, .. } => Some(reason.clone()),
+            PhaseState::Gathered { gathering: Gathering::Conflict { branch, files, reason }, .. } => {
+                let goes_on = plan.merge == MergeRule::Keep || self.may_mend(plan, branch);
+                (!goes_on).then(|| conflict(files, reason))
+            }
+            PhaseState::Mending { files, reason, .. } => {
+                let mender = self.crew.mender_seat();
+                match self.crew.standing(plan, mender) {
+                    Some(Standing::Settled(Settled::Done)) => None,
+                    Some(Standing::Settled(_)) => {
+                        let tried = self.crew.worker(mender).map_or(0, |mender| mender.counted().len());
+                        Some(format!("{}; not mended in {tried} attempts", conflict(files, reason)))
+                    }
+                    _ => None,
+                }
+            }
+            _ => None,
         }
     }
 
@@ -143,13 +233,17 @@ impl PhaseCourse {
             PhaseState::Approved if free => Some(Due::Open),
             PhaseState::Denied { .. } => Some(Due::Close),
             PhaseState::Open => self.due_to_workers(plan, halt).or_else(|| self.due_at_end(plan, halt)),
-            PhaseState::Gathered { .. } if free && self.next_start(plan).is_some() => None,
-            PhaseState::Gathered { .. } => Some(Due::Close),
+            PhaseState::Gathered { gathering, .. } if halt.is_hard() || goes_on(plan, gathering) => {
+                Some(Due::Close)
+            }
             PhaseState::Mending { .. } => self.due_to_mender(plan, halt),
+            PhaseState::Ungathered { .. } if halt.is_hard() => Some(Due::Close),
+            PhaseState::Ungathered { round } => Some(Due::Gather { round: *round }),
             PhaseState::Waiting
             | PhaseState::Asked
             | PhaseState::Approved
             | PhaseState::Gathering { .. }
+            | PhaseState::Gathered { .. }
             | PhaseState::Closed { .. } => None,
         }
     }
@@ -189,12 +283,10 @@ impl PhaseCourse {
         if halt.is_hard() {
             return Some(Due::Close);
         }
-        let held = halt == HaltKind::Hold;
         match self.fate(plan) {
             Fate::Enough => Some(Due::Gather { round: 1 }),
-            Fate::Going => held.then_some(Due::Close),
-            Fate::Attention => Some(Due::Close),
-            Fate::Failed if !held && !self.crew.all_settled() => None,
+            Fate::Going | Fate::Attention => None,
+            Fate::Failed if !self.crew.all_settled() => None,
             // What is done is merged, for the later phases; the branches of the others are kept.
             Fate::Failed if self.crew.any_done() => Some(Due::Gather { round: 1 }),
             Fate::Failed => Some(Due::Close),
@@ -208,10 +300,14 @@ impl PhaseCourse {
         if self.crew.live() > 0 {
             return None;
         }
-        match self.crew.standing(plan, self.crew.mender_seat()) {
-            Some(Standing::Settled(Settled::Done)) if !halt.is_hard() => Some(Due::Gather { round: 2 }),
-            Some(Standing::Again { .. }) if halt == HaltKind::None => None,
-            _ => Some(Due::Close),
+        if halt.is_hard() {
+            return Some(Due::Close);
+        }
+        match (&self.state, self.crew.standing(plan, self.crew.mender_seat())) {
+            (PhaseState::Mending { round, .. }, Some(Standing::Settled(Settled::Done))) => {
+                Some(Due::Gather { round: round + 1 })
+            }
+            _ => None,
         }
     }
 
@@ -219,38 +315,19 @@ impl PhaseCourse {
     pub(super) fn closes_as(&self, plan: &PhasePlan, halt: HaltKind, halted: &str) -> PhaseOutcome {
         match &self.state {
             PhaseState::Denied { reason } => PhaseOutcome::Failed { reason: format!("denied: {reason}") },
-            PhaseState::Gathered { gathering, .. } => self.gathered_as(plan, gathering),
+            PhaseState::Gathered { gathering, .. } if goes_on(plan, gathering) => self.worked_as(plan),
             _ => match halt {
                 HaltKind::Cancel | HaltKind::StopElsewhere => PhaseOutcome::Cancelled,
                 HaltKind::StopHere => PhaseOutcome::Failed { reason: halted.to_owned() },
-                HaltKind::None | HaltKind::Hold => self.worked_as(plan, halted),
+                HaltKind::None | HaltKind::Hold => self.worked_as(plan),
             },
         }
     }
 
-    fn gathered_as(&self, plan: &PhasePlan, gathering: &Gathering) -> PhaseOutcome {
-        match gathering {
-            Gathering::Merged { .. } => self.worked_as(plan, ""),
-            Gathering::Conflict { .. } if plan.merge == MergeRule::Keep => self.worked_as(plan, ""),
-            Gathering::Conflict { files, reason } => {
-                PhaseOutcome::NeedsAttention { reason: conflict(files, reason) }
-            }
-            Gathering::Refused { reason } => PhaseOutcome::NeedsAttention { reason: reason.clone() },
-        }
-    }
-
-    fn worked_as(&self, plan: &PhasePlan, halted: &str) -> PhaseOutcome {
-        if let PhaseState::Mending { files, reason } = &self.state {
-            let mender = self.crew.worker(self.crew.mender_seat());
-            let tried = mender.map_or(0, |mender| mender.attempts().len());
-            let reason = format!("{}; not mended in {tried} attempts", conflict(files, reason));
-            return PhaseOutcome::NeedsAttention { reason };
-        }
+    fn worked_as(&self, plan: &PhasePlan) -> PhaseOutcome {
         match self.fate(plan) {
             Fate::Enough => PhaseOutcome::Done,
-            Fate::Failed => PhaseOutcome::Failed { reason: self.trouble(plan) },
-            Fate::Attention => PhaseOutcome::NeedsAttention { reason: self.trouble(plan) },
-            Fate::Going => PhaseOutcome::NeedsAttention { reason: halted.to_owned() },
+            _ => PhaseOutcome::Failed { reason: self.trouble(plan) },
         }
     }
 
@@ -264,6 +341,15 @@ impl PhaseCourse {
     pub(super) fn live_attempt(&self, seat: usize) -> Option<(u32, &Attempt)> {
         let worker = self.crew.worker(seat)?;
         Some((worker.live()?, worker.attempts().last()?))
+    }
+}
+
+/// Whether a phase whose work was gathered so needs nothing more.
+fn goes_on(plan: &PhasePlan, gathering: &Gathering) -> bool {
+    match gathering {
+        Gathering::Merged { .. } => true,
+        Gathering::Conflict { .. } => plan.merge == MergeRule::Keep,
+        Gathering::Refused { .. } => false,
     }
 }
 

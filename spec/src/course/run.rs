@@ -37,6 +37,12 @@ pub struct RunState {
     pub(super) outputs: Outputs,
     pub(super) claims: BTreeMap<String, WorkerId>,
     pub(super) halt: Option<Halt>,
+    /// A person is awaited: all that lived has ended.
+    pub(super) waits: bool,
+    /// How often a person was asked for.
+    pub(super) holds: u32,
+    /// How often the run was given as many agents again as its limit allows.
+    pub(super) granted: u32,
     pub(super) over: Option<RunOutcome>,
     pub(super) live: u32,
     pub(super) attempts: u32,
@@ -58,6 +64,9 @@ impl RunCourse {
             outputs: empty_outputs(&plan),
             claims: BTreeMap::new(),
             halt: None,
+            waits: false,
+            holds: 0,
+            granted: 0,
             over: None,
             live: 0,
             attempts: 0,
@@ -103,6 +112,7 @@ impl RunCourse {
             return false;
         }
         self.state.halt = Some(halt);
+        self.state.waits = false;
         self.mark_all();
         true
     }
@@ -121,22 +131,35 @@ impl RunCourse {
         let course = &state.phases[at];
         let halt = Halt::for_phase(state.halt.as_ref(), at);
         let due = state.begun && course.due(plan, halt).is_some();
-        let startable = state.halt.is_none() && course.next_start(plan).is_some();
+        let startable = state.halt.is_none() && course.next_turn(plan).is_some();
         keep(&mut state.due, at, due);
         keep(&mut state.startable, at, startable);
-        if course.state != PhaseState::Open {
-            return;
+        if self.is_moot(at) {
+            self.state.halt = None;
+            return self.mark_all();
         }
-        match course.fate(plan) {
-            Fate::Failed if plan.on_failure == OnFailure::Stop && !halt.is_hard() => {
-                let reason = course.trouble(plan);
-                self.raise(Halt::Stop { phase: at, reason });
-            }
-            Fate::Attention if state.halt.is_none() => {
-                let reason = course.trouble(plan);
-                self.raise(Halt::Hold { phase: at, reason });
-            }
-            _ => {}
+        let course = &self.state.phases[at];
+        let failed = course.state == PhaseState::Open && course.fate(plan) == Fate::Failed;
+        if failed && plan.on_failure == OnFailure::Stop && !halt.is_hard() {
+            let reason = course.trouble(plan);
+            self.raise(Halt::Stop { phase: at, reason });
+        } else if self.state.halt.is_none()
+            && let Some(reason) = course.stuck(plan)
+        {
+            self.raise(Halt::Hold { phase: at, reason, breach: false });
+        }
+    }
+
+    /// Whether the run is held for the sake of a phase that needs nobody any more, before a person was asked for: it has
+    /// failed meanwhile, or who could not start turned out not to be needed.
+    fn is_moot(&self, at: usize) -> bool {
+        let course = &self.state.phases[at];
+        match &self.state.halt {
+            Some(Halt::Hold { phase, breach, .. }) if *phase == at && !self.state.waits => match breach {
+                true => course.outcome().is_some(),
+                false => course.stuck(&self.plan.phases[at]).is_none(),
+            },
+            _ => false,
         }
     }
 
@@ -148,7 +171,10 @@ impl RunCourse {
         let phase = &self.plan.phases[at];
         let reason = format!("the limit max_total_agents ({limit}) is reached");
         let halt = match phase.limits.on_breach {
-            OnBreach::Pause => Halt::Hold { phase: at, reason },
+            OnBreach::Pause => {
+                let reason = format!("{reason}; once resumed it may have as many again");
+                Halt::Hold { phase: at, reason, breach: true }
+            }
             OnBreach::Stop => Halt::Stop { phase: at, reason },
         };
         self.raise(halt);

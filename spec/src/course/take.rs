@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::halt::Halt;
 use super::phase::{PhaseCourse, PhaseState};
-use super::{Command, Gathering, PhaseOutcome, RunCourse, Wake};
+use super::{Command, PhaseOutcome, RunCourse, Wake};
 use crate::name::{AttemptId, PhaseName};
 use crate::plan::OnFailure;
 
@@ -13,6 +13,7 @@ impl RunCourse {
         match command {
             Command::Open { phase } => self.take_open(phase),
             Command::Start { attempt, model } => self.take_start(attempt, *model),
+            Command::Settle { attempt } => self.take_settle(attempt),
             Command::End { attempt, reason } => {
                 self.with_seat(attempt, |phase, seat| phase.crew.end_asked(seat, attempt.attempt, *reason));
             }
@@ -27,6 +28,10 @@ impl RunCourse {
             }
             Command::Ask { phase } => self.take_state(phase, PhaseState::Asked),
             Command::Close { phase, outcome } => self.take_close(phase, outcome),
+            Command::Hold { .. } => {
+                self.state.waits = true;
+                self.state.holds = self.state.holds.saturating_add(1);
+            }
             Command::Finish { outcome } => self.state.over = Some(outcome.clone()),
         }
         self.check_limits();
@@ -60,14 +65,22 @@ impl RunCourse {
             return;
         };
         let course = &mut self.state.phases[at];
+        course.begin_mending();
         if !course.crew.begin(seat, model) {
             return;
         }
-        if let PhaseState::Gathered { gathering: Gathering::Conflict { files, reason }, .. } = &course.state {
-            course.state = PhaseState::Mending { files: files.clone(), reason: reason.clone() };
-        }
         self.state.live += 1;
         self.state.attempts += 1;
+        self.mark(at);
+    }
+
+    fn take_settle(&mut self, attempt: &AttemptId) {
+        let Some((at, seat)) = self.map.seat(&attempt.worker) else {
+            return;
+        };
+        if self.state.phases[at].crew.settle(seat) {
+            self.state.live += 1;
+        }
         self.mark(at);
     }
 
@@ -88,17 +101,11 @@ impl RunCourse {
             self.mark(follower);
         }
         self.mark(at);
-        match outcome {
-            // A person who denies a phase does not want what comes after it either, whatever `on_failure` says.
-            PhaseOutcome::Failed { reason }
-                if denied || self.plan.phases[at].on_failure == OnFailure::Stop =>
-            {
-                self.raise(Halt::Stop { phase: at, reason: reason.clone() });
-            }
-            PhaseOutcome::NeedsAttention { reason } => {
-                self.raise(Halt::Hold { phase: at, reason: reason.clone() });
-            }
-            _ => {}
+        // A person who denies a phase does not want what comes after it either, whatever `on_failure` says.
+        if let PhaseOutcome::Failed { reason } = outcome
+            && (denied || self.plan.phases[at].on_failure == OnFailure::Stop)
+        {
+            self.raise(Halt::Stop { phase: at, reason: reason.clone() });
         }
     }
 }

@@ -1,8 +1,9 @@
 //! What may be read of a course, and which of its commands have had no answer yet.
 
+use super::crew::Fate;
 use super::halt::Halt;
 use super::phase::{PhaseCourse, PhaseState};
-use super::worker::{Pause, Timer, WorkerCourse};
+use super::worker::{Pause, Settling, Timer, WorkerCourse};
 use super::{Command, Outputs, RunCourse, RunOutcome, RunState};
 use crate::name::{AttemptId, PhaseName, WorkerId, WorkerName};
 use crate::plan::{PhasePlan, Plan};
@@ -68,6 +69,27 @@ impl RunCourse {
         self.state.halt.as_ref()
     }
 
+    /// Why it waits for a person, once nothing of it lives any more: until it is resumed or cancelled.
+    pub fn waits(&self) -> Option<String> {
+        let halt = self.state.halt.as_ref().filter(|_| self.state.waits)?;
+        Some(halt.told(&self.plan))
+    }
+
+    /// The number of the newest hold, from 1: the one that a person resumes.
+    pub fn holds(&self) -> u32 {
+        self.state.holds
+    }
+
+    /// Why a phase cannot go on without a person.
+    pub fn stuck(&self, phase: &PhaseName) -> Option<String> {
+        let at = self.map.phase(phase)?;
+        let of_run = match &self.state.halt {
+            Some(Halt::Hold { phase, reason, .. }) if *phase == at => Some(reason.clone()),
+            _ => None,
+        };
+        of_run.or_else(|| self.state.phases[at].stuck(&self.plan.phases[at]))
+    }
+
     pub fn over(&self) -> Option<&RunOutcome> {
         self.state.over.as_ref()
     }
@@ -83,7 +105,7 @@ impl RunCourse {
         for (at, course) in self.state.phases.iter().enumerate() {
             let phase = || self.plan.phases[at].name.clone();
             match &course.state {
-                PhaseState::Asked if self.state.halt.is_none() => open.push(Command::Ask { phase: phase() }),
+                PhaseState::Asked if !self.ends() => open.push(Command::Ask { phase: phase() }),
                 PhaseState::Gathering { round } => {
                     open.push(Command::Gather { phase: phase(), round: *round })
                 }
@@ -94,18 +116,26 @@ impl RunCourse {
         open
     }
 
+    /// Whether what lives is ended, for good.
+    fn ends(&self) -> bool {
+        matches!(self.state.halt, Some(Halt::Stop { .. } | Halt::Cancel { .. }))
+    }
+
     fn open_in(&self, at: usize, open: &mut Vec<Command>) {
         let course = &self.state.phases[at];
         for seat in 0..=course.crew.mender_seat() {
             if let Some((number, attempt)) = course.live_attempt(seat) {
                 let id = || self.attempt(at, seat, number);
-                open.push(Command::Start { attempt: id(), model: attempt.model });
+                open.push(match attempt.settling {
+                    Settling::Runs => Command::Settle { attempt: id() },
+                    Settling::No | Settling::Owed => Command::Start { attempt: id(), model: attempt.model },
+                });
                 match attempt.end_asked {
                     Some(reason) => open.push(Command::End { attempt: id(), reason }),
                     None if attempt.timer == Timer::Runs => open.extend(self.timer(at, seat)),
                     None => {}
                 }
-            } else if self.state.halt.is_none() && course.rests(&self.plan.phases[at], seat) {
+            } else if !self.ends() && !self.state.waits && course.rests(&self.plan.phases[at], seat) {
                 open.extend(self.pause(at, seat));
             }
         }
@@ -115,6 +145,8 @@ impl RunCourse {
 impl PhaseCourse {
     /// Whether the seat's next attempt waits for the end of a pause.
     fn rests(&self, plan: &PhasePlan, seat: usize) -> bool {
-        self.launches(plan) && self.crew.worker(seat).is_some_and(|worker| worker.pause() == Pause::Runs)
+        // Where a person is needed, the end of another worker may still make them needless.
+        let may_go_on = self.launches(plan) || self.fate(plan) == Fate::Attention;
+        may_go_on && self.crew.worker(seat).is_some_and(|worker| worker.pause() == Pause::Runs)
     }
 }

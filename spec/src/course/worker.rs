@@ -18,6 +18,8 @@ pub const MENDER: &str = "merge";
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerCourse {
     attempts: Vec<Attempt>,
+    /// The attempts from here on count for what comes next: a person, or another conflict, made those before it past.
+    counted_from: usize,
     pause: Pause,
 }
 
@@ -31,6 +33,17 @@ pub struct Attempt {
     pub end_asked: Option<EndReason>,
     pub timer: Timer,
     pub ending: Option<Ending>,
+    pub settling: Settling,
+}
+
+/// Whether what an attempt left is taken once more, after a person looked at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Settling {
+    #[default]
+    No,
+    Owed,
+    Runs,
 }
 
 /// The time limit of an attempt.
@@ -66,7 +79,12 @@ pub(super) struct Rules {
 pub(super) enum Standing {
     Fresh,
     Live,
-    Again { model: u32, pause_ms: u64 },
+    Again {
+        model: u32,
+        pause_ms: u64,
+    },
+    /// What its last attempt left is to be taken once more.
+    Unsettled,
     Settled(Settled),
 }
 
@@ -146,8 +164,48 @@ impl WorkerCourse {
 
     pub(super) fn begin(&mut self, model: u32) {
         self.pause = Pause::None;
-        let attempt = Attempt { model, started: false, end_asked: None, timer: Timer::Owed, ending: None };
-        self.attempts.push(attempt);
+        self.attempts.push(Attempt {
+            model,
+            started: false,
+            end_asked: None,
+            timer: Timer::Owed,
+            ending: None,
+            settling: Settling::No,
+        });
+    }
+
+    /// Begins anew: on its first model, with all its tries.
+    pub(super) fn renew(&mut self) {
+        self.counted_from = self.attempts.len();
+        self.pause = Pause::None;
+    }
+
+    /// A person has looked at what it needed: where its program came to a good end, what it left is taken once more,
+    /// else it begins anew.
+    pub(super) fn resume(&mut self) {
+        match self.attempts.last_mut() {
+            Some(last) if last.ending.as_ref().is_some_and(|ending| ending.answered) => {
+                last.settling = Settling::Owed;
+            }
+            _ => self.renew(),
+        }
+    }
+
+    /// Its last attempt lives again, without a program and without a time limit.
+    pub(super) fn settle(&mut self) -> bool {
+        let Some(last) = self.attempts.last_mut().filter(|last| last.settling == Settling::Owed) else {
+            return false;
+        };
+        last.settling = Settling::Runs;
+        last.ending = None;
+        last.end_asked = None;
+        last.timer = Timer::Over;
+        true
+    }
+
+    /// Those that count for what comes next.
+    pub(super) fn counted(&self) -> &[Attempt] {
+        self.attempts.get(self.counted_from..).unwrap_or_default()
     }
 
     /// The attempt of this number, if it is the one that lives.
@@ -156,12 +214,15 @@ impl WorkerCourse {
     }
 
     pub(super) fn standing(&self, rules: &Rules) -> Standing {
-        let Some(last) = self.attempts.last() else {
+        let Some(last) = self.counted().last() else {
             return Standing::Fresh;
         };
         let Some(verdict) = last.verdict() else {
             return Standing::Live;
         };
+        if last.settling == Settling::Owed {
+            return Standing::Unsettled;
+        }
         match (verdict, last.end_asked) {
             (Outcome::Done, _) => Standing::Settled(Settled::Done),
             (Outcome::NeedsAttention { .. }, _) => Standing::Settled(Settled::Attention),
@@ -180,7 +241,7 @@ impl WorkerCourse {
     fn repeated(&self, model: u32, rules: &Rules) -> Standing {
         let count = |of: fn(&Outcome) -> bool| {
             let counted =
-                self.attempts.iter().filter_map(Attempt::verdict).filter(|outcome| of(outcome)).count();
+                self.counted().iter().filter_map(Attempt::verdict).filter(|outcome| of(outcome)).count();
             u32::try_from(counted).unwrap_or(u32::MAX)
         };
         let failed = count(|outcome| matches!(outcome, Outcome::Failed { .. }));

@@ -46,6 +46,8 @@ fn check(profile: &str, shows: Shows<'_>, expected: &str) -> Detected {
         screen: shows.screen,
         title: shows.title,
         statuses: &statuses,
+        hooks: &[],
+        records: &[],
         process: &process,
         quiet_ms,
         now_ms: 7,
@@ -117,8 +119,16 @@ fn common_questions_are_known_even_of_programs_nobody_described() {
 fn check_kind(profile: &str, screen: &str) -> Option<Asked> {
     let profiles = Profiles::built_in().unwrap();
     let (statuses, process) = (Statuses::default(), Process::Running { has_printed: true });
-    let seen =
-        Seen { screen, title: "", statuses: &statuses, process: &process, quiet_ms: 10_000, now_ms: 0 };
+    let seen = Seen {
+        screen,
+        title: "",
+        statuses: &statuses,
+        hooks: &[],
+        records: &[],
+        process: &process,
+        quiet_ms: 10_000,
+        now_ms: 0,
+    };
     match detect(profiles.get(profile).unwrap(), &seen, None).state {
         State::WaitingInput { kind, .. } => Some(kind),
         _ => None,
@@ -175,7 +185,16 @@ fn a_state_keeps_its_beginning_while_it_lasts() {
     let profiles = Profiles::built_in().unwrap();
     let (statuses, process) = (Statuses::default(), Process::Running { has_printed: true });
     let at = |now_ms, screen, before: Option<&Detected>| {
-        let seen = Seen { screen, title: "", statuses: &statuses, process: &process, quiet_ms: 0, now_ms };
+        let seen = Seen {
+            screen,
+            title: "",
+            statuses: &statuses,
+            hooks: &[],
+            records: &[],
+            process: &process,
+            quiet_ms: 0,
+            now_ms,
+        };
         detect(profiles.get("generic").unwrap(), &seen, before)
     };
     let first = at(100, "a", None);
@@ -231,6 +250,8 @@ fn no_screen_and_no_report_makes_detection_panic() {
             screen: &text,
             title: &text,
             statuses: &statuses,
+            hooks: &[],
+            records: &[],
             process: &process,
             quiet_ms: 1,
             now_ms: 0,

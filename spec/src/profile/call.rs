@@ -37,6 +37,24 @@ pub struct Call<'a> {
     /// Where the caller keeps the neutralised prompt; it must lie there before the program starts.
     pub prompt_file: &'a str,
     pub shell: Option<&'a str>,
+    /// What only a conversation needs.
+    pub talk: Talk<'a>,
+}
+
+/// What a conversation is started with.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Talk<'a> {
+    /// The conversation's name for the tool, assigned by niia or told by the tool.
+    pub session: Option<&'a str>,
+    /// The folder of the session's own settings.
+    pub overlay: Option<&'a str>,
+    /// This program.
+    pub niia: Option<&'a str>,
+    pub cwd: Option<&'a str>,
+    /// The word of the document's `permission`.
+    pub permission: Option<&'a str>,
+    /// The conversation is taken up again by the tool's own means.
+    pub resumes: bool,
 }
 
 /// A program to start.
@@ -106,6 +124,11 @@ pub(crate) enum Hole {
     Model,
     Args,
     Shell,
+    Session,
+    Overlay,
+    Niia,
+    Cwd,
+    Permission,
 }
 
 impl Template {
@@ -120,14 +143,20 @@ impl Template {
                 "model" => Hole::Model,
                 "args" => Hole::Args,
                 "shell" => Hole::Shell,
+                "session" => Hole::Session,
+                "overlay" => Hole::Overlay,
+                "niia" => Hole::Niia,
+                "cwd" => Hole::Cwd,
+                "permission" => Hole::Permission,
                 word => {
                     return Err(format!(
-                        "`{{{word}}}` is no placeholder: there are {{prompt}}, {{prompt_file}}, {{model}}, {{args}} and {{shell}}"
+                        "`{{{word}}}` is no placeholder: there are {{prompt}}, {{prompt_file}}, {{model}}, {{args}}, \
+                         {{shell}}, {{session}}, {{overlay}}, {{niia}}, {{cwd}} and {{permission}}"
                     ));
                 }
             };
-            if hole == Hole::Args && text != "{args}" {
-                return Err("`{args}` stands for several arguments, so it must stand alone".to_owned());
+            if matches!(hole, Hole::Args | Hole::Permission) && text != format!("{{{word}}}") {
+                return Err(format!("`{{{word}}}` stands for several arguments, so it must stand alone"));
             }
             parts.extend((!before.is_empty()).then(|| Part::Text(before.to_owned())));
             parts.push(Part::Hole(hole));
@@ -233,6 +262,11 @@ impl Profile {
                 argv.extend(call.args.iter().cloned());
                 continue;
             }
+            if entry.0.iter().any(|template| template.has(Hole::Permission)) {
+                let granted = call.talk.permission.and_then(|word| self.permission.get(word));
+                argv.extend(granted.into_iter().flatten().cloned());
+                continue;
+            }
             let parts: Option<Vec<String>> =
                 entry.0.iter().map(|template| fill(template, call, prompt)).collect();
             argv.extend(parts.into_iter().flatten());
@@ -274,11 +308,18 @@ fn fill(template: &Template, call: &Call<'_>, prompt: Option<&str>) -> Option<St
             Part::Hole(Hole::PromptFile) => filled.push_str(prompt.map(|_| call.prompt_file)?),
             Part::Hole(Hole::Model) => filled.push_str(call.model?),
             Part::Hole(Hole::Shell) => filled.push_str(call.shell.unwrap_or(SHELL)),
-            Part::Hole(Hole::Args) => {}
+            Part::Hole(Hole::Session) => filled.push_str(call.talk.session?),
+            Part::Hole(Hole::Overlay) => filled.push_str(call.talk.overlay?),
+            Part::Hole(Hole::Niia) => filled.push_str(call.talk.niia?),
+            Part::Hole(Hole::Cwd) => filled.push_str(call.talk.cwd?),
+            Part::Hole(Hole::Args | Hole::Permission) => {}
         }
     }
     Some(filled)
 }
+
+mod talk;
+pub use talk::{Beginning, FIRST_LINE};
 
 impl Invocation {
     /// The whole command, its program first.

@@ -70,6 +70,23 @@ pub fn classify(profile: &Profile, exit: &Exit, tail: &str) -> (Outcome, String)
     }
 }
 
+/// The class of an error a tool told of: by its code first, then by its text.
+///
+/// The text is the tool's own word about its error, never an answer, so all of it counts.
+pub fn class_of(profile: &Profile, code: Option<&str>, text: &str) -> Option<(Unavailable, String)> {
+    let rules = || profile.errors.iter().enumerate();
+    let by_code = code.and_then(|code| {
+        rules().find_map(|(n, rule)| rule.code.as_ref()?.is_match(code).then_some((n, rule)))
+    });
+    let by_text = || {
+        let matches =
+            |rule: &ErrorRule| rule.exit.is_none() && rule.pattern.as_ref().is_some_and(|p| p.is_match(text));
+        rules().find(|(_, rule)| matches(rule))
+    };
+    let (n, rule) = by_code.or_else(by_text)?;
+    Some((rule.class, format!("error {} of profile {}", n + 1, profile.id)))
+}
+
 fn unavailable(class: Unavailable, reason: String, evidence: String) -> (Outcome, String) {
     let reason = if reason.is_empty() { evidence.clone() } else { reason };
     (Outcome::Unavailable { class, reason }, evidence)
@@ -92,7 +109,7 @@ fn matching(profile: &Profile, code: i32, tail: &str) -> Option<(Outcome, String
 
 /// The line a rule holds for.
 fn holds<'a>(rule: &ErrorRule, code: i32, lines: &[&'a str]) -> Option<&'a str> {
-    if rule.exit.is_some_and(|exit| exit != code) {
+    if rule.code.is_some() || rule.exit.is_some_and(|exit| exit != code) {
         return None;
     }
     match &rule.pattern {

@@ -1,5 +1,7 @@
 //! Reading a profile's TOML file. Whatever is wrong is told with file, line and column.
 
+mod drive;
+
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -8,7 +10,8 @@ use toml::Spanned;
 
 use crate::course::Unavailable;
 use crate::profile::call::{Entry, Hole, Template};
-use crate::profile::{ErrorRule, Pattern, Profile, PromptWay, ScreenMeaning, ScreenRule};
+use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
+use crate::profile::{ErrorRule, Pattern, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay};
 
 /// The largest profile file: the longest built-in one has 3 KiB.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;
@@ -51,6 +54,15 @@ struct Keys {
     zero_may_lie: Option<bool>,
     error: Option<Vec<Spanned<ErrorKeys>>>,
     screen: Option<Vec<Spanned<ScreenKeys>>>,
+    version_pattern: Option<Spanned<String>>,
+    conversation: Option<Spanned<drive::ConversationKeys>>,
+    typing: Option<TypingWay>,
+    permission: Option<BTreeMap<Spanned<String>, Vec<String>>>,
+    dialog: Option<Vec<Spanned<drive::DialogKeys>>>,
+    hook: Option<Vec<Spanned<drive::WordKeys>>>,
+    record: Option<Vec<Spanned<drive::WordKeys>>>,
+    report: Option<Vec<drive::ReportKeys>>,
+    sandboxed: Option<Spanned<SandboxedKeys>>,
 }
 
 /// An argument or a group of arguments, which stand or fall together.
@@ -62,6 +74,7 @@ struct ErrorKeys {
     class: Unavailable,
     pattern: Option<Spanned<String>>,
     exit: Option<i32>,
+    code: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,6 +83,7 @@ struct ScreenKeys {
     is: ScreenMeaning,
     screen: Option<Spanned<String>>,
     title: Option<Spanned<String>>,
+    unless: Option<Spanned<String>>,
     #[serde(default)]
     quiet_ms: u64,
 }
@@ -133,6 +147,11 @@ impl ProfileFile {
         profile.names.extend(keys.names.clone().unwrap_or_default());
         profile.tags.extend(keys.tags.clone().unwrap_or_default());
         profile.env.extend(keys.env.clone().unwrap_or_default());
+        self.put_drive(&mut profile)?;
+        if let Some(keys) = &self.keys.sandboxed {
+            let put = keys.get_ref().put(&mut profile.sandboxed);
+            put.map_err(|message| self.wrong(keys.span(), message))?;
+        }
         profile.source.clone_from(&self.name);
         self.check(&profile)?;
         Ok(profile)
@@ -158,6 +177,15 @@ impl ProfileFile {
             zero_may_lie: false,
             errors: Vec::new(),
             screens: Vec::new(),
+            version_pattern: None,
+            conversation: None,
+            typing: TypingWay::default(),
+            permission: BTreeMap::new(),
+            dialogs: Vec::new(),
+            hooks: Vec::new(),
+            records: Vec::new(),
+            reports: Vec::new(),
+            sandboxed: Sandboxed::default(),
             argv: Vec::new(),
             large: None,
             source: self.name.clone(),
@@ -208,13 +236,18 @@ impl ProfileFile {
     fn errors(&self, keys: &[Spanned<ErrorKeys>]) -> Result<Vec<ErrorRule>, ProfileError> {
         let rule = |rule: &Spanned<ErrorKeys>| {
             let keys = rule.get_ref();
-            if keys.pattern.is_none() && keys.exit.is_none() {
+            if keys.pattern.is_none() && keys.exit.is_none() && keys.code.is_none() {
                 return Err(
-                    self.wrong(rule.span(), "an error needs a `pattern`, an `exit` or both".to_owned())
+                    self.wrong(rule.span(), "an error needs a `pattern`, an `exit` or a `code`".to_owned())
                 );
             }
+            if keys.code.is_some() && (keys.pattern.is_some() || keys.exit.is_some()) {
+                let message = "a `code` comes from the tool's own word and stands alone".to_owned();
+                return Err(self.wrong(rule.span(), message));
+            }
             let pattern = keys.pattern.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
-            Ok(ErrorRule { class: keys.class, pattern, exit: keys.exit })
+            let code = keys.code.as_ref().map(|code| self.pattern(code)).transpose()?;
+            Ok(ErrorRule { class: keys.class, pattern, exit: keys.exit, code })
         };
         keys.iter().map(rule).collect()
     }
@@ -229,7 +262,8 @@ impl ProfileFile {
             }
             let screen = keys.screen.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
             let title = keys.title.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
-            Ok(ScreenRule { is: keys.is, screen, title, quiet_ms: keys.quiet_ms })
+            let unless = keys.unless.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
+            Ok(ScreenRule { is: keys.is, screen, title, unless, quiet_ms: keys.quiet_ms })
         };
         keys.iter().map(rule).collect()
     }

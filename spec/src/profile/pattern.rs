@@ -37,6 +37,12 @@ impl Pattern {
         regex.find(text).map(|found| found.as_str())
     }
 
+    /// The last place where the text matches.
+    pub fn find_last<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let regex = self.compiled.get_or_init(|| compile(&self.text).ok()).as_ref()?;
+        regex.find_iter(text).last().map(|found| found.as_str())
+    }
+
     pub fn is_match(&self, text: &str) -> bool {
         self.find(text).is_some()
     }

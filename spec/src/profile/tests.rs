@@ -18,6 +18,7 @@ fn check(reference: &str, args: &[&str], prompt: Option<&str>, expected: &str) -
         prompt,
         prompt_file: "/run/prompt.md",
         shell: None,
+        talk: Talk::default(),
     };
     let invocation = found.profile.call(&call).unwrap();
     assert_eq!(invocation.argv().join(" | "), expected);

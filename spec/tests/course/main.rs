@@ -21,4 +21,5 @@ mod told {
     mod phases;
     mod recovery;
     mod require;
+    mod resume;
 }

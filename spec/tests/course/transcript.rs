@@ -80,19 +80,24 @@ impl Stage {
             return self.event_of_worker(&self.attempt(who), what, reason);
         }
         let phase = slug(if what.is_empty() { "none" } else { who });
-        let gathered = |round, gathering| Some(Event::Gathered { phase: phase.clone(), round, gathering });
         let words: Vec<&str> = what.split_whitespace().collect();
-        match (who, &words[..]) {
+        let (round, words) = match &words[..] {
+            ["in", "round", round, words @ ..] => (round.parse().ok()?, words),
+            [verb, "again", files @ ..] => (2, &[&[*verb], files].concat()[..]),
+            words => (1, words),
+        };
+        let gathered = |gathering| Some(Event::Gathered { phase: phase.clone(), round, gathering });
+        match (who, words) {
             ("begun", []) => Some(Event::Begun),
             ("cancelled", []) => Some(Event::Cancelled { reason }),
+            ("resumed", []) => Some(Event::Resumed { hold: self.course.holds(), reason }),
+            ("resumed", ["hold", hold]) => Some(Event::Resumed { hold: hold.parse().ok()?, reason }),
             (_, ["approved"]) => Some(Event::Approved { phase }),
             (_, ["denied"]) => Some(Event::Denied { phase, reason }),
-            (_, ["merged"]) => gathered(1, Gathering::Merged { commit: None }),
-            (_, ["merged", "again"]) => gathered(2, Gathering::Merged { commit: None }),
-            (_, ["refused"]) => gathered(1, Gathering::Refused { reason }),
-            (_, ["refused", "again"]) => gathered(2, Gathering::Refused { reason }),
-            (_, ["conflict", "again", files @ ..]) => gathered(2, conflict(files, reason)),
-            (_, ["conflict", files @ ..]) => gathered(1, conflict(files, reason)),
+            (_, ["merged"]) => gathered(Gathering::Merged { commit: None }),
+            (_, ["refused"]) => gathered(Gathering::Refused { reason }),
+            (_, ["conflict", "of", branch, files @ ..]) => gathered(conflict(branch, files, reason)),
+            (_, ["conflict", files @ ..]) => gathered(conflict("work-2", files, reason)),
             _ => None,
         }
     }
@@ -119,12 +124,13 @@ impl Stage {
             "crashed" => Outcome::Unavailable { class: Unavailable::Crashed, reason },
             "timed" => Outcome::TimedOut,
             "cancelled" => Outcome::Cancelled,
-            "asks" => Outcome::NeedsAttention { reason },
+            "asks" | "stuck" => Outcome::NeedsAttention { reason },
             "lost" => Outcome::Lost { reason },
             _ => return None,
         };
         let outputs = rest.strip_prefix("with ").and_then(|output| output.split_once('='));
-        let ending = ending(outcome, outputs.map(|(key, value)| (key, value.into())));
+        let mut ending = ending(outcome, outputs.map(|(key, value)| (key, value.into())));
+        ending.answered = verb == "stuck";
         Some(Event::Ended { attempt, ending })
     }
 
@@ -144,6 +150,8 @@ impl Stage {
             Command::Start { attempt, model } => {
                 format!("start {} on {}", short(attempt), self.model(&attempt.worker, *model))
             }
+            Command::Settle { attempt } => format!("settle {}", short(attempt)),
+            Command::Hold { reason } => format!("hold: {reason}"),
             Command::End { attempt, reason } => format!("end {}: {}", short(attempt), end_reason(*reason)),
             Command::Gather { phase, round: 1 } => format!("gather {phase}"),
             Command::Gather { phase, round } => format!("gather {phase} in round {round}"),
@@ -177,11 +185,14 @@ pub fn ending(outcome: Outcome, output: Option<(&str, Value)>) -> Ending {
         outputs: output.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<BTreeMap<_, _>>(),
         commit: None,
         evidence: "exit".to_owned(),
+        contacts: Vec::new(),
+        answered: false,
     }
 }
 
-fn conflict(files: &[&str], reason: String) -> Gathering {
-    Gathering::Conflict { files: files.iter().map(|file| (*file).to_owned()).collect(), reason }
+fn conflict(branch: &str, files: &[&str], reason: String) -> Gathering {
+    let branch = branch.to_owned();
+    Gathering::Conflict { branch, files: files.iter().map(|file| (*file).to_owned()).collect(), reason }
 }
 
 fn short(attempt: &AttemptId) -> String {

@@ -19,6 +19,8 @@ pub fn asked(args: &[String]) -> Option<ExitCode> {
         [chore, megabytes] if chore == "--emit" => emit(megabytes.parse().unwrap_or(1)),
         [chore] if chore == "--colour" => colour(),
         [chore] if chore == "--echo" => echo(),
+        [chore, port] if chore == "--carry" => super::carrier::carry(port),
+        [chore, port] if chore == "--splice" => super::carrier::splice_all(port),
         [chore, file] if chore == "--stamp" => std::fs::write(file, now().as_nanos().to_string()),
         _ => return None,
     };

@@ -12,6 +12,7 @@ use serde_bytes::ByteBuf;
 
 use super::super::wire::{Failure, FailureAt, Order};
 use super::launch::{failed, furnish, not_started, pid_of};
+use crate::network::{Carried, Rules};
 use crate::sandbox::{self, Begun, EntryError, Made, Policy, Refusal};
 
 /// Where the session's folder tells what its sandbox is made of.
@@ -41,7 +42,9 @@ pub(super) fn spawn(
     let mut command = Command::new(HELPER);
     command.arg0(HELPER_NAME).arg(sandbox::HELPER_VERB).arg("--");
     command.args(order.argv.iter().map(|argument| OsStr::from_bytes(argument)));
-    furnish(&mut command, order, umask, slave)?;
+    furnish(&mut command, umask, slave)?;
+    let text = OsStr::from_bytes;
+    sandbox::clothe(&mut command, order.env.iter().map(|(name, value)| (text(name), text(value))));
     line.attach(&mut command)?;
     let helper = command.spawn()?;
     let begun = line.begun(command);
@@ -51,15 +54,16 @@ pub(super) fn spawn(
 impl Confined {
     /// Lets the program start once what was made is written down, in the current folder; nothing of it is left where it
     /// does not.
-    pub fn enter(mut self, order: &Order) -> Result<Vec<(u16, OwnedFd)>, Failure> {
+    pub fn enter(mut self, order: &Order) -> Result<Carried, Failure> {
         let entered =
             self.begun.made().map_err(|error| judged(order, error)).and_then(|(made, listeners)| {
                 keep(&made).map_err(failed(FailureAt::Record))?;
+                let carried = self.carry(order, listeners)?;
                 self.begun.go().map_err(|error| judged(order, error))?;
-                Ok(listeners)
+                Ok(carried)
             });
         match entered {
-            Ok(listeners) => Ok(self.ports().into_iter().zip(listeners).collect()),
+            Ok(carried) => Ok(carried),
             Err(failure) => {
                 // One that has ended by itself cannot be killed any more.
                 let _ = self.helper.kill();
@@ -69,9 +73,15 @@ impl Confined {
         }
     }
 
-    fn ports(&self) -> Vec<u16> {
-        let policy: Option<Policy> = serde_json::from_slice(&self.policy).ok();
-        policy.map(|policy| policy.listen.iter().map(|listen| listen.port).collect()).unwrap_or_default()
+    /// Whoever answers at the listeners is there before the program is.
+    fn carry(&self, order: &Order, listeners: Vec<OwnedFd>) -> Result<Carried, Failure> {
+        let broke = |_| Failure::new(FailureAt::Sandbox, libc::EINVAL);
+        let policy: Policy =
+            serde_json::from_slice(&self.policy).map_err(|error| broke(error.to_string()))?;
+        let ports = policy.listen.iter().map(|listen| listen.port);
+        let rules = order.reach.as_ref().map(|bytes| Rules::from_bytes(bytes)).transpose();
+        let rules = rules.map_err(|error| broke(error.to_string()))?;
+        Carried::start(rules, ports.zip(listeners).collect(), policy.run_as).map_err(failed(FailureAt::Fork))
     }
 }
 

@@ -14,6 +14,7 @@ use super::super::wire::ToNode;
 use super::super::{kernel, tree};
 use super::clients::Clients;
 use super::pump::Pump;
+use crate::network::Carried;
 use crate::recording::{Exit, ExitStatus, Why};
 
 /// What runs on after its program has ended gets so long to put its things in order.
@@ -124,13 +125,21 @@ impl Ending {
         }
     }
 
+    /// Whether the time of asking is over.
+    pub fn kills(&self) -> bool {
+        self.kill_at.is_some_and(|kill_at| Instant::now() >= kill_at)
+    }
+
     /// A child has ended, was stopped or goes on; or the minder was asked to end.
-    pub fn children_changed(&mut self, end_asked: bool, clients: &mut Clients) {
+    pub fn children_changed(&mut self, end_asked: bool, clients: &mut Clients, carried: &mut Carried) {
         if end_asked {
             self.order(Why::Shutdown, SHUTDOWN_GRACE);
         }
-        let is_empty = self.reap(clients);
+        let is_empty = self.reap(clients, carried);
         let has_ended = self.status.is_some();
+        if has_ended {
+            carried.end();
+        }
         if matches!(self.phase, Phase::Running) && has_ended {
             self.phase = Phase::Clearing;
             if !is_empty {
@@ -146,11 +155,12 @@ impl Ending {
     }
 
     /// Buries every child that has ended; says whether there is none left.
-    fn reap(&mut self, clients: &mut Clients) -> bool {
+    fn reap(&mut self, clients: &mut Clients, carried: &mut Carried) -> bool {
         let options = WaitOptions::NOHANG | WaitOptions::UNTRACED | WaitOptions::CONTINUED;
         loop {
             match wait(options) {
                 Ok(Some((pid, status))) if pid == self.program => self.program_changed(status, clients),
+                Ok(Some((pid, status))) if status.exited() || status.signaled() => carried.child_ended(pid),
                 Ok(Some(_)) | Err(Errno::INTR) => {}
                 Ok(None) => return false,
                 Err(_) => return true,

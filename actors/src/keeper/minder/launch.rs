@@ -21,6 +21,7 @@ use super::super::wire::{Failure, FailureAt, Order, SOCKET_FILE};
 use super::super::{clamp_size, daemon, kernel, tree};
 use super::Setting;
 use super::confined::{self, Confined};
+use crate::network::Carried;
 use crate::recording::{Header, Shape, Start, Writer};
 
 /// Connections that wait while the minder is busy; it accepts within a moment.
@@ -32,8 +33,8 @@ pub(super) struct Launched {
     pub master: OwnedFd,
     pub writer: Writer,
     pub pid: Pid,
-    /// Where the session's own loopback answers.
-    pub listeners: Vec<(u16, OwnedFd)>,
+    /// What answers where the session's own loopback listens.
+    pub carried: Carried,
 }
 
 /// A program that has been started.
@@ -54,11 +55,12 @@ pub(super) fn launch(order: &Order, setting: &Setting) -> Result<Launched, Failu
             let Started { master, pid, confined } = started;
             let began = tree::stat(pid).map_or(0, |stat| stat.began);
             writer.started(raw(pid), began).map_err(|errno| failed(FailureAt::Record)(errno.into()))?;
-            let listeners = confined.map_or_else(|| Ok(Vec::new()), |confined| confined.enter(order))?;
-            Ok((listener, master, pid, listeners))
+            let carried =
+                confined.map_or_else(|| Ok(Carried::default()), |confined| confined.enter(order))?;
+            Ok((listener, master, pid, carried))
         });
     match launched {
-        Ok((listener, master, pid, listeners)) => Ok(Launched { listener, master, writer, pid, listeners }),
+        Ok((listener, master, pid, carried)) => Ok(Launched { listener, master, writer, pid, carried }),
         Err(failure) => {
             writer.withdraw();
             let _ = std::fs::remove_file(SOCKET_FILE);
@@ -161,14 +163,14 @@ fn spawn(order: &Order, umask: u32, slave: OwnedFd) -> io::Result<Pid> {
     };
     let mut command = Command::new(OsStr::from_bytes(program));
     command.args(arguments.iter().map(|argument| OsStr::from_bytes(argument)));
-    furnish(&mut command, order, umask, slave)?;
+    command.env_clear();
+    command.envs(order.env.iter().map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value))));
+    furnish(&mut command, umask, slave)?;
     pid_of(&command.spawn()?)
 }
 
-/// Gives a command the environment of the order and the terminal.
-pub(super) fn furnish(command: &mut Command, order: &Order, umask: u32, slave: OwnedFd) -> io::Result<()> {
-    command.env_clear();
-    command.envs(order.env.iter().map(|(name, value)| (OsStr::from_bytes(name), OsStr::from_bytes(value))));
+/// Gives a command the terminal.
+pub(super) fn furnish(command: &mut Command, umask: u32, slave: OwnedFd) -> io::Result<()> {
     command
         .stdin(Stdio::from(slave.try_clone()?))
         .stdout(Stdio::from(slave.try_clone()?))

@@ -47,7 +47,8 @@ fn start(order: &Order) -> io::Error {
     let Some((program, arguments)) = order.argv.split_first() else {
         return io::ErrorKind::InvalidInput.into();
     };
-    Command::new(program).args(arguments).exec()
+    let env = order.env.iter().map(|(name, value)| (name, value));
+    Command::new(program).args(arguments).env_clear().envs(env).exec()
 }
 
 /// Nothing but the three streams reaches the program.

@@ -6,18 +6,22 @@ use crate::sandbox::refusal::at;
 use crate::sandbox::wire::Layers;
 use crate::sandbox::{Policy, Refusal};
 
+/// Open files of one process: far above what a build or a server needs.
+const DESCRIPTORS_MAX: u64 = 16_384;
+
 /// Sets what holds for each process, and the number of processes, which the kernel counts in the session's own user
 /// namespace: it must be set after that was entered.
 pub(in super::super) fn set(policy: &Policy, layers: &mut Layers) -> Result<(), Refusal> {
     let mut words = Vec::new();
     put("memory", Resource::Core, 0)?;
+    words.push(format!("{} open files a process", put("files", Resource::Nofile, DESCRIPTORS_MAX)?));
     if let Some(pids) = policy.pids_max {
         let now = put("processes", Resource::Nproc, pids)?;
         words.push(format!("{now} processes"));
     }
     if let Some(bytes) = policy.memory_bytes_max {
         let now = put("memory", Resource::Data, bytes)?;
-        words.push(format!("{now} bytes of memory a process"));
+        words.push(format!("{now} bytes of private memory a process"));
     }
     words.push(format!("{} bytes of private files", policy.tmp_bytes_max));
     words.push("no core files".to_owned());

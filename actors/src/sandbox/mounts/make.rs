@@ -8,12 +8,16 @@ use rustix::fs::{Access, AtFlags, CWD};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
 use super::private::{Fresh, Private, attach};
-use super::{Around, Entry, Found, Kind, MOUNT_CURE, Trees, arrange, check, clone_of, take_trees};
+use super::{Around, Entry, Found, Kind, MOUNT_CURE, Trees, arrange, check, clone_of, take_trees, veil};
 use crate::sandbox::kernel::{self, NODEV, NOSUID, RDONLY, Reach};
 use crate::sandbox::layers::terminal::Terminal;
 use crate::sandbox::refusal::at;
 use crate::sandbox::wire::Layers;
 use crate::sandbox::{Policy, Refusal};
+
+/// A socket that is made anew faster than this is not there to be reached.
+const MASK_TRIES: usize = 3;
+const KEY_LISTS: [&str; 2] = ["/proc/keys", "/proc/key-users"];
 
 /// The mounts in the making.
 struct Making {
@@ -33,7 +37,7 @@ pub(in super::super) fn make(
     terminal: &Terminal,
     layers: &mut Layers,
 ) -> Result<Vec<Entry>, Refusal> {
-    let Found { mut entries, private, masked } = found;
+    let Found { mut entries, private, masked, home } = found;
     entries.extend(masked.into_iter().map(|path| Entry { path, kind: Kind::Mask, is_folder: false }));
     let mut entries = arrange(entries, &private);
     let covered = out_of_reach(&entries);
@@ -51,6 +55,7 @@ pub(in super::super) fn make(
     turn_root().map_err(refuse("the machine's tree cannot be made read-only"))?;
     let (files, places) = fresh.settle().map_err(refuse("private folders cannot be made"))?;
     attach(places.processes.as_fd(), Path::new("/proc")).map_err(refuse("/proc cannot be mounted"))?;
+    let veiled = veil::veil(home.as_deref(), &files);
     for (number, place) in private.iter().enumerate().filter(|(_, place)| !place.starts_with("/dev")) {
         let folder = if place.ends_with("run") {
             files.run(rustix::process::getuid().as_raw())
@@ -68,9 +73,12 @@ pub(in super::super) fn make(
             Refusal::new(entry.property(), why, MOUNT_CURE)
         })?;
     }
+    making.hide_keys().map_err(refuse("the machine's keys cannot be covered"))?;
     making.close().map_err(refuse("what covers others cannot be made read-only"))?;
     let device = making.private.device().map_err(refuse("the private files cannot be looked at"))?;
+    entries.retain(|entry| entry.kind != Kind::Mask || making.is_masked(entry, device));
     check::check(&entries, &private, device, layers)?;
+    veil::tell(&veiled, layers);
     Ok(entries)
 }
 
@@ -113,8 +121,35 @@ impl Making {
                 attach(tree.as_fd(), &entry.path)
             }
             Kind::Pin => attach(clone_of(&entry.path, Reach::One)?.as_fd(), &entry.path),
-            Kind::Hidden | Kind::Mask => self.cover(entry, entries),
+            Kind::Hidden => self.cover(entry, entries),
+            // Sockets come and go; what has gone is not seen.
+            Kind::Mask => match self.cover(entry, entries) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                covered => covered,
+            },
         }
+    }
+
+    /// Whether a socket is covered; one that was made anew meanwhile is covered again, one that has gone is forgotten.
+    fn is_masked(&self, entry: &Entry, device: u64) -> bool {
+        for _ in 0..MASK_TRIES {
+            match rustix::fs::stat(&entry.path) {
+                Ok(stat) if stat.st_dev == device => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+            // What fails here is looked at again, and told by the check in the end.
+            let _ = self.private.nothing(false).and_then(|nothing| attach(nothing.as_fd(), &entry.path));
+        }
+        true
+    }
+
+    /// The kernel tells everybody the names of keys.
+    fn hide_keys(&self) -> io::Result<()> {
+        for list in KEY_LISTS.map(Path::new).into_iter().filter(|list| list.exists()) {
+            attach(self.private.nothing(false)?.as_fd(), list)?;
+        }
+        Ok(())
     }
 
     fn put_back(&mut self, entry: &Entry) -> io::Result<()> {

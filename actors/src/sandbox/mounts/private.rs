@@ -138,6 +138,12 @@ impl Private {
         Ok(tree)
     }
 
+    /// The folder in which nothing is, for file systems that want one.
+    pub fn empty(&self) -> io::Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::openat(&self.files, "empty", flags, Mode::empty())?)
+    }
+
     /// A folder in which what lies below can be put back; to be made read-only when all is there.
     pub fn cover(&mut self) -> io::Result<OwnedFd> {
         self.covers += 1;
@@ -171,7 +177,7 @@ fn touch(files: BorrowedFd<'_>, name: &str, mode: u32) -> io::Result<()> {
     Ok(())
 }
 
-fn file_system(
+pub(super) fn file_system(
     kind: &str,
     options: &[(&str, String)],
     mode_name: &str,

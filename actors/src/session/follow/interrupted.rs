@@ -1,92 +1,97 @@
-//! A prompt that an earlier node was typing when it ended.
-//!
-//! The marks in the recording say how far it came; a text is never typed a second time. What is left open between two
-//! marks the terminal itself decides: a program with an editor draws what it reads, so where nothing was drawn and
-//! nothing waits to be read, nothing was typed. Enter may be pressed again, as it may for any text.
+//! A prompt that an earlier node was typing when it ended: looks at the terminal until `doubt` can say what to do.
 
+use niia_spec::detect::State;
+use niia_spec::profile::neutralise;
 use tokio::time::{Duration, Instant};
 
+use super::doubt::{self, Came, Sight, Stands, Verdict};
 use super::texts::{Outgoing, Typing};
-use super::{Follow, PROMPT_MARK};
+use super::{Follow, GRACE, PROMPT_MARK};
 use crate::recording::MarkKind;
-use crate::session::delivery::{CHUNK_BYTES_MAX, Delivery, DeliveryStep};
+use crate::session::delivery::{Delivery, DeliveryStep};
 
-/// A program that has read something draws it within this time, on a machine with more to do than it can.
-const DRAWN_WITHIN: Duration = Duration::from_secs(1);
-/// The marks of a paste and the first line that niia puts before a prompt, in bytes.
-const WRAPPING_BYTES_MAX: u64 = 64;
+/// Between two looks at a terminal nobody is sure of.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// How far an earlier node came with the prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Came {
-    /// It was about to type.
-    Begun { drawn: bool, bytes: u64 },
-    /// All of it is typed, and Enter was not pressed.
-    Typed,
-    /// Enter was pressed, or was about to be.
-    Entered { drawn: bool },
-}
-
-/// A prompt whose first byte may or may not have been typed; the time decides.
+/// A prompt of which an earlier node has left nothing but marks.
 #[derive(Debug)]
 pub(super) struct Doubt {
-    pub(super) until: Instant,
-    /// How far the recording reached when the prompt was about to be typed.
+    came: Came,
+    /// How far the recording reached at the last mark.
     drawn_from: u64,
-    bytes: u64,
+    since: Instant,
+    /// When it is looked at next.
+    pub(super) next: Instant,
 }
 
 impl Follow<'_> {
     /// Goes on with the prompt where an earlier node stopped; false where that had not begun.
     pub(super) fn goes_on_with_prompt(&mut self) -> bool {
-        let Some((came, offset)) = self.came() else { return false };
-        match came {
-            Came::Begun { drawn, bytes } => {
-                let wait = if drawn { Duration::ZERO } else { DRAWN_WITHIN };
-                self.doubt = Some(Doubt { until: Instant::now() + wait, drawn_from: offset, bytes });
-            }
-            Came::Typed => self.enters(Delivery::typed()),
-            Came::Entered { drawn: false } => self.enters(Delivery::entered_once()),
-            Came::Entered { drawn: true } => {}
-        }
+        let Some((came, drawn_from)) = self.came() else { return false };
+        let now = Instant::now();
+        self.doubt = Some(Doubt { came, drawn_from, since: now, next: now });
         true
     }
 
     fn came(&mut self) -> Option<(Came, u64)> {
-        let end = self.end;
         let marks = self.reached.glass.marks_at().into_iter().filter(|(_, mark)| mark.id == PROMPT_MARK);
-        marks.fold(None, |came, (offset, mark)| {
-            let drawn = end > offset;
-            match mark.kind {
-                MarkKind::Typing => Some((Came::Begun { drawn, bytes: mark.bytes }, offset)),
-                MarkKind::Typed => Some((Came::Typed, offset)),
-                MarkKind::Submitting => Some((Came::Entered { drawn }, offset)),
-                _ => came,
-            }
+        marks.fold(None, |came, (offset, mark)| match mark.kind {
+            MarkKind::Typing => Some((Came::Typing, offset)),
+            MarkKind::Typed => Some((Came::Typed, offset)),
+            MarkKind::Submitting => Some((Came::Submitting, offset)),
+            _ => came,
         })
     }
 
-    /// Decides a doubt whose time has come.
-    pub(super) fn decide(&mut self) {
-        let Some(doubt) = self.doubt.take_if(|doubt| doubt.until <= Instant::now()) else { return };
-        let unread = self.reached.terminal.unread().unwrap_or(u64::MAX);
-        let untouched = self.end == doubt.drawn_from && unread == 0;
-        if untouched && self.reached.glass.takes_pastes() {
-            let prompt = self.prompt();
-            return self.texts.push_front(prompt);
+    /// Looks again, where a look is due, and does what it tells.
+    pub(super) async fn decide(&mut self) {
+        let Some(doubt) = self.doubt.take_if(|doubt| doubt.next <= Instant::now()) else { return };
+        let sight = self.sight(&doubt);
+        let verdict = doubt::verdict(doubt.came, &sight);
+        if verdict != Verdict::Look {
+            tracing::info!(session = %self.life.assignment.session, ?verdict, came = ?doubt.came, ?sight, "a prompt is gone on with");
         }
-        if doubt.bytes + WRAPPING_BYTES_MAX <= CHUNK_BYTES_MAX as u64 && self.end > doubt.drawn_from {
-            // A single piece is typed whole or not at all, and the program has drawn something since.
-            return self.enters(Delivery::typed());
+        match verdict {
+            Verdict::Look => self.doubt = Some(Doubt { next: Instant::now() + LOOK_EVERY, ..doubt }),
+            Verdict::Type => {
+                let prompt = self.prompt();
+                self.texts.push_front(prompt);
+            }
+            Verdict::Enter => self.enters(),
+            Verdict::Submitted => {}
+            Verdict::Unknown(why) => self.give_prompt_up(why).await,
         }
-        let session = &self.life.assignment.session;
-        tracing::warn!(%session, "a part of its prompt may be typed: the node ended meanwhile");
-        self.life
-            .facts
-            .does("has a prompt that was cut short when the node ended; look at it with `niia attach`");
     }
 
-    fn enters(&mut self, (delivery, steps): (Delivery, Vec<DeliveryStep>)) {
+    fn sight(&mut self, doubt: &Doubt) -> Sight {
+        let seen = self.seen();
+        let state = self.detect(&seen).state;
+        Sight {
+            drawn: self.end > doubt.drawn_from,
+            // What cannot be asked counts as unread.
+            read_all: self.reached.terminal.unread().is_ok_and(|bytes| bytes == 0),
+            editor: self.reached.glass.takes_pastes(),
+            asks: matches!(state, State::WaitingInput { .. }),
+            works: state == State::Working,
+            stands: self.stands(),
+            looked: doubt.since.elapsed(),
+        }
+    }
+
+    fn stands(&mut self) -> Stands {
+        let Outgoing { text, first_line, .. } = self.prompt();
+        let text = match first_line {
+            Some(line) => format!("{line}\n{}\n", neutralise(&text).trim_end_matches('\n')),
+            None => neutralise(&text),
+        };
+        match self.reached.glass.screen_at(self.end) {
+            Ok(screen) => doubt::stands(&screen.text(), screen.cursor(), &text),
+            Err(_) => Stands::No,
+        }
+    }
+
+    fn enters(&mut self) {
+        let (delivery, steps) = Delivery::typed();
         let wake = steps.into_iter().find_map(|step| match step {
             DeliveryStep::Wake { wake, after_ms } => {
                 Some((Instant::now() + Duration::from_millis(after_ms), wake))
@@ -97,5 +102,15 @@ impl Follow<'_> {
         let bytes = text.len() as u64;
         self.now =
             Some(Typing { delivery, mark, marked: true, wake, refused: None, reply, bytes, entering: false });
+    }
+
+    /// Ends a session whose prompt nobody can bring to its end: a person is asked.
+    pub(super) async fn give_prompt_up(&mut self, why: &str) {
+        tracing::warn!(session = %self.life.assignment.session, why, "the node ended while its prompt was typed");
+        self.life.unsure = Some(format!("the node ended while its prompt was typed: {why}"));
+        self.life.facts.does("is being ended");
+        if let Err(error) = self.reached.terminal.end(GRACE).await {
+            tracing::debug!(session = %self.life.assignment.session, %error, "it ended before the order reached it");
+        }
     }
 }

@@ -3,14 +3,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use niia_spec::detect::State;
 use niia_spec::notice::Receipt;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Follow, QUIET_MS, WRITE_WAIT, WRITE_WAIT_MAX};
+use super::{Follow, PROMPT_MARK, QUIET_MS, WRITE_WAIT, WRITE_WAIT_MAX};
 use crate::recording::{Mark, MarkKind};
 use crate::session::delivery::{self, Delivery, DeliveryEvent, DeliveryStep, DeliveryWake, Readiness};
-use crate::session::{clock, look};
+use crate::session::{Turned, clock, look};
 
 /// Put before a prompt so that its first character is never a command.
 pub(super) const FIRST_LINE: &str = "[niia]";
@@ -21,6 +22,8 @@ pub(super) struct Outgoing {
     pub(super) first_line: Option<&'static str>,
     pub(super) mark: u64,
     pub(super) reply: Option<oneshot::Sender<Receipt>>,
+    /// It is a turn of a conversation, and this one waits for its end.
+    pub(super) turn: Option<oneshot::Sender<Turned>>,
 }
 
 pub(super) struct Typing {
@@ -41,7 +44,7 @@ impl Follow<'_> {
         let mark = self.next_mark;
         self.next_mark += 1;
         let first_line = self.reached.drawn.prefix_line.then_some(FIRST_LINE);
-        let outgoing = Outgoing { text, first_line, mark, reply: Some(reply) };
+        let outgoing = Outgoing { text, first_line, mark, reply: Some(reply), turn: None };
         if urgent {
             self.texts.push_front(outgoing);
         } else {
@@ -78,7 +81,7 @@ impl Follow<'_> {
         if self.now.is_some() {
             self.tell_readiness().await;
         }
-        while self.now.as_ref().is_none_or(|typing| typing.delivery.is_over()) {
+        while self.now.as_ref().is_none_or(|typing| typing.delivery.is_over()) && !self.is_in_turn() {
             self.now = None;
             let Some(next) = self.texts.pop_front() else { break };
             self.begin(next).await;
@@ -90,7 +93,15 @@ impl Follow<'_> {
     async fn begin(&mut self, next: Outgoing) {
         let bytes = next.text.len() as u64;
         let (delivery, steps) = Delivery::new(&next.text, next.first_line);
+        let delivery = match super::profile_of(&self.life.assignment).filter(|_| self.talk.is_some()) {
+            Some(profile) => delivery.typed_for(&profile.typing),
+            None => delivery,
+        };
         let (mark, reply) = (next.mark, next.reply);
+        if let Some(turn) = next.turn {
+            self.clear_composer().await;
+            self.begin_turn(next.text, Some(turn));
+        }
         self.now = Some(Typing {
             delivery,
             mark,
@@ -110,7 +121,10 @@ impl Follow<'_> {
         let line_mode = self.reached.terminal.line_mode().unwrap_or_default();
         let terminal = delivery::Terminal { bracketed_paste: self.reached.glass.takes_pastes(), line_mode };
         self.deliver(DeliveryEvent::Terminal(terminal)).await;
-        let readiness = self.readiness();
+        let (readiness, works) = self.readiness();
+        if works {
+            self.deliver(DeliveryEvent::Working).await;
+        }
         self.deliver(DeliveryEvent::Readiness(readiness)).await;
         if readiness == Readiness::Accepts {
             // What waits for a text again is done with the last one.
@@ -118,10 +132,13 @@ impl Follow<'_> {
         }
     }
 
-    pub(super) fn readiness(&mut self) -> Readiness {
-        let quiet = clock::now_ms().saturating_sub(self.grew_ms) >= QUIET_MS;
+    /// What it would do with a text, and whether it works.
+    pub(super) fn readiness(&mut self) -> (Readiness, bool) {
+        // Of a tool that holds a conversation it is known how it looks when it is ready: silence is no sign.
+        let quiet = self.talk.is_none() && clock::now_ms().saturating_sub(self.grew_ms) >= QUIET_MS;
         let seen = self.seen();
-        look::readiness(&self.detect(&seen).state, quiet)
+        let state = self.detect(&seen).state;
+        (look::readiness(&state, quiet), state == State::Working)
     }
 
     pub(super) async fn deliver(&mut self, event: DeliveryEvent) {
@@ -189,10 +206,17 @@ impl Follow<'_> {
     async fn receipt(&mut self, receipt: delivery::Receipt) {
         let session = &self.life.assignment.session;
         tracing::debug!(%session, ?receipt, "a text is on its way");
+        self.turn_receipt(&receipt);
         let Some(typing) = &mut self.now else { return };
         let kind = matches!(receipt, delivery::Receipt::Typed).then_some(MarkKind::Typed);
         let mark = typing.mark;
         let told = look::receipt(&receipt);
+        if let delivery::Receipt::TypedNotSubmitted { reason } = &receipt
+            && (mark, self.reached.taken_up) == (PROMPT_MARK, true)
+        {
+            self.give_prompt_up(reason).await;
+        }
+        let Some(typing) = &mut self.now else { return };
         let settled = matches!(receipt, delivery::Receipt::TurnStarted { .. }) || receipt.is_last();
         if settled && let Some(reply) = typing.reply.take() {
             drop(reply.send(told));

@@ -6,6 +6,7 @@ use niia_actors::recording::{Read, Recording};
 use niia_actors::session::view::{ClientAct, Lease, View, ViewEvent, ViewStep};
 use tokio::sync::mpsc;
 
+use super::fed::Fed;
 use crate::control::client::Client;
 use crate::control::words::{Reply, Request};
 use crate::failure::Failure;
@@ -15,6 +16,8 @@ pub struct Joint {
     events: mpsc::Sender<ViewEvent>,
     view: View,
     recording: Option<Recording>,
+    /// Of a session on another machine: what came from there.
+    fed: Option<Fed>,
     folder: PathBuf,
     /// The output up to here was handed on, and there is output up to there.
     sent: u64,
@@ -28,10 +31,11 @@ pub struct Joint {
 type GoesOn = bool;
 
 impl Joint {
-    pub fn new(client: Client, events: mpsc::Sender<ViewEvent>) -> Joint {
+    pub fn new(client: Client, events: mpsc::Sender<ViewEvent>, far: bool) -> Joint {
         let (view, _) = View::new(0);
-        let folder = PathBuf::new();
-        Joint { client, events, view, recording: None, folder, sent: 0, end: 0, ended: false, writing: false }
+        let (folder, fed) = (PathBuf::new(), far.then(Fed::default));
+        let recording = None;
+        Joint { client, events, view, recording, fed, folder, sent: 0, end: 0, ended: false, writing: false }
     }
 
     /// Carries everything until the person leaves, the session is over or the node is gone.
@@ -65,6 +69,12 @@ impl Joint {
                 self.end = self.end.max(offset);
                 let told = self.tell(ViewEvent::Repaint { bytes, cols, rows }).await;
                 Ok(told && self.take(steps).await?)
+            }
+            Reply::Output { from, bytes } => {
+                if let Some(fed) = &mut self.fed {
+                    fed.take(from, bytes);
+                }
+                Ok(true)
             }
             Reply::Grew { end } => {
                 self.end = self.end.max(end);
@@ -160,6 +170,9 @@ impl Joint {
     }
 
     fn read(&mut self, offset: u64, wanted: usize) -> Result<(Read, Vec<u8>), Failure> {
+        if let Some(fed) = &mut self.fed {
+            return Ok(fed.read(offset, wanted));
+        }
         let recording = match &mut self.recording {
             Some(recording) => recording,
             none => none.insert(open(&self.folder)?),

@@ -2,7 +2,7 @@
 
 use niia_spec::notice::JournalLine;
 
-use super::{agents, runs, sessions};
+use super::{agents, machines, runs, sessions};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
 use crate::node::{Node, accept};
@@ -60,7 +60,9 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::Keys { .. } | Request::View { .. } | Request::Take | Request::Repaint => {
             Err(misplaced("attach"))
         }
-        Request::Follow { .. } | Request::Attach { .. } | Request::Part { .. } => {
+        Request::Printed { session, from, to } => sessions::printed(node, caller, &session, (from, to)).await,
+        Request::Machines(request) => machines::answer(node, request).await,
+        Request::Follow { .. } | Request::Attach { .. } | Request::Part { .. } | Request::Through { .. } => {
             Err(misplaced("a talk of its own"))
         }
     }

@@ -4,9 +4,27 @@ use niia_actors::session::{Painted, SessionHandle, VIEWER_EVENTS_MAX, ViewerEven
 use tokio::sync::mpsc;
 
 use super::find::{live_session, trouble};
+use super::sessions::recorded;
 use super::{Connection, ServeError};
 use crate::control::words::{Reply, Request};
 use niia_actors::ask::chain;
+
+/// Bytes a viewer on another machine may be behind before the older ones are left out.
+const CARRIED_BYTES_MAX: u64 = 1024 * 1024;
+/// Bytes carried at a time, so that keys are heard in between.
+const CARRIED_PIECE_BYTES: u64 = 64 * 1024;
+
+/// How far a viewer on another machine was sent what was printed.
+struct Carried {
+    folder: std::path::PathBuf,
+    sent: u64,
+}
+
+impl Carried {
+    fn from(painted: &Painted) -> Carried {
+        Carried { folder: painted.folder.clone(), sent: painted.offset }
+    }
+}
 
 /// Leaves the desk whatever way the talk ends.
 struct Seat {
@@ -37,11 +55,17 @@ impl Connection {
             Err(error) => return self.reply(Reply::Refused(trouble(chain(&error)))).await,
         };
         let seat = Seat { session, viewer: painted.viewer };
+        let mut carried = self.visitor.is_some().then(|| Carried::from(&painted));
         self.reply(paint(painted)).await?;
         loop {
             tokio::select! {
                 event = news.recv() => match event {
-                    Some(ViewerEvent::Grew { end }) => self.reply(Reply::Grew { end }).await?,
+                    Some(ViewerEvent::Grew { end }) => {
+                        if let Some(carried) = &mut carried {
+                            self.carry(carried, end).await?;
+                        }
+                        self.reply(Reply::Grew { end }).await?;
+                    }
                     Some(ViewerEvent::Word(text)) => self.reply(Reply::Word { text }).await?,
                     Some(ViewerEvent::Ended) | None => return self.reply(Reply::End { outcome: None }).await,
                 },
@@ -53,7 +77,34 @@ impl Connection {
         }
     }
 
+    /// Sends a viewer on another machine what was printed. Of one that is far behind the newest is sent: it is given
+    /// the screen anew, and the rest stays in the recording here.
+    async fn carry(&self, carried: &mut Carried, end: u64) -> Result<(), ServeError> {
+        carried.sent = carried.sent.max(end.saturating_sub(CARRIED_BYTES_MAX));
+        while carried.sent < end {
+            let (folder, from) = (carried.folder.clone(), carried.sent);
+            let to = end.min(from + CARRIED_PIECE_BYTES);
+            let read = tokio::task::spawn_blocking(move || recorded(&folder, from, to)).await;
+            let bytes = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+            match bytes {
+                Ok(bytes) if bytes.len() as u64 == to - from => {
+                    self.reply(Reply::Output { from, bytes }).await?
+                }
+                // What is not there is not sent; the viewer sees a gap.
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "a recording cannot be carried"),
+            }
+            carried.sent = to;
+        }
+        Ok(())
+    }
+
     async fn act(&self, seat: &Seat, request: Request) -> Result<(), ServeError> {
+        if let Some(visitor) = &self.visitor
+            && let Err(refusal) = visitor.may(&self.node, &request)
+        {
+            return self.reply(Reply::Word { text: refusal.message }).await;
+        }
         match request {
             Request::Keys { bytes } => seat.session.keys(seat.viewer, bytes),
             Request::View { cols, rows } => seat.session.view((cols, rows)),

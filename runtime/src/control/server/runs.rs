@@ -20,7 +20,7 @@ const VIEW_PAUSE: Duration = Duration::from_millis(50);
 const VIEW_PAUSE_TIMES: u32 = 9;
 
 impl Connection {
-    /// Sends the run's view after each change until it is over or the caller leaves.
+    /// Sends the run's view after each change until it is over, waits for a person, or the caller leaves.
     pub(super) async fn follow(&mut self, name: RunName) -> Result<(), ServeError> {
         let run = match run_id(&self.node, &self.caller, &name).await {
             Ok(run) => run,
@@ -36,9 +36,9 @@ impl Connection {
                 Ok(view) => view,
                 Err(refusal) => return self.reply(Reply::Refused(refusal)).await,
             };
-            let over = view.state.is_over();
+            let rests = view.state.rests();
             self.reply(Reply::Run(Box::new(view))).await?;
-            let Some(mut changes) = changes.filter(|_| !over) else {
+            let Some(mut changes) = changes.filter(|_| !rests) else {
                 return self.reply(Reply::End { outcome: None }).await;
             };
             let pause = VIEW_PAUSE.max(began.elapsed() * VIEW_PAUSE_TIMES);
@@ -197,23 +197,19 @@ async fn record(node: &Node, caller: &Caller, name: &RunName, event: Event) -> R
     Ok(Reply::Done)
 }
 
-/// Takes a run up again that holds still because its actor broke.
+/// Goes on with a run that waits for a person, and takes one up again that holds still because its actor broke.
 pub(super) async fn resume(node: &Node, caller: &Caller, name: &RunName) -> Result<Reply, Refusal> {
     let run = run_id(node, caller, name).await?;
-    if node.root.run(&run).await.is_some() {
-        return Err(Refusal {
-            code: RefusalCode::State,
-            message: format!("the run `{run}` is under way"),
-            help: None,
-        });
+    if let Some(handle) = node.root.run(&run).await {
+        let reason = "a person said so".to_owned();
+        return match handle.resume(reason).await.map_err(|error| trouble(chain(&error)))? {
+            true => Ok(Reply::Done),
+            false => Err(not_waiting(node, &run).await),
+        };
     }
     let record = node.journal.load(&run).map_err(|error| not_found(chain(&error)))?;
     if record.finish.is_some() {
-        return Err(Refusal {
-            code: RefusalCode::State,
-            message: format!("the run `{run}` is over and recorded"),
-            help: Some("begin a new one; `session.resume` takes up its work trees".to_owned()),
-        });
+        return Err(not_waiting(node, &run).await);
     }
     past::take_up(&node.state, &node.live, &node.root, &record)
         .await
@@ -221,17 +217,52 @@ pub(super) async fn resume(node: &Node, caller: &Caller, name: &RunName) -> Resu
     Ok(Reply::Done)
 }
 
-/// Cancels what lives and waits until all of it has ended, before a node goes down for good.
+/// Why a run is not resumed, in words that fit how it stands.
+async fn not_waiting(node: &Node, run: &RunId) -> Refusal {
+    let view = match view(node, run).await {
+        Ok(view) => view,
+        Err(refusal) => return refusal,
+    };
+    let (message, help) = match (view.state, &view.reason) {
+        (RunState::Running, Some(reason)) => (
+            format!("the run `{run}` is still coming to rest: {reason}"),
+            "`niia status -f` shows when the last of it has ended; then it can be resumed",
+        ),
+        (RunState::Running, None) => (format!("the run `{run}` is under way"), "`niia status -f` follows it"),
+        (state, _) => (
+            format!("the run `{run}` is over ({}) and recorded", crate::report::run::state_word(state)),
+            "begin a new one; `session.resume` takes up its work trees",
+        ),
+    };
+    Refusal { code: RefusalCode::State, message, help: Some(help.to_owned()) }
+}
+
+/// Cancels what lives and waits until all of it has ended, before a node goes down for good. Runs that wait for a
+/// person have nothing that lives; they wait on.
 pub(super) async fn cancel_all(node: &Node) {
-    for run in node.root.runs().await {
+    for run in lively(node).await {
         if let Some(handle) = node.root.run(&run).await {
             // A run that ended by itself meanwhile needs no cancel.
             let _ = handle.record(Event::Cancelled { reason: "the node was stopped".to_owned() }).await;
         }
     }
-    while !node.root.runs().await.is_empty() {
+    while !lively(node).await.is_empty() {
         tokio::time::sleep(VIEW_PAUSE).await;
     }
+}
+
+async fn lively(node: &Node) -> Vec<RunId> {
+    let mut lively = Vec::new();
+    for run in node.root.runs().await {
+        let waits = match node.root.run(&run).await {
+            Some(handle) => handle.look().await.is_ok_and(|view| view.state == RunState::NeedsAttention),
+            None => true,
+        };
+        if !waits {
+            lively.push(run);
+        }
+    }
+    lively
 }
 
 /// Every session a run has had, in the order of the plan.

@@ -17,6 +17,11 @@ use crate::node::Node;
 /// The longest a caller may wait for a quiet terminal.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// What is told of a recording at a time: an answer, not an archive.
+const PRINTED_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// Bytes read at a time.
+const PIECE_BYTES: u64 = 64 * 1024;
+
 /// A text for a program that is busy is waited for so long; then it is said to be queued, which it is.
 const RECEIPT_WAIT: Duration = Duration::from_secs(30);
 
@@ -93,6 +98,47 @@ pub(super) async fn read(node: &Node, caller: &Caller, name: &str) -> Result<Rep
     let (session, handle) = live_session(node, caller, name)?;
     let screen = handle.screen().await.map_err(ended(&session))?;
     Ok(Reply::Screen { text: screen.text, title: screen.title, cursor: screen.cursor })
+}
+
+/// What a session printed between two offsets, as much of it as a message bears.
+pub(super) async fn printed(
+    node: &Node,
+    caller: &Caller,
+    name: &str,
+    (from, to): (u64, u64),
+) -> Result<Reply, Refusal> {
+    let view = look(node, caller, name).await?;
+    let to = to.min(from.saturating_add(PRINTED_BYTES_MAX));
+    let read = tokio::task::spawn_blocking(move || recorded(view.folder.as_ref(), from, to));
+    let bytes = read.await.map_err(|error| trouble(error.to_string()))?;
+    Ok(Reply::Output { from, bytes: bytes.map_err(|error| trouble(error.to_string()))? })
+}
+
+/// Bytes of a recording; what is past its bound is left out.
+pub(super) fn recorded(folder: &std::path::Path, from: u64, to: u64) -> std::io::Result<Vec<u8>> {
+    use niia_actors::recording::{Read, Recording};
+
+    let mut recording = Recording::open(folder).map_err(std::io::Error::other)?;
+    let (mut bytes, mut offset) = (Vec::new(), from);
+    while offset < to {
+        let have = bytes.len();
+        bytes.resize(have + usize::try_from((to - offset).min(PIECE_BYTES)).unwrap_or(0), 0);
+        match recording.read_at(offset, &mut bytes[have..])? {
+            Read::Bytes(0) => {
+                bytes.truncate(have);
+                break;
+            }
+            Read::Bytes(count) => {
+                bytes.truncate(have + count);
+                offset += count as u64;
+            }
+            Read::Gap { to: next, .. } => {
+                bytes.truncate(have);
+                offset = next;
+            }
+        }
+    }
+    Ok(bytes)
 }
 
 pub(super) async fn write(

@@ -7,7 +7,8 @@ use niia_spec::name::PhaseName;
 
 use super::seen::{Halted, Seen, Standing};
 
-const OF_WORKERS: [&str; 13] = [
+const OF_WORKERS: [&str; 14] = [
+    "resumed",
     "started",
     "done",
     "failed",
@@ -22,12 +23,12 @@ const OF_WORKERS: [&str; 13] = [
     "published",
     "claimed",
 ];
-const OF_PHASES: [&str; 6] = ["worker's", "merged", "conflict", "refused", "approved", "denied"];
-const OF_RUNS: [&str; 6] = ["begun", "cancelled", "worker's", "gathered", "approved", "denied"];
+const OF_PHASES: [&str; 7] = ["worker's", "merged", "conflict", "refused", "approved", "denied", "resumed"];
+const OF_RUNS: [&str; 7] = ["begun", "cancelled", "worker's", "gathered", "approved", "denied", "resumed"];
 const WORKERS: [&str; 9] =
     ["fresh", "live", "ending", "pausing", "ready", "is done", "has failed", "needs person", "dropped"];
 const PHASES: [&str; 6] = ["waiting", "asked", "open", "gathering", "mending", "closed"];
-const RUNS: [&str; 6] = ["not begun", "going", "held", "stopped", "cancelled", "over"];
+const RUNS: [&str; 7] = ["not begun", "going", "held", "waits", "stopped", "cancelled", "over"];
 
 #[derive(Default)]
 pub struct Reached {
@@ -42,11 +43,13 @@ impl Reached {
             Event::Gathered { .. } => "gathered",
             Event::Approved { .. } => "approved",
             Event::Denied { .. } => "denied",
+            Event::Resumed { .. } => "resumed",
             _ => "worker's",
         };
         self.count("run", run_state(seen), of_run);
         let (phase, of_phase) = match event {
             Event::Begun | Event::Cancelled { .. } => return,
+            Event::Resumed { .. } => return self.record_resumption(seen, course),
             Event::Approved { phase } => (phase, "approved"),
             Event::Denied { phase, .. } => (phase, "denied"),
             Event::Gathered { phase, gathering: Gathering::Merged { .. }, .. } => (phase, "merged"),
@@ -55,6 +58,16 @@ impl Reached {
             other => return self.record_worker(seen, course, other),
         };
         self.record_phase(course, phase, of_phase);
+    }
+
+    /// It is about every phase and every worker.
+    fn record_resumption(&mut self, seen: &Seen, course: &RunCourse) {
+        for phase in &seen.plan.phases {
+            self.record_phase(course, &phase.name, "resumed");
+            for worker in seen.workers(phase) {
+                self.count("worker", worker_state(seen.standing(&worker)), "resumed");
+            }
+        }
     }
 
     fn record_phase(&mut self, course: &RunCourse, phase: &PhaseName, event: &'static str) {
@@ -66,7 +79,9 @@ impl Reached {
             Some(PhaseState::Gathered { .. } | PhaseState::Mending { .. }) => "mending",
             Some(PhaseState::Closed { .. }) => "closed",
             // These are passed through within one event.
-            Some(PhaseState::Approved | PhaseState::Denied { .. }) | None => return,
+            Some(PhaseState::Approved | PhaseState::Denied { .. } | PhaseState::Ungathered { .. }) | None => {
+                return;
+            }
         };
         self.count("phase", state, event);
     }
@@ -166,6 +181,7 @@ fn run_state(seen: &Seen) -> &'static str {
         _ if seen.finished.is_some() => "over",
         _ if !seen.begun => "not begun",
         Halted::No => "going",
+        Halted::Held if seen.waits => "waits",
         Halted::Held => "held",
         Halted::Stopped => "stopped",
         Halted::Cancelled => "cancelled",

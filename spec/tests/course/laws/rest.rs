@@ -1,8 +1,8 @@
 //! What must hold between two events: nothing that could be done is left undone, and the course tells what it knows.
 
-use niia_spec::course::{Command, RunCourse, Wake};
+use niia_spec::course::{Command, Gathering, RunCourse, Wake};
 use niia_spec::name::{AttemptId, WorkerId};
-use niia_spec::plan::PhasePlan;
+use niia_spec::plan::{MergeRule, PhasePlan};
 
 use super::seen::{Halted, Seen, Standing};
 use super::watch::{Watch, mender};
@@ -24,7 +24,12 @@ impl Watch {
         }
         let over = seen.phases.values().all(|phase| phase.closed.is_some());
         let underway = seen.phases.values().any(|phase| phase.opened && phase.closed.is_none());
-        assert!(!over && (underway || seen.halted == Halted::No), "the run should be over");
+        let held = seen.halted == Halted::Held;
+        assert!(!over && (underway || held || seen.halted == Halted::No), "the run should be over");
+        let gathers = seen.phases.values().any(|phase| matches!(phase.gathers.last(), Some((_, None))));
+        let idle = held && seen.live(None) == 0 && !gathers;
+        assert_eq!(seen.waits, idle, "whether a person is awaited");
+        assert_eq!(course.waits().is_some(), idle, "whether the course knows that a person is awaited");
         let expected: Vec<Command> = seen.plan.phases.iter().flat_map(|phase| self.awaited(phase)).collect();
         assert_eq!(course.open_effects(), expected, "what is awaited");
     }
@@ -60,7 +65,22 @@ impl Watch {
         }
         let idle = live == 0 && !gathering;
         let waits = free && (!self.seen.may_start(phase).is_empty() || self.pauses(phase));
-        assert!(!idle || waits, "{name} waits for nothing");
+        assert!(!idle || waits || self.rests(phase), "{name} waits for nothing");
+    }
+
+    /// In a held run a phase stands still where it could go on only with a start, a mending or a person.
+    fn rests(&self, phase: &PhasePlan) -> bool {
+        let seen = &self.seen.phases[&phase.name];
+        let ends = match seen.gathers.last() {
+            None => self.seen.enough(phase) || (self.seen.doomed(phase) && self.seen.settled(phase)),
+            Some((_, Some(Gathering::Merged { .. }))) => true,
+            Some((round, Some(Gathering::Conflict { .. }))) => {
+                let mended = self.seen.standing(&mender(&phase.name)) == Standing::Done;
+                phase.merge == MergeRule::Keep || (seen.turn == Some(*round) && mended)
+            }
+            Some(_) => false,
+        };
+        self.seen.halted == Halted::Held && !ends && !seen.gather_again
     }
 
     fn pauses(&self, phase: &PhasePlan) -> bool {
@@ -71,18 +91,19 @@ impl Watch {
     fn awaited(&self, phase: &PhasePlan) -> Vec<Command> {
         let seen = &self.seen.phases[&phase.name];
         let name = || phase.name.clone();
-        let free = self.seen.halted == Halted::No;
+        let hard = self.seen.halted >= Halted::Stopped;
         if seen.closed.is_some() {
             return Vec::new();
         }
         if !seen.opened {
-            let waits = seen.asked && !seen.approved && !seen.denied && free;
+            let waits = seen.asked && !seen.approved && !seen.denied && !hard;
             return if waits { vec![Command::Ask { phase: name() }] } else { Vec::new() };
         }
         if let Some((round, None)) = seen.gathers.last() {
             return vec![Command::Gather { phase: name(), round: *round }];
         }
-        let pausing = free && seen.gathers.is_empty() && self.seen.launches(phase);
+        let may_go_on = self.seen.launches(phase) || self.seen.needs_person(phase);
+        let pausing = !hard && !self.seen.waits && seen.gathers.is_empty() && may_go_on;
         let mut awaited = Vec::new();
         for worker in everybody(&self.seen, phase) {
             match self.seen.tries(&worker).last() {
@@ -91,17 +112,25 @@ impl Watch {
                         worker: worker.clone(),
                         attempt: self.seen.tries(&worker).len() as u32,
                     };
-                    awaited.push(Command::Start { attempt: attempt(), model: last.model });
-                    awaited.push(match last.end_asked {
-                        Some(reason) => Command::End { attempt: attempt(), reason },
-                        None => Command::Wake {
+                    if last.settles {
+                        awaited.push(Command::Settle { attempt: attempt() });
+                    } else {
+                        awaited.push(Command::Start { attempt: attempt(), model: last.model });
+                    }
+                    awaited.extend(match last.end_asked {
+                        Some(reason) => Some(Command::End { attempt: attempt(), reason }),
+                        None if last.settles => None,
+                        None => Some(Command::Wake {
                             wake: Wake::Timeout { attempt: attempt() },
                             after_ms: self.time_limit(&worker),
-                        },
+                        }),
                     });
                 }
                 Some(_) if pausing && self.seen.standing(&worker) == Standing::Pausing => {
                     let attempt = next(&self.seen, &worker);
+                    if !self.seen.pauses.contains_key(&attempt) {
+                        continue; // Not asked for while the run is held.
+                    }
                     let after_ms = self.pause_of(&attempt);
                     awaited.push(Command::Wake { wake: Wake::Backoff { attempt }, after_ms });
                 }

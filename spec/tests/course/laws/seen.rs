@@ -7,15 +7,21 @@ use niia_spec::course::{
     Command, EndReason, Event, Gathering, LOST_RESTARTS_MAX, MENDER, Outcome, PhaseOutcome, RunOutcome, Wake,
 };
 use niia_spec::name::{AttemptId, PhaseName, WorkerId, WorkerName};
-use niia_spec::plan::{OnFailure, OnLost, PhasePlan, PhaseWork, Plan, Require, WorkerPlan};
+use niia_spec::plan::{MergeRule, OnFailure, OnLost, PhasePlan, PhaseWork, Plan, Require, WorkerPlan};
 use serde_json::Value;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Try {
     pub model: u32,
     pub end_asked: Option<EndReason>,
     pub expired: bool,
     pub outcome: Option<Outcome>,
+    /// Its program came to a good end, whatever became of its work.
+    pub answered: bool,
+    /// A person said that what it left is to be taken once more.
+    pub to_settle: bool,
+    /// What it left is being taken once more.
+    pub settles: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -26,6 +32,14 @@ pub struct PhaseSeen {
     pub opened: bool,
     pub gathers: Vec<(u32, Option<Gathering>)>,
     pub closed: Option<PhaseOutcome>,
+    /// A person has looked at what could not be gathered.
+    pub gather_again: bool,
+    /// The round whose conflict the mender has had its turn at.
+    pub turn: Option<u32>,
+    /// The branches that were mended since the beginning or the last resumption.
+    pub mended: Vec<String>,
+    /// How often its bound of agents was raised.
+    pub granted: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,6 +73,17 @@ pub struct Seen {
     pub outputs: BTreeMap<(WorkerId, String), Value>,
     pub claims: BTreeMap<String, WorkerId>,
     pub halted: Halted,
+    /// A person is awaited.
+    pub waits: bool,
+    /// The run is held because this phase has reached a bound of agents.
+    pub breach: Option<PhaseName>,
+    /// How often a person was asked for.
+    pub holds: u32,
+    pub granted: u32,
+    /// How often the run was resumed.
+    pub resumed: u32,
+    /// The first try of each worker that counts for what comes next.
+    pub counted_from: BTreeMap<WorkerId, usize>,
     pub finished: Option<RunOutcome>,
 }
 
@@ -74,6 +99,12 @@ impl Seen {
             outputs: BTreeMap::new(),
             claims: BTreeMap::new(),
             halted: Halted::No,
+            waits: false,
+            breach: None,
+            holds: 0,
+            granted: 0,
+            resumed: 0,
+            counted_from: BTreeMap::new(),
             finished: None,
         }
     }
@@ -122,13 +153,14 @@ impl Seen {
         let restarts = phase.on_lost == OnLost::Restart && !is_mender;
         let mut restarts = if restarts { LOST_RESTARTS_MAX } else { 0 };
         let mut standing = Standing::Fresh;
-        for (at, tried) in self.tries(worker).iter().enumerate() {
+        for (at, tried) in self.tries(worker).iter().enumerate().skip(self.counted_from(worker)) {
             let next = AttemptId { worker: worker.clone(), attempt: at as u32 + 2 };
             let rested = phase.retry.backoff_ms == 0 || is_mender || self.pauses.get(&next) == Some(&true);
             let again = if rested { Standing::Ready } else { Standing::Pausing };
             standing = match (&tried.outcome, tried.end_asked) {
                 (None, None) => Standing::Live,
                 (None, Some(_)) => Standing::Ending,
+                _ if tried.to_settle => Standing::Ready,
                 (Some(Outcome::Done), _) => Standing::Done,
                 (Some(Outcome::NeedsAttention { .. }), _) => Standing::Attention,
                 (Some(_), Some(EndReason::TimedOut)) => Standing::Failed,
@@ -148,6 +180,20 @@ impl Seen {
             };
         }
         standing
+    }
+
+    pub fn counted_from(&self, worker: &WorkerId) -> usize {
+        self.counted_from.get(worker).copied().unwrap_or_default()
+    }
+
+    /// Whether what its last try left waits to be taken once more.
+    pub fn to_settle(&self, worker: &WorkerId) -> bool {
+        self.tries(worker).last().is_some_and(|last| last.to_settle)
+    }
+
+    /// Whether all workers of a phase have come to an end of some kind.
+    pub fn settled(&self, phase: &PhasePlan) -> bool {
+        self.workers(phase).iter().all(|worker| self.standing(worker) >= Standing::Done)
     }
 
     pub fn count(&self, phase: &PhasePlan, standing: Standing) -> usize {
@@ -195,13 +241,36 @@ impl Seen {
         let mender = WorkerId { phase: phase.name.clone(), worker: crate::document::slug(MENDER) };
         match seen.gathers.last() {
             None if self.launches(phase) => self.turns(phase),
-            Some((1, Some(Gathering::Conflict { .. })))
-                if phase.merge == niia_spec::plan::MergeRule::Agent
-                    && matches!(self.standing(&mender), Standing::Fresh | Standing::Ready) =>
+            Some((round, Some(Gathering::Conflict { branch, .. })))
+                if phase.merge == MergeRule::Agent && !seen.gather_again =>
             {
-                vec![mender]
+                let first = seen.mended.len() < phase.work.workers().len() && !seen.mended.contains(branch);
+                let again = self.standing(&mender) == Standing::Ready;
+                if seen.turn == Some(*round) && again || seen.turn != Some(*round) && first {
+                    vec![mender]
+                } else {
+                    Vec::new()
+                }
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// Whether a phase's gathering has failed for good unless a person looks.
+    pub fn apart(&self, phase: &PhasePlan) -> bool {
+        let seen = &self.phases[&phase.name];
+        let mender = WorkerId { phase: phase.name.clone(), worker: crate::document::slug(MENDER) };
+        match seen.gathers.last() {
+            _ if seen.gather_again || seen.closed.is_some() => false,
+            Some((_, Some(Gathering::Refused { .. }))) => true,
+            Some((_, Some(Gathering::Conflict { .. }))) if phase.merge != MergeRule::Agent => {
+                phase.merge == MergeRule::Stop
+            }
+            Some((round, Some(Gathering::Conflict { .. }))) if seen.turn == Some(*round) => {
+                self.standing(&mender) > Standing::Done
+            }
+            Some((_, Some(Gathering::Conflict { .. }))) => self.may_start(phase).is_empty(),
+            _ => false,
         }
     }
 
@@ -227,8 +296,58 @@ impl Seen {
     }
 
     pub fn spent(&self, phase: &PhasePlan) -> bool {
-        self.attempts(None) >= self.plan.limits.max_total_agents
-            || self.attempts(Some(&phase.name)) >= phase.limits.max_total_agents
+        self.of_run_spent() || self.of_phase_spent(&phase.name)
+    }
+
+    fn of_phase_spent(&self, name: &PhaseName) -> bool {
+        let granted = self.phases[name].granted;
+        self.attempts(Some(name)) >= self.phase_plan(name).limits.max_total_agents * (granted + 1)
+    }
+
+    fn of_run_spent(&self) -> bool {
+        self.attempts(None) >= self.plan.limits.max_total_agents * (self.granted + 1)
+    }
+
+    /// A person has looked at everything.
+    fn resumed(&mut self, hold: u32) {
+        if !self.waits || hold != self.holds {
+            return;
+        }
+        self.waits = false;
+        self.halted = Halted::No;
+        self.resumed += 1;
+        if let Some(phase) = self.breach.take() {
+            let (of_run, of_phase) = (self.of_run_spent(), self.of_phase_spent(&phase));
+            self.granted += u32::from(of_run);
+            self.at(&phase).granted += u32::from(of_phase);
+        }
+        self.pauses.retain(|_, over| *over);
+        let plan = Arc::clone(&self.plan);
+        for phase in &plan.phases {
+            let seen = self.at(&phase.name);
+            if !seen.opened || seen.closed.is_some() {
+                continue;
+            }
+            seen.mended.clear();
+            if !seen.gathers.is_empty() {
+                seen.gather_again = true;
+                continue;
+            }
+            for worker in self.workers(phase) {
+                if self.standing(&worker) == Standing::Attention {
+                    self.helped(worker);
+                }
+            }
+        }
+    }
+
+    fn helped(&mut self, worker: WorkerId) {
+        let count = self.tries(&worker).len();
+        let last = self.tries.get_mut(&worker).and_then(|tries| tries.last_mut());
+        match last.filter(|last| last.answered) {
+            Some(last) => last.to_settle = true,
+            None => drop(self.counted_from.insert(worker, count)),
+        }
     }
 
     /// Takes in an event, if it tells something about what is live, awaited or not yet known.
@@ -238,11 +357,17 @@ impl Seen {
         }
         match event {
             Event::Begun => self.begun = true,
-            Event::Cancelled { .. } => self.halted = Halted::Cancelled,
+            Event::Cancelled { .. } => {
+                self.halted = Halted::Cancelled;
+                self.waits = false;
+            }
+            Event::Resumed { hold, .. } => self.resumed(*hold),
             Event::Started { .. } => {}
             Event::Ended { attempt, ending } => {
                 if let Some(live) = self.live_try(attempt) {
                     live.outcome = Some(ending.outcome.clone());
+                    live.answered = ending.answered;
+                    live.settles = false;
                     for (key, value) in &ending.outputs {
                         self.publish(&attempt.worker, key, value);
                     }
@@ -275,7 +400,8 @@ impl Seen {
     fn expired(&mut self, wake: &Wake) {
         match wake {
             Wake::Timeout { attempt } => {
-                if let Some(live) = self.live_try(attempt) {
+                // What is only taken once more has no time limit.
+                if let Some(live) = self.live_try(attempt).filter(|live| !live.settles) {
                     live.expired = true;
                 }
             }
@@ -301,21 +427,47 @@ impl Seen {
             Command::Open { phase } => self.at(phase).opened = true,
             Command::Ask { phase } => self.at(phase).asked = true,
             Command::Start { attempt, model } => {
-                let tried = Try { model: *model, end_asked: None, expired: false, outcome: None };
+                self.mends(&attempt.worker);
+                let tried = Try { model: *model, ..Try::default() };
                 self.tries.entry(attempt.worker.clone()).or_default().push(tried);
+            }
+            Command::Settle { attempt } => {
+                if let Some(last) = self.tries.get_mut(&attempt.worker).and_then(|tries| tries.last_mut()) {
+                    *last = Try { model: last.model, settles: true, ..Try::default() };
+                }
+            }
+            Command::Hold { .. } => {
+                self.waits = true;
+                self.holds += 1;
             }
             Command::End { attempt, reason } => {
                 if let Some(live) = self.live_try(attempt) {
                     live.end_asked = Some(*reason);
                 }
             }
-            Command::Gather { phase, round } => self.at(phase).gathers.push((*round, None)),
+            Command::Gather { phase, round } => {
+                self.at(phase).gathers.push((*round, None));
+                self.at(phase).gather_again = false;
+            }
             Command::Wake { wake: Wake::Backoff { attempt }, .. } => {
                 self.pauses.insert(attempt.clone(), false);
             }
             Command::Wake { wake: Wake::Timeout { .. }, .. } => {}
             Command::Close { phase, outcome } => self.at(phase).closed = Some(outcome.clone()),
             Command::Finish { outcome } => self.finished = Some(outcome.clone()),
+        }
+    }
+
+    /// The mender's turn at a conflict begins with its first start after it.
+    fn mends(&mut self, worker: &WorkerId) {
+        let count = self.tries(worker).len();
+        let seen = self.at(&worker.phase);
+        if let Some((round, Some(Gathering::Conflict { branch, .. }))) = seen.gathers.last()
+            && seen.turn != Some(*round)
+        {
+            seen.turn = Some(*round);
+            seen.mended.push(branch.clone());
+            self.counted_from.insert(worker.clone(), count);
         }
     }
 

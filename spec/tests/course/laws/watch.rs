@@ -35,18 +35,35 @@ impl Watch {
         assert_eq!(self.untimed, [], "started without a time limit");
     }
 
-    /// A run is halted by a cancel, a failed phase, a phase that needs a person, or a limit, and never goes on again.
+    /// A run is halted by a cancel, a failed phase, a phase that needs a person, or a limit. Where a person is needed it
+    /// goes on when it is resumed, else never again.
     fn see_halt(&mut self) {
         let plan = Arc::clone(&self.seen.plan);
+        let over = |phase: &PhaseName| self.seen.phases[phase].closed.is_some();
+        if self.seen.halted == Halted::Held && !self.seen.waits {
+            // Who could not start was not needed, or whom a person should help can no longer be helped.
+            self.seen.breach = self.seen.breach.take().filter(|phase| !over(phase));
+            self.seen.halted = if self.seen.breach.is_some() { Halted::Held } else { Halted::No };
+        }
         for phase in &plan.phases {
             let halted = self.halt_by(phase);
             self.seen.halted = self.seen.halted.max(halted);
         }
         let next = plan.phases.iter().find(|phase| self.wants_start(phase) && self.seen.has_slot(phase));
-        if let Some(phase) = next.filter(|phase| self.seen.halted == Halted::No && self.seen.spent(phase)) {
+        let free = self.seen.halted == Halted::No;
+        if let Some(phase) = next.filter(|phase| free && self.starts_next(phase) && self.seen.spent(phase)) {
             let stop = phase.limits.on_breach == OnBreach::Stop;
             self.seen.halted = if stop { Halted::Stopped } else { Halted::Held };
+            self.seen.breach = Some(phase.name.clone());
         }
+        if self.seen.halted != Halted::Held {
+            self.seen.waits = false;
+        }
+    }
+
+    /// Whether the next turn in a phase is a start, which needs an agent.
+    fn starts_next(&self, phase: &PhasePlan) -> bool {
+        self.seen.may_start(phase).first().is_some_and(|worker| !self.seen.to_settle(worker))
     }
 
     fn halt_by(&self, phase: &PhasePlan) -> Halted {
@@ -54,7 +71,7 @@ impl Watch {
         let stops = seen.denied || phase.on_failure == OnFailure::Stop;
         match &seen.closed {
             Some(PhaseOutcome::Failed { .. }) if stops => Halted::Stopped,
-            Some(PhaseOutcome::NeedsAttention { .. }) => Halted::Held,
+            None if self.seen.apart(phase) => Halted::Held,
             None if !seen.opened || !seen.gathers.is_empty() => Halted::No,
             None if self.seen.doomed(phase) && stops => Halted::Stopped,
             None if self.seen.needs_person(phase) => Halted::Held,
@@ -71,6 +88,8 @@ impl Watch {
             Command::Open { phase } => self.hold_open(phase, course),
             Command::Ask { phase } => self.hold_ask(phase, course),
             Command::Start { attempt, model } => self.hold_start(attempt, *model),
+            Command::Settle { attempt } => self.hold_settle(attempt),
+            Command::Hold { .. } => self.hold_hold(),
             Command::Wake { wake: Wake::Timeout { attempt }, after_ms } => {
                 let started = self.untimed.iter().position(|untimed| untimed == attempt);
                 self.untimed.remove(started.unwrap_or_else(|| panic!("a time limit for nobody: {attempt}")));
@@ -124,13 +143,39 @@ impl Watch {
         assert!(!phase.is_some_and(|phase| seen.spent(phase)), "{attempt} is one too many");
         let tries = seen.tries(&attempt.worker);
         assert_eq!(attempt.attempt as usize, tries.len() + 1, "number of {attempt}");
-        let expected = match tries.last() {
+        let turn = &seen.phases[&attempt.worker.phase];
+        let anew =
+            attempt.worker.worker.as_str() == MENDER && turn.turn != turn.gathers.last().map(|(n, _)| *n);
+        let counted = &tries[if anew { tries.len() } else { seen.counted_from(&attempt.worker) }..];
+        let expected = match counted.last() {
             None => 0,
             Some(last) if matches!(last.outcome, Some(Outcome::Unavailable { .. })) => last.model + 1,
             Some(last) => last.model,
         };
         assert_eq!(model, expected, "model of {attempt}");
         self.untimed.push(attempt.clone());
+    }
+
+    /// Only what a person has looked at is taken once more, when it is its turn, and it has no number of its own.
+    fn hold_settle(&self, attempt: &AttemptId) {
+        let seen = &self.seen;
+        assert_eq!(seen.halted, Halted::No, "{attempt} is settled in a halted run");
+        let eligible = |phase: &&PhasePlan| self.wants_start(phase) && seen.has_slot(phase);
+        let phase = seen.plan.phases.iter().find(eligible);
+        let turn = phase.and_then(|phase| seen.may_start(phase).into_iter().next());
+        assert_eq!(turn.as_ref(), Some(&attempt.worker), "it is not the turn of {attempt}");
+        assert!(seen.to_settle(&attempt.worker), "{attempt} left nothing to settle");
+        assert_eq!(attempt.attempt as usize, seen.tries(&attempt.worker).len(), "number of {attempt}");
+    }
+
+    /// A person is asked for once for every hold, when nothing lives and nothing is awaited any more.
+    fn hold_hold(&self) {
+        let seen = &self.seen;
+        assert_eq!(seen.halted, Halted::Held, "nobody is needed");
+        assert!(!seen.waits, "the run waits twice");
+        assert_eq!(seen.live(None), 0, "the run waits while somebody works");
+        let gathers = seen.phases.values().any(|phase| matches!(phase.gathers.last(), Some((_, None))));
+        assert!(!gathers, "the run waits while a phase is gathered");
     }
 
     pub fn time_limit(&self, worker: &WorkerId) -> u64 {
@@ -154,7 +199,8 @@ impl Watch {
     /// Doubled with every failure.
     pub fn pause_of(&self, attempt: &AttemptId) -> u64 {
         let bad = |outcome: &Outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Lost { .. });
-        let tries = self.seen.tries(&attempt.worker).iter();
+        let from = self.seen.counted_from(&attempt.worker);
+        let tries = self.seen.tries(&attempt.worker)[from..].iter();
         let repeated = tries.filter(|tried| tried.outcome.as_ref().is_some_and(bad)).count() as u32;
         let backoff_ms = self.seen.phase_plan(&attempt.worker.phase).retry.backoff_ms;
         (backoff_ms * 2_u64.pow(repeated - 1)).min(BACKOFF_MS_MAX)
@@ -184,12 +230,16 @@ impl Watch {
             None => {
                 let some = self.seen.doomed(phase) && self.seen.count(phase, Standing::Done) > 0;
                 let continues = phase.on_failure == OnFailure::Continue;
-                assert!(self.seen.enough(phase) || (some && continues), "{name} is gathered too early");
+                let nobody_else = continues && self.seen.settled(phase);
+                assert!(self.seen.enough(phase) || (some && nobody_else), "{name} is gathered too early");
                 assert_eq!(round, 1, "first gathering of {name}");
             }
-            Some((1, Some(Gathering::Conflict { .. }))) => {
-                assert_eq!(self.seen.standing(&mender(name)), Standing::Done, "{name} is not mended");
-                assert_eq!(round, 2, "second gathering of {name}");
+            Some((last, Some(gathering))) => {
+                let mended = matches!(gathering, Gathering::Conflict { .. })
+                    && seen.turn == Some(*last)
+                    && self.seen.standing(&mender(name)) == Standing::Done;
+                assert!(mended || seen.gather_again, "{name} is not mended");
+                assert_eq!(round, last + 1, "another gathering of {name}");
             }
             other => panic!("{name} is gathered after {other:?}"),
         }
@@ -218,24 +268,11 @@ impl Watch {
                 assert_eq!(phase.on_failure, OnFailure::Continue, "{name} fails without stopping the run");
                 assert!(self.seen.doomed(phase) && (merged || nobody_done), "{name} has not failed");
             }
-            PhaseOutcome::NeedsAttention { .. } if gathering.is_some() => {
-                assert!(!merged, "{name} is merged and needs nobody");
-                self.hold_mender_was_tried(phase, gathering.as_ref());
-            }
-            PhaseOutcome::NeedsAttention { .. } => assert_eq!(halted, Halted::Held, "{name} needs nobody"),
+            PhaseOutcome::NeedsAttention { .. } => panic!("{name} ends though a person may help it"),
             PhaseOutcome::Cancelled => {
                 assert!(halted >= Halted::Stopped && !merged, "{name} is not cancelled")
             }
             PhaseOutcome::Skipped { .. } => panic!("{name} is skipped though it was open"),
-        }
-    }
-
-    /// A conflict goes to a person only when the mender may not try or has tried.
-    fn hold_mender_was_tried(&self, phase: &PhasePlan, gathering: Option<&Gathering>) {
-        let conflict = matches!(gathering, Some(Gathering::Conflict { .. }));
-        if conflict && phase.merge == MergeRule::Agent && self.seen.halted == Halted::No {
-            let standing = self.seen.standing(&mender(&phase.name));
-            assert!(standing >= Standing::Done, "the mender of {} was not tried", phase.name);
         }
     }
 
@@ -260,7 +297,7 @@ impl Watch {
         assert!(underway.is_none(), "the run finishes before {underway:?}");
         match outcome {
             RunOutcome::Cancelled { .. } => assert_eq!(seen.halted, Halted::Cancelled, "nobody cancelled"),
-            RunOutcome::NeedsAttention { .. } => assert_eq!(seen.halted, Halted::Held, "nobody is needed"),
+            RunOutcome::NeedsAttention { .. } => panic!("a run ends though a person may help it"),
             RunOutcome::Failed { .. } if seen.halted == Halted::Stopped => {}
             RunOutcome::Failed { .. } | RunOutcome::Done => {
                 assert_eq!(seen.halted, Halted::No, "the run ends as {outcome:?}");

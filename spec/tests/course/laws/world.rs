@@ -20,6 +20,9 @@ use crate::transcript::ending;
 /// A run of a random plan has a few hundred steps; one that has not ended after this many never will.
 const STEPS_MAX: usize = 20_000;
 
+/// A person who was asked so often cancels the run.
+const RESUMED_MAX: u32 = 6;
+
 pub struct World {
     rng: Rng,
     plan: Arc<Plan>,
@@ -37,6 +40,8 @@ pub struct World {
     told: Vec<Event>,
     sessions: BTreeMap<AttemptId, Option<Ending>>,
     gatherings: BTreeMap<(PhaseName, u32), Gathering>,
+    /// What became of work that was taken once more, by how often the run had been resumed.
+    settled: BTreeMap<(AttemptId, u32), Ending>,
     /// What most sessions of this world come to, where it is a bad day.
     mood: Option<Outcome>,
 }
@@ -64,6 +69,7 @@ impl World {
             told: Vec::new(),
             sessions: BTreeMap::new(),
             gatherings: BTreeMap::new(),
+            settled: BTreeMap::new(),
             mood,
         }
     }
@@ -118,6 +124,8 @@ impl World {
     fn press_on(&mut self) -> bool {
         if !self.todo.is_empty() {
             self.carry_out();
+        } else if self.news.is_empty() && self.watch.seen.waits {
+            self.answer();
         } else if self.news.is_empty() && !self.end_some() {
             if self.clock.is_empty() {
                 return false;
@@ -125,6 +133,16 @@ impl World {
             self.ring();
         }
         true
+    }
+
+    /// A person comes to the run that waits; after so many times they have enough of it.
+    fn answer(&mut self) {
+        let goes_on = self.watch.seen.resumed < RESUMED_MAX && self.chance(85);
+        self.news.push(if goes_on {
+            Event::Resumed { hold: self.watch.seen.holds, reason: "looked at".to_owned() }
+        } else {
+            Event::Cancelled { reason: "enough".to_owned() }
+        });
     }
 
     fn ring(&mut self) {
@@ -203,6 +221,8 @@ impl World {
         };
         match command {
             Command::Start { attempt, .. } => self.start(attempt),
+            Command::Settle { attempt } => self.settle(attempt),
+            Command::Hold { .. } => self.answer(),
             Command::End { attempt, reason } => self.end(&attempt, reason),
             Command::Gather { phase, round } => self.gather(phase, round),
             Command::Wake { wake, .. } if !self.clock.contains(&wake) => self.clock.push(wake),
@@ -230,6 +250,17 @@ impl World {
                 }
             }
         }
+    }
+
+    /// The work of a session that is over is taken once more; asked again after a crash, it comes to the same.
+    fn settle(&mut self, attempt: AttemptId) {
+        let outcome = self.outcome();
+        let mut ending = ending(outcome, None);
+        ending.answered = self.rng.bool();
+        let times = self.watch.seen.resumed;
+        let ending = self.settled.entry((attempt.clone(), times)).or_insert(ending).clone();
+        self.sessions.insert(attempt.clone(), Some(ending.clone()));
+        self.news.push(Event::Ended { attempt, ending });
     }
 
     fn kind(&mut self) -> Value {
@@ -266,7 +297,8 @@ impl World {
     fn ended(&mut self, attempt: &AttemptId, outcome: Outcome) {
         let output = if self.chance(40) { Some(("kind", self.kind())) } else { None };
         if let Some(session @ None) = self.sessions.get_mut(attempt) {
-            let ending = ending(outcome, output);
+            let mut ending = ending(outcome, output);
+            ending.answered = self.rng.bool();
             *session = Some(ending.clone());
             self.news.push(Event::Ended { attempt: attempt.clone(), ending });
         }
@@ -314,7 +346,10 @@ impl World {
         let reason = "so it is".to_owned();
         match self.rng.u32(0..100) {
             0..=69 => Gathering::Merged { commit: None },
-            70..=94 => Gathering::Conflict { files: vec!["a.rs".to_owned()], reason },
+            70..=94 => {
+                let branch = self.rng.u32(1..=4).to_string();
+                Gathering::Conflict { branch, files: vec!["a.rs".to_owned()], reason }
+            }
             _ => Gathering::Refused { reason },
         }
     }
@@ -323,7 +358,7 @@ impl World {
         let reason = "so it is".to_owned();
         match self.rng.u32(0..3) {
             0 => Gathering::Merged { commit: None },
-            1 => Gathering::Conflict { files: Vec::new(), reason },
+            1 => Gathering::Conflict { branch: String::new(), files: Vec::new(), reason },
             _ => Gathering::Refused { reason },
         }
     }
@@ -338,7 +373,7 @@ impl World {
         // What lives tells its own end: a stray one would contradict it.
         let lives = known(&attempt);
         let phase = attempt.worker.phase.clone();
-        match self.rng.u32(0..11) {
+        match self.rng.u32(0..12) {
             0..=2 if !lives => Event::Ended { ending: ending(self.any_outcome(), None), attempt },
             0..=3 => Event::Started { attempt },
             4 => Event::Expired { wake: Wake::Timeout { attempt } },
@@ -347,6 +382,7 @@ impl World {
             7 => Event::Claimed { key: "item-1".to_owned(), by: attempt.worker },
             8 => Event::Gathered { phase, round: self.rng.u32(0..4), gathering: self.any_gathering() },
             9 => Event::Approved { phase },
+            10 => Event::Resumed { hold: self.rng.u32(0..3), reason: "so it is".to_owned() },
             _ => Event::Denied { phase, reason: "no".to_owned() },
         }
     }

@@ -85,9 +85,9 @@ fn a_run_that_needs_a_person_lets_the_others_end_and_starts_nothing() {
         TWO_PHASES,
         "
         begun       => open a; open b; start a/1 on claude; start b/1 on codex
-        b/1 asks: y => close b needs attention: worker `1`: codex (y)
+        b/1 asks: y =>
         a/1 done    => gather a
-        a merged    => close a done; finish needs attention: phase `b` needs attention: worker `1`: codex (y)
+        a merged    => close a done; hold: phase `b` needs attention: worker `1`: codex (y)
         ",
     );
 }
@@ -98,9 +98,8 @@ fn work_that_would_need_a_new_attempt_is_not_gone_on_with_while_a_person_is_need
         TWO_PHASES,
         "
         begun           => open a; open b; start a/1 on claude; start b/1 on codex
-        b/1 asks: y     => close b needs attention: worker `1`: codex (y)
-        a/1 unavailable => close a needs attention: not gone on with: phase `b` needs attention: worker `1`: codex (y)
-                         ; finish needs attention: phase `b` needs attention: worker `1`: codex (y)
+        b/1 asks: y     =>
+        a/1 unavailable => hold: phase `b` needs attention: worker `1`: codex (y)
         ",
     );
 }
@@ -113,9 +112,9 @@ fn time_limits_hold_while_a_person_is_needed() {
          b: after nothing",
         "
         begun       => open a; open b; start a/1 on claude; start b/1 on codex
-        b/1 asks: y => close b needs attention: worker `1`: codex (y)
+        b/1 asks: y =>
         a/1 expired => end a/1: timed out
-        a/1 timed: x => close a failed: worker `1`: claude (ran out of time)
+        a/1 timed: x => close a failed: worker `1`: claude (ran out of time); close b cancelled
                      ; finish failed: phase `a` failed: worker `1`: claude (ran out of time)
         ",
     );

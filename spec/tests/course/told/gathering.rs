@@ -48,8 +48,7 @@ fn a_conflict_that_outlives_the_mender_needs_a_person() {
         "
         work conflict a.rs           => start work/merge on claude; work/merge has 1800000 ms
         work/merge done              => gather work in round 2
-        work conflict again a.rs: no => close work needs attention: merge conflict in a.rs: no
-            ; finish needs attention: phase `work` needs attention: merge conflict in a.rs: no
+        work conflict again a.rs: no => hold: phase `work` needs attention: merge conflict in a.rs: no
         ",
     );
 }
@@ -60,8 +59,7 @@ fn a_mender_that_fails_is_not_tried_again() {
         "work: retry 5 0; on_lost restart",
         "
         work conflict a.rs: no => start work/merge on claude; work/merge has 1800000 ms
-        work/merge failed      => close work needs attention: merge conflict in a.rs: no; not mended in 1 attempts
-            ; finish needs attention: phase `work` needs attention: merge conflict in a.rs: no; not mended in 1 attempts
+        work/merge failed      => hold: phase `work` needs attention: merge conflict in a.rs: no; not mended in 1 attempts
         ",
     );
 }
@@ -76,8 +74,7 @@ fn a_mender_has_no_more_time_than_a_worker() {
         work/1 done           => gather work
         work conflict a.rs: x => start work/merge on claude; work/merge has 1000 ms
         work/merge expired    => end work/merge: timed out
-        work/merge timed out  => close work needs attention: merge conflict in a.rs: x; not mended in 1 attempts
-            ; finish needs attention: phase `work` needs attention: merge conflict in a.rs: x; not mended in 1 attempts
+        work/merge timed out  => hold: phase `work` needs attention: merge conflict in a.rs: x; not mended in 1 attempts
         ",
     );
 }
@@ -87,8 +84,7 @@ fn a_conflict_stops_at_a_person_where_the_plan_says_so() {
     check_conflict(
         "work: merge stop",
         "
-        work conflict a.rs b.rs: no => close work needs attention: merge conflict in a.rs, b.rs: no
-            ; finish needs attention: phase `work` needs attention: merge conflict in a.rs, b.rs: no
+        work conflict a.rs b.rs: no => hold: phase `work` needs attention: merge conflict in a.rs, b.rs: no
         ",
     );
 }
@@ -103,8 +99,7 @@ fn a_long_list_of_files_is_cut_in_the_message() {
     check_conflict(
         "work: merge stop",
         "
-        work conflict 1 2 3 4 5 6 7 8 9 10 11 12: no => close work needs attention: merge conflict in 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more: no
-            ; finish needs attention: phase `work` needs attention: merge conflict in 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more: no
+        work conflict 1 2 3 4 5 6 7 8 9 10 11 12: no => hold: phase `work` needs attention: merge conflict in 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 2 more: no
         ",
     );
 }
@@ -114,8 +109,7 @@ fn what_may_not_be_committed_needs_a_person() {
     check_conflict(
         "sum/1: claude",
         "
-        work refused: a key in `.env` => close work needs attention: a key in `.env`
-            ; finish needs attention: phase `work` needs attention: a key in `.env`
+        work refused: a key in `.env` => hold: phase `work` needs attention: a key in `.env`
         ",
     );
 }
@@ -146,9 +140,8 @@ fn nobody_mends_in_a_run_that_needs_a_person_elsewhere() {
         "
         begun              => open a; open b; start a/1 on claude; start b/1 on codex
         b/1 done           => gather b
-        a/1 asks: y        => close a needs attention: worker `1`: claude (y)
-        b conflict f.rs: x => close b needs attention: merge conflict in f.rs: x
-                            ; finish needs attention: phase `a` needs attention: worker `1`: claude (y)
+        a/1 asks: y        =>
+        b conflict f.rs: x => hold: phase `a` needs attention: worker `1`: claude (y)
         ",
     );
 }

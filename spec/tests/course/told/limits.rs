@@ -87,8 +87,7 @@ fn a_run_out_of_agents_stops_launching_and_needs_a_person() {
         "
         begun       => open work; start work/1 on claude; start work/2 on codex
         work/1 done =>
-        work/2 done => close work needs attention: the limit max_total_agents (2) is reached
-                     ; finish needs attention: phase `work` needs attention: the limit max_total_agents (2) is reached
+        work/2 done => hold: phase `work` needs attention: the limit max_total_agents (2) is reached; once resumed it may have as many again
         ",
     );
 }
@@ -117,8 +116,7 @@ fn a_phase_may_have_a_limit_of_its_own() {
          work: max_total_agents 1",
         "
         begun              => open work; start work/1 on claude
-        work/1 unavailable => close work needs attention: the limit max_total_agents (1) is reached
-                            ; finish needs attention: phase `work` needs attention: the limit max_total_agents (1) is reached
+        work/1 unavailable => hold: phase `work` needs attention: the limit max_total_agents (1) is reached; once resumed it may have as many again
         ",
     );
 }

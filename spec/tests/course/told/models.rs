@@ -285,8 +285,7 @@ fn a_worker_that_waits_for_a_person_is_not_tried_again() {
          work: retry 3 0",
         "
         begun                => open work; start work/1 on claude
-        work/1 asks: may I?  => close work needs attention: worker `1`: claude (may I?)
-                              ; finish needs attention: phase `work` needs attention: worker `1`: claude (may I?)
+        work/1 asks: may I?  => hold: phase `work` needs attention: worker `1`: claude (may I?)
         ",
     );
 }

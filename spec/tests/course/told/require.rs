@@ -229,8 +229,7 @@ fn a_phase_waits_for_a_person_when_only_that_can_save_it() {
         begun          => open work; start work/1 on claude; start work/2 on codex; start work/3 on gemini
         work/1 asks: y =>
         work/2 failed  =>
-        work/3 failed  => close work needs attention: worker `1`: claude (y)
-                        ; finish needs attention: phase `work` needs attention: worker `1`: claude (y)
+        work/3 failed  => hold: phase `work` needs attention: worker `1`: claude (y)
         ",
     );
 }
@@ -243,8 +242,7 @@ fn the_others_end_by_themselves_when_one_needs_a_person() {
         begun          => open work; start work/1 on claude; start work/2 on codex; start work/3 on gemini
         work/1 asks: y =>
         work/2 done    =>
-        work/3 done    => close work needs attention: worker `1`: claude (y)
-                        ; finish needs attention: phase `work` needs attention: worker `1`: claude (y)
+        work/3 done    => hold: phase `work` needs attention: worker `1`: claude (y)
         ",
     );
 }

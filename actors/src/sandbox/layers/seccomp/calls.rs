@@ -68,8 +68,14 @@ const KERNEL: [i64; 25] = [
     libc::SYS_setdomainname,
 ];
 #[cfg(target_arch = "x86_64")]
-const OF_THIS_MACHINE: [i64; 5] =
-    [libc::SYS_ioperm, libc::SYS_iopl, libc::SYS_kexec_file_load, libc::SYS_uselib, libc::SYS_adjtimex];
+const OF_THIS_MACHINE: [i64; 6] = [
+    libc::SYS_modify_ldt,
+    libc::SYS_ioperm,
+    libc::SYS_iopl,
+    libc::SYS_kexec_file_load,
+    libc::SYS_uselib,
+    libc::SYS_adjtimex,
+];
 #[cfg(target_arch = "aarch64")]
 const OF_THIS_MACHINE: [i64; 2] = [libc::SYS_kexec_file_load, libc::SYS_adjtimex];
 
@@ -122,6 +128,9 @@ fn any(argument: u8, bits: &[u64]) -> Result<Vec<SeccompRule>, BackendError> {
     bits.map(|bits| rule(vec![condition(argument, SeccompCmpOp::MaskedEq(*bits), *bits)?])).collect()
 }
 
+/// Whatever the kind of socket has, and the two everybody speaks, and the one of several ways.
+const PROTOCOLS: [libc::c_int; 4] = [0, libc::IPPROTO_TCP, libc::IPPROTO_UDP, libc::IPPROTO_MPTCP];
+
 /// Of the kinds of sockets: those in the file system, those of the internet, and what answers which devices there are.
 fn sockets() -> Result<Vec<SeccompRule>, BackendError> {
     let family = |family: libc::c_int| condition(0, SeccompCmpOp::Ne, family.unsigned_abs().into());
@@ -135,7 +144,15 @@ fn sockets() -> Result<Vec<SeccompRule>, BackendError> {
         condition(0, SeccompCmpOp::Eq, libc::AF_NETLINK as u64)?,
         condition(2, SeccompCmpOp::Ne, libc::NETLINK_ROUTE as u64)?,
     ];
-    Ok(vec![rule(others)?, rule(netlink)?])
+    let mut rules = vec![rule(others)?, rule(netlink)?];
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        let mut other_protocols = vec![condition(0, SeccompCmpOp::Eq, family.unsigned_abs().into())?];
+        for protocol in PROTOCOLS {
+            other_protocols.push(condition(2, SeccompCmpOp::Ne, protocol.unsigned_abs().into())?);
+        }
+        rules.push(rule(other_protocols)?);
+    }
+    Ok(rules)
 }
 
 /// A process may ask how it is and be without random addresses, as debuggers want it.

@@ -1,0 +1,225 @@
+//! Turns of a conversation: each prompt is put once, and its end is told by the tool's own word.
+
+use niia_spec::detect::word::LATER_BY_MS;
+use niia_spec::detect::{self, Process, Told, TurnEnd};
+use niia_spec::profile::{Profile, TurnEnds};
+use tokio::sync::oneshot;
+use tokio::time::{Duration, Instant};
+
+use super::texts::Outgoing;
+use super::{Follow, profile_of};
+use crate::session::delivery::{self, DeliveryEvent};
+use crate::session::hooks::{Conversation, Hooks, TOLD_MAX};
+use crate::session::{Turned, clock};
+
+/// What is known of the conversation.
+pub(super) struct Talk {
+    hooks: Hooks,
+    pub(super) told: Vec<Told>,
+    turn: Option<Turn>,
+    last: Option<TurnEnd>,
+    /// Who waits for the end of the turn under way.
+    waiting: Vec<oneshot::Sender<Turned>>,
+    name: Option<String>,
+}
+
+struct Turn {
+    prompt: String,
+    since_ms: u64,
+    /// The tool said that it has the prompt.
+    taken: bool,
+    reply: Option<oneshot::Sender<Turned>>,
+}
+
+impl Follow<'_> {
+    /// Begins to listen to the tool's hooks. A prompt that went along as an argument is the first turn.
+    pub(super) fn begin_talk(&mut self) {
+        if !self.life.assignment.conversation {
+            return;
+        }
+        let hooks = match Hooks::open(&self.life.facts.folder) {
+            Ok(hooks) => hooks,
+            Err(error) => {
+                let session = &self.life.assignment.session;
+                tracing::warn!(%session, %error, "its hooks cannot be heard; its screen has to do");
+                return;
+            }
+        };
+        let talk = Talk { hooks, told: Vec::new(), turn: None, last: None, waiting: Vec::new(), name: None };
+        self.talk = Some(talk);
+        let by_argument = !self.life.assignment.prompt.is_empty() && self.texts.is_empty();
+        if by_argument {
+            self.begin_turn(self.life.assignment.prompt.to_string(), None);
+        }
+    }
+
+    /// A prompt was asked for: it is typed when those before it are answered.
+    pub(super) fn queue_turn(&mut self, prompt: &str, reply: oneshot::Sender<Turned>) {
+        let Some(profile) = profile_of(&self.life.assignment).filter(|_| self.talk.is_some()) else {
+            let reason = "this session holds no conversation".to_owned();
+            return drop(reply.send(Turned::Undelivered { reason }));
+        };
+        let mark = self.next_mark;
+        self.next_mark += 1;
+        let text = profile.as_typed(prompt);
+        self.texts.push_back(Outgoing { text, first_line: None, mark, reply: None, turn: Some(reply) });
+    }
+
+    pub(super) fn begin_turn(&mut self, prompt: String, reply: Option<oneshot::Sender<Turned>>) {
+        if let Some(talk) = &mut self.talk {
+            talk.turn = Some(Turn { prompt, since_ms: clock::now_ms(), taken: false, reply });
+        }
+    }
+
+    pub(super) fn is_in_turn(&self) -> bool {
+        self.talk.as_ref().is_some_and(|talk| talk.turn.is_some())
+    }
+
+    /// Somebody wants to know how the turn under way ends, or the last one ended.
+    pub(super) fn wait_turn(&mut self, reply: oneshot::Sender<Turned>) {
+        let Some(talk) = &mut self.talk else {
+            let reason = "this session holds no conversation".to_owned();
+            return drop(reply.send(Turned::Unknown { reason }));
+        };
+        match (&talk.turn, &talk.last) {
+            (None, Some(last)) => drop(reply.send(Turned::Ended(last.clone()))),
+            _ => talk.waiting.push(reply),
+        }
+    }
+
+    /// Ends the turn under way early, by the tool's own key.
+    pub(super) async fn interrupt(&mut self) {
+        let keys = profile_of(&self.life.assignment).map(|profile| profile.typing.interrupt.clone());
+        let Some(keys) = keys.filter(|keys| !keys.is_empty()) else { return };
+        if let Err(error) = self.write_soon(keys.as_bytes()).await {
+            tracing::warn!(session = %self.life.assignment.session, %error, "it could not be interrupted");
+        }
+    }
+
+    /// An interrupted prompt may stand in the composer again: it is taken out before the next one is typed.
+    pub(super) async fn clear_composer(&mut self) {
+        let interrupted = self.talk.as_ref().and_then(|talk| talk.last.as_ref());
+        if interrupted.is_none_or(|last| last.ends != TurnEnds::Interrupted) {
+            return;
+        }
+        let keys = profile_of(&self.life.assignment).map(|profile| profile.typing.clear.clone());
+        if let Some(keys) = keys.filter(|keys| !keys.is_empty()) {
+            // A composer that takes no key takes no prompt either, which is noticed then.
+            drop(self.write_soon(keys.as_bytes()).await);
+        }
+    }
+
+    /// Hears what the hooks told.
+    pub(super) async fn hear(&mut self) {
+        let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
+        let Some(talk) = &mut self.talk else { return };
+        let news = talk.hooks.news(clock::now_ms());
+        let mut taken = false;
+        for told in news {
+            if let Some(turn) = talk.turn.as_mut().filter(|turn| !turn.taken) {
+                turn.taken = detect::is_receipt(&profile, &told, &turn.prompt);
+                taken |= turn.taken;
+            }
+            talk.told.push(told);
+        }
+        let old = talk.told.len().saturating_sub(TOLD_MAX);
+        talk.told.drain(..old);
+        talk.learn_name(&profile);
+        if taken {
+            self.deliver(DeliveryEvent::Working).await;
+        }
+    }
+
+    /// When a report alone may count as the turn's end.
+    pub(super) fn turn_due(&self) -> Option<Instant> {
+        let talk = self.talk.as_ref()?;
+        let turn = talk.turn.as_ref()?;
+        let report = self.reached.glass.statuses().strongest()?;
+        let due_ms = report.at_ms + LATER_BY_MS;
+        let left_ms = due_ms.saturating_sub(clock::now_ms());
+        (report.at_ms >= turn.since_ms && left_ms > 0)
+            .then(|| Instant::now() + Duration::from_millis(left_ms + 1))
+    }
+
+    /// Ends the turn under way if the tool's word says that it has ended.
+    pub(super) async fn settle_turn(&mut self) {
+        let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
+        let Some(end) = self.turn_ended(&profile) else { return };
+        if let Some(talk) = &mut self.talk {
+            talk.last = Some(end.clone());
+        }
+        self.turned(&Turned::Ended(end));
+        self.deliver(DeliveryEvent::Working).await;
+        self.deliver(DeliveryEvent::Idle).await;
+    }
+
+    fn turn_ended(&mut self, profile: &Profile) -> Option<TurnEnd> {
+        let since_ms = self.talk.as_ref()?.turn.as_ref()?.since_ms;
+        let now_ms = clock::now_ms();
+        let end = self.end;
+        let report = self.reached.glass.statuses().strongest().map(|report| report.at_ms);
+        let screen = match report.filter(|at_ms| *at_ms >= since_ms) {
+            Some(_) => self.reached.glass.screen_at(end).map(|screen| screen.text()).unwrap_or_default(),
+            None => String::new(),
+        };
+        let process = Process::Running { has_printed: true };
+        let seen = detect::Seen {
+            screen: &screen,
+            title: self.reached.glass.title(),
+            statuses: self.reached.glass.statuses(),
+            hooks: &self.talk.as_ref()?.told,
+            records: &[],
+            process: &process,
+            quiet_ms: now_ms.saturating_sub(self.grew_ms),
+            now_ms,
+        };
+        detect::turn_end(profile, &seen, since_ms)
+    }
+
+    /// The turn under way is over; whoever waits hears how.
+    pub(super) fn turned(&mut self, how: &Turned) {
+        let Some(talk) = &mut self.talk else { return };
+        let reply = talk.turn.take().and_then(|turn| turn.reply);
+        // Whoever asked may have given up waiting; the turn is over nevertheless.
+        for reply in reply.into_iter().chain(talk.waiting.drain(..)) {
+            drop(reply.send(how.clone()));
+        }
+    }
+
+    /// A prompt that did not reach the tool is no turn.
+    pub(super) fn turn_receipt(&mut self, receipt: &delivery::Receipt) {
+        use delivery::Receipt;
+        if !self.is_in_turn() {
+            return;
+        }
+        match receipt {
+            Receipt::Undelivered { reason } => self.turned(&Turned::Undelivered { reason: reason.clone() }),
+            Receipt::TypedNotSubmitted { reason } | Receipt::Unknown { reason } => {
+                self.turned(&Turned::Unknown { reason: reason.clone() });
+            }
+            _ => {}
+        }
+    }
+
+    /// Waits for a hook; for ever in a session that holds no conversation.
+    pub(super) async fn poked(talk: Option<&Talk>) {
+        match talk {
+            Some(talk) => talk.hooks.poked().await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Talk {
+    fn learn_name(&mut self, profile: &Profile) {
+        let Some(name) = detect::session_name(profile, &self.told) else { return };
+        if self.name.as_ref() == Some(&name) {
+            return;
+        }
+        let conversation = Conversation { profile: profile.id.clone(), name: name.clone() };
+        match self.hooks.keep(&conversation) {
+            Ok(()) => self.name = Some(name),
+            Err(error) => tracing::warn!(%error, "the conversation's name cannot be kept"),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The verbs about other machines.
+
+use clap::{Args, Subcommand};
+use niia_net::trust::Rights;
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  niia pair                       # on one machine: shows a code and waits
+  niia pair K7M-9XQ               # on the other one: types it
+  niia pair K7M-9XQ 10.1.2.3:6442 # where multicast does not reach
+
+Each code is good for one try within ten minutes, and five codes may be tried an hour.")]
+pub struct Pair {
+    /// The code that the other machine shows; without it this one shows a code
+    pub code: Option<String>,
+    /// The machine that shows the code: its name, or HOST:PORT
+    #[arg(requires = "code")]
+    pub machine: Option<String>,
+    /// What the other machine may do here: run, read, write, files, all or none, with commas between them
+    #[arg(long, default_value = "all", value_name = "RIGHTS")]
+    pub allow: Rights,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  niia login")]
+pub struct Login {}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct Peer {
+    #[command(subcommand)]
+    pub verb: PeerVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PeerVerb {
+    /// List paired machines, and those nearby that are not paired
+    #[command(after_help = "Example:\n  niia peer ls --json")]
+    Ls,
+    /// Trust a machine whose fingerprint you have compared
+    #[command(after_help = "\
+Example:
+  niia peer add build.example.com:6442 --fingerprint 3f9c…   # `niia peer ls` there shows it")]
+    Add {
+        /// Where it is
+        #[arg(value_name = "HOST:PORT")]
+        address: String,
+        /// Its fingerprint, as `niia peer ls` on that machine shows it
+        #[arg(long)]
+        fingerprint: String,
+        /// What it is called here; its host's name where nothing is said
+        #[arg(long)]
+        name: Option<String>,
+        /// What it may do here: run, read, write, files, all or none, with commas between them
+        #[arg(long, default_value = "all", value_name = "RIGHTS")]
+        allow: Rights,
+    },
+    /// Trust a machine no longer; what it has open here ends at once
+    #[command(after_help = "Example:\n  niia peer rm seoul-server")]
+    Rm {
+        /// Its name or fingerprint
+        name: String,
+    },
+    /// Say what a paired machine may do here
+    #[command(after_help = "Example:\n  niia peer allow seoul-server run,read")]
+    Allow {
+        /// Its name or fingerprint
+        name: String,
+        /// run, read, write, files, all or none, with commas between them
+        rights: Rights,
+    },
+}
+
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub struct Remote {
+    #[command(subcommand)]
+    pub verb: RemoteVerb,
+}
+
+/// A machine, and one of its sessions.
+#[derive(Debug, Args)]
+pub struct There {
+    /// A paired machine: its name, host or fingerprint
+    pub machine: String,
+    /// The session there; the only live one where nothing is said
+    #[arg(default_value = "")]
+    pub session: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum RemoteVerb {
+    /// Ask paired machines how they are
+    #[command(after_help = "Examples:\n  niia remote status list\n  niia remote status seoul-server")]
+    Status {
+        /// A machine, or `list` for all
+        #[arg(default_value = "list")]
+        machine: String,
+    },
+    /// List the sessions of a machine
+    #[command(after_help = "Example:\n  niia remote sessions seoul-server")]
+    Sessions {
+        /// A paired machine: its name, host or fingerprint
+        machine: String,
+        /// Those of its newest run that are over, too
+        #[arg(long, short)]
+        all: bool,
+    },
+    /// Print the screen of a session there
+    #[command(after_help = "Example:\n  niia remote read SEOUL-SERVER")]
+    Read(There),
+    /// Type a text into a session there
+    #[command(after_help = "Example:\n  niia remote write SEOUL-SERVER \"also handle edge case X\"")]
+    Write {
+        /// A paired machine: its name, host or fingerprint
+        machine: String,
+        /// The text (`-` reads stdin)
+        text: String,
+        /// The session there; the only live one where nothing is said
+        #[arg(long, short, default_value = "")]
+        session: String,
+        /// Do not wait until the session is idle
+        #[arg(long)]
+        urgent: bool,
+    },
+    /// Ask a session there and print what it answers
+    #[command(after_help = "Example:\n  niia remote ask SEOUL-SERVER \"what is left to do?\"")]
+    Ask {
+        /// A paired machine: its name, host or fingerprint
+        machine: String,
+        /// The question (`-` reads stdin)
+        question: String,
+        /// The session there; the only live one where nothing is said
+        #[arg(long, short, default_value = "")]
+        session: String,
+        /// Seconds after which to give up
+        #[arg(long, default_value_t = 120.0)]
+        timeout: f64,
+    },
+    /// Watch a session there in this terminal, and write to it
+    #[command(after_help = "Example:\n  niia remote attach SEOUL-SERVER")]
+    Attach {
+        #[command(flatten)]
+        there: There,
+        /// Take over from whoever is writing
+        #[arg(long)]
+        take: bool,
+    },
+}

@@ -1,0 +1,44 @@
+//! What other nodes may have from this one, and what this one has from them: the streams of a link.
+
+mod words;
+
+use std::sync::Arc;
+
+use niia_net::peer::{PeerLink, Stream};
+
+pub use words::Purpose;
+
+use crate::control::caller::Caller;
+use crate::control::server::{self, Visitor};
+use crate::node::Node;
+use niia_actors::ask::chain;
+
+/// How long the other end may take to say what a stream is for.
+const PURPOSE_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Serves a link's streams until the link is over.
+pub async fn serve(node: Arc<Node>, link: PeerLink) {
+    // How many there may be at a time, QUIC itself says.
+    while let Ok(stream) = link.accept().await {
+        let (node, link) = (Arc::clone(&node), link.clone());
+        tokio::spawn(async move {
+            if let Err(error) = one(node, &link, stream).await {
+                tracing::debug!(peer = %link.id, error, "a stream ended");
+            }
+        });
+    }
+}
+
+async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(), String> {
+    let purpose = tokio::time::timeout(PURPOSE_WITHIN, PeerLink::purpose(&mut stream)).await;
+    let purpose: Purpose =
+        purpose.map_err(|_| "it did not say what for".to_owned())?.map_err(|e| chain(&e))?;
+    match purpose {
+        Purpose::Control => {
+            let visitor = Visitor { id: link.id, name: link.name.clone() };
+            let (reader, writer) = stream.into_inner();
+            let served = server::talk((reader, writer), node, Caller::Person, Some(visitor)).await;
+            served.map_err(|error| chain(&error))
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A tool's own word: a hook it called, a record it wrote into its transcript, a report of the status protocol.
+//!
+//! The newest word counts, and of words of one moment the one with more authority: hook before transcript before
+//! report.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Asked, ReportState, Seen, Statuses};
+use crate::course::Unavailable;
+use crate::profile::drive::text_of;
+use crate::profile::{Profile, ReportRule, ScreenMeaning, TurnEnds, WordRule, class_of};
+
+/// A word with less authority counts before one with more only if it came so much later: the same thing is told by
+/// several ways, and they take that long at most.
+pub const LATER_BY_MS: u64 = 300;
+/// An answer that a hook or record holds.
+pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// A hook's call, or a record of a transcript.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Told {
+    /// The hook's event; of a record nothing.
+    pub event: String,
+    pub body: Value,
+    pub at_ms: u64,
+}
+
+/// What the newest word that counts says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Word {
+    pub is: ScreenMeaning,
+    pub rule: String,
+    pub excerpt: String,
+    pub at_ms: u64,
+}
+
+/// The end of a turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TurnEnd {
+    pub ends: TurnEnds,
+    /// The exact answer, where the source has it.
+    pub answer: Option<String>,
+    /// What the error means, of a turn that failed.
+    pub class: Option<Unavailable>,
+    /// What the tool says of the error.
+    pub reason: String,
+    /// Which rule said so.
+    pub source: String,
+}
+
+/// What the tool itself says it does.
+pub(super) fn word(profile: &Profile, seen: &Seen<'_>) -> Option<Word> {
+    let hook = newest(&profile.hooks, seen.hooks).map(|(n, rule, told)| said(n, rule, told, "hook"));
+    let record = newest(&profile.records, seen.records).map(|(n, rule, told)| said(n, rule, told, "record"));
+    let report = report(profile, seen.statuses);
+    [hook.flatten(), record.flatten(), report]
+        .into_iter()
+        .flatten()
+        .reduce(|best, next| if next.at_ms >= best.at_ms.saturating_add(LATER_BY_MS) { next } else { best })
+}
+
+/// The last word that a rule is about and that says what the tool does.
+fn newest<'a>(rules: &'a [WordRule], told: &'a [Told]) -> Option<(usize, &'a WordRule, &'a Told)> {
+    told.iter().rev().find_map(|told| {
+        let mut rules = rules.iter().enumerate().filter(|(_, rule)| rule.is.is_some());
+        let (n, rule) = rules.find(|(_, rule)| rule.holds(&told.event, &told.body))?;
+        Some((n, rule, told))
+    })
+}
+
+fn said(n: usize, rule: &WordRule, told: &Told, of: &str) -> Option<Word> {
+    // What still goes on in the background makes a finished turn no end.
+    let is = if rule.is_pending(&told.body) { ScreenMeaning::Working } else { rule.is? };
+    let excerpt = [&rule.answer, &rule.code, &rule.receipt]
+        .into_iter()
+        .flatten()
+        .find_map(|path| text_of(&told.body, path))
+        .or_else(|| text_of(&told.body, "tool_name"))
+        .unwrap_or_default();
+    let rule = if told.event.is_empty() { format!("{of} {}", n + 1) } else { format!("{of} {}", told.event) };
+    Some(Word { is, rule, excerpt, at_ms: told.at_ms })
+}
+
+fn report(profile: &Profile, statuses: &Statuses) -> Option<Word> {
+    let report = statuses.strongest()?;
+    let is = match report_rule(profile, report.state, report.kind) {
+        Some(rule) => rule.is,
+        None => match report.state {
+            ReportState::Idle | ReportState::Done | ReportState::Error => ScreenMeaning::Ready,
+            ReportState::Working => ScreenMeaning::Working,
+            ReportState::Blocked => match report.kind.unwrap_or(Asked::Question) {
+                Asked::Permission => ScreenMeaning::Permission,
+                Asked::Question => ScreenMeaning::Question,
+                Asked::Login => ScreenMeaning::Login,
+                Asked::Trust => ScreenMeaning::Trust,
+            },
+        },
+    };
+    let rule = format!("the program reports {}", report.state.word());
+    Some(Word { is, rule, excerpt: report.message.clone(), at_ms: report.at_ms })
+}
+
+fn report_rule(profile: &Profile, state: ReportState, kind: Option<Asked>) -> Option<&ReportRule> {
+    profile.reports.iter().find(|rule| rule.state == state && (rule.kind.is_none() || rule.kind == kind))
+}
+
+/// How the turn ended, if it has: from what was told since its prompt was taken.
+///
+/// A report alone counts once it is `LATER_BY_MS` old, since the hook and the record of the same end say more.
+pub fn turn_end(profile: &Profile, seen: &Seen<'_>, since_ms: u64) -> Option<TurnEnd> {
+    let by = |rules: &[WordRule], told: &[Told], of: &str| {
+        // A prompt that was taken after an end begins a turn of its own.
+        let is_new = |told: &Told| {
+            rules.iter().any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
+        };
+        let newest = told.iter().rev().take_while(|told| told.at_ms >= since_ms && !is_new(told));
+        newest.into_iter().find_map(|told| {
+            let rule =
+                rules.iter().find(|rule| rule.ends.is_some() && rule.holds(&told.event, &told.body))?;
+            (!rule.is_pending(&told.body)).then(|| ended(profile, rule, told, of)).flatten()
+        })
+    };
+    by(&profile.hooks, seen.hooks, "hook")
+        .or_else(|| by(&profile.records, seen.records, "record"))
+        .or_else(|| by_report(profile, seen, since_ms))
+}
+
+fn ended(profile: &Profile, rule: &WordRule, told: &Told, of: &str) -> Option<TurnEnd> {
+    let text = |path: &Option<String>| path.as_ref().and_then(|path| text_of(&told.body, path));
+    let answer = text(&rule.answer).filter(|answer| answer.len() <= ANSWER_BYTES_MAX);
+    let code = text(&rule.code);
+    let mut ends = rule.ends?;
+    // A record of an end that carries an error is a failure, whatever it is called.
+    if ends == TurnEnds::Answered && code.is_some() {
+        ends = TurnEnds::Failed;
+    }
+    let reason = if ends == TurnEnds::Failed {
+        code.clone().into_iter().chain(answer.clone()).collect::<Vec<_>>().join(": ")
+    } else {
+        String::new()
+    };
+    let class = (ends == TurnEnds::Failed)
+        .then(|| class_of(profile, code.as_deref(), &reason))
+        .flatten()
+        .map(|(class, _)| class);
+    let source = if told.event.is_empty() { of.to_owned() } else { format!("{of}:{}", told.event) };
+    Some(TurnEnd { ends, answer, class, reason, source })
+}
+
+fn by_report(profile: &Profile, seen: &Seen<'_>, since_ms: u64) -> Option<TurnEnd> {
+    let report = seen.statuses.strongest()?;
+    let late = seen.now_ms >= report.at_ms.saturating_add(LATER_BY_MS);
+    if report.at_ms < since_ms || !late {
+        return None;
+    }
+    let rule = report_rule(profile, report.state, report.kind)?;
+    let ends = rule.ends?;
+    let drawn = rule.reason.as_ref().and_then(|reason| reason.find_last(seen.screen));
+    let reason = drawn.map_or_else(|| report.message.clone(), str::to_owned);
+    let class = (ends == TurnEnds::Failed).then(|| class_of(profile, None, &reason)).flatten();
+    let source = format!("report:{}", report.state.word());
+    let class = class.map(|(class, _)| class);
+    Some(TurnEnd { ends, answer: None, class, reason, source })
+}
+
+/// Whether the tool's own word says that it has taken this prompt.
+pub fn is_receipt(profile: &Profile, told: &Told, prompt: &str) -> bool {
+    let rules = profile.hooks.iter().chain(&profile.records);
+    rules.filter_map(|rule| Some((rule, rule.receipt.as_ref()?))).any(|(rule, path)| {
+        rule.holds(&told.event, &told.body)
+            && text_of(&told.body, path).is_some_and(|taken| same_text(&taken, prompt))
+    })
+}
+
+/// Tools trim a prompt, so white space at its ends does not count.
+fn same_text(taken: &str, sent: &str) -> bool {
+    let (taken, sent) = (taken.trim(), sent.trim());
+    !sent.is_empty() && (taken == sent || taken.contains(sent))
+}
+
+/// The tool's own name of the conversation, from whatever told it last.
+pub fn session_name(profile: &Profile, told: &[Told]) -> Option<String> {
+    told.iter().rev().find_map(|told| {
+        let mut rules = profile.hooks.iter().chain(&profile.records);
+        rules.find_map(|rule| {
+            text_of(&told.body, rule.session.as_ref().filter(|_| rule.holds(&told.event, &told.body))?)
+        })
+    })
+}

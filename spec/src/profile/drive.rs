@@ -1,0 +1,163 @@
+//! How a tool is driven over several turns, as its profile says it: how a conversation is started and taken up again,
+//! how a text is typed, which dialogs there are and which keys answer them, and what the tool's own words mean.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::detect::{Asked, ReportState};
+use crate::profile::call::Entry;
+use crate::profile::{Pattern, ScreenMeaning};
+
+/// How a conversation is started.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    pub(crate) argv: Vec<Entry>,
+    /// In place of `argv` where a session is taken up again by the tool's own means.
+    pub(crate) resume: Option<Vec<Entry>>,
+    pub first_turn: FirstTurn,
+    pub env: BTreeMap<String, String>,
+    /// Files of the session's own, by name, in which `{niia}` and `{overlay}` are filled in.
+    pub files: BTreeMap<String, String>,
+    /// A tool that is not ready after this time is reported, with its screen.
+    pub ready_within_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstTurn {
+    /// As an argument: no composer, no paste, no Enter.
+    Argument,
+    Typed,
+}
+
+/// How a text is typed into the tool's composer.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TypingWay {
+    /// The quiet between a text and Enter.
+    pub settle_ms: u64,
+    /// A text ends with a line feed, so that its last character completes nothing.
+    pub final_newline: bool,
+    /// A space is put after each `@`, which else names a file to be read in.
+    pub at_space: bool,
+    /// Keys that empty the composer.
+    pub clear: String,
+    /// Keys that end a turn early.
+    pub interrupt: String,
+    /// A beginning turn is known by the tool's own word; what it prints after Enter proves nothing.
+    pub confirmed_by_word: bool,
+}
+
+impl Default for TypingWay {
+    fn default() -> TypingWay {
+        TypingWay {
+            settle_ms: 50,
+            final_newline: true,
+            at_space: false,
+            clear: String::new(),
+            interrupt: String::new(),
+            confirmed_by_word: false,
+        }
+    }
+}
+
+/// A dialog of the tool, and the keys that answer it.
+#[derive(Clone, Debug)]
+pub struct DialogRule {
+    pub id: String,
+    pub kind: Asked,
+    pub screen: Pattern,
+    /// Where this is to be seen as well, the dialog is only quoted.
+    pub unless: Option<Pattern>,
+    pub title: Option<Pattern>,
+    pub allow: Option<String>,
+    pub deny: Option<String>,
+    /// What a blind Enter would do.
+    pub enter: Enter,
+    /// The tool's own words know nothing of this dialog, so they do not count against it.
+    pub silent: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Enter {
+    Allows,
+    Denies,
+    /// It takes no Enter, or nobody knows.
+    Unknown,
+}
+
+/// What a word of the tool's own means: a hook it called, a record of its transcript.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WordRule {
+    /// The hook's event; of a record nothing.
+    pub event: String,
+    /// Fields, each with the value it must have.
+    pub fields: BTreeMap<String, Value>,
+    pub is: Option<ScreenMeaning>,
+    pub ends: Option<TurnEnds>,
+    /// The field that holds the answer's text.
+    pub answer: Option<String>,
+    /// The field that holds an error's code.
+    pub code: Option<String>,
+    /// The field that holds the prompt that was taken.
+    pub receipt: Option<String>,
+    /// A field that holds what still goes on; where it is not empty, the turn is not over.
+    pub pending: Option<String>,
+    /// The field that holds the tool's own name of the conversation.
+    pub session: Option<String>,
+}
+
+/// What a report of the status protocol means.
+#[derive(Clone, Debug)]
+pub struct ReportRule {
+    pub state: ReportState,
+    pub kind: Option<Asked>,
+    pub is: ScreenMeaning,
+    pub ends: Option<TurnEnds>,
+    /// Where on its screen the tool says why; the last such place counts.
+    pub reason: Option<Pattern>,
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TurnEnds {
+    Answered,
+    Interrupted,
+    Failed,
+}
+
+/// The value at a path of names, each step divided by a dot.
+pub fn field<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(value, |value, name| value.get(name))
+}
+
+/// A value as a text: a text as it is, anything else as JSON; nothing for what is not there.
+pub fn text_of(value: &Value, path: &str) -> Option<String> {
+    match field(value, path)? {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    }
+}
+
+impl WordRule {
+    /// Whether the rule is about this word.
+    pub fn holds(&self, event: &str, body: &Value) -> bool {
+        self.event == event && self.fields.iter().all(|(path, wanted)| field(body, path) == Some(wanted))
+    }
+
+    /// Whether something still goes on, so that the session may go on by itself.
+    pub fn is_pending(&self, body: &Value) -> bool {
+        let Some(path) = &self.pending else { return false };
+        match field(body, path) {
+            None | Some(Value::Null | Value::Bool(false)) => false,
+            Some(Value::Array(list)) => !list.is_empty(),
+            Some(Value::Object(fields)) => !fields.is_empty(),
+            Some(_) => true,
+        }
+    }
+}
