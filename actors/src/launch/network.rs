@@ -164,7 +164,10 @@ fn endpoint(url: &str, local_port: Option<u16>) -> Result<Endpoint, Fault> {
         "http" => Some(80),
         "" => local_port,
         _ => {
-            return Err(("is no address of the web", "write it as `https://host` or `http://127.0.0.1:PORT`"));
+            return Err((
+                "is no address of the web",
+                "write it as `https://host` or `http://127.0.0.1:PORT`",
+            ));
         }
     };
     let (host, port) = split(authority).ok_or(("is no address", "write it as `https://host`"))?;

@@ -1,5 +1,6 @@
 //! Starts an attempt: as the user, as root, or in a sandbox.
 
+use std::ffi::OsString;
 use std::os::fd::AsRawFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -30,8 +31,8 @@ const LEAKED: [i32; 2] = [19, 20];
 
 pub fn as_user(fixture: &Fixture, attempt: &str) -> Result<Ended, String> {
     let mut program = command(&fixture.scene.program, fixture.scene.uid, fixture.root);
-    program.args(arguments(fixture, attempt));
-    run(fixture, attempt, program, |_| Ok(()))
+    program.args(arguments(fixture, attempt)).envs(surroundings(&fixture.scene, attempt));
+    run(fixture, program, |_| Ok(()))
 }
 
 pub fn as_root(fixture: &Fixture, attempt: &str) -> Result<Ended, String> {
@@ -39,7 +40,7 @@ pub fn as_root(fixture: &Fixture, attempt: &str) -> Result<Ended, String> {
         return Err("only root can show that it is real".to_owned());
     }
     let mut program = Command::new(&fixture.scene.program);
-    program.env_clear().args(arguments(fixture, attempt));
+    program.env_clear().args(arguments(fixture, attempt)).envs(surroundings(&fixture.scene, attempt));
     // SAFETY: only calls the kernel between fork and exec. What it mounts or renames is seen by nobody else.
     unsafe {
         program.pre_exec(|| {
@@ -52,7 +53,7 @@ pub fn as_root(fixture: &Fixture, attempt: &str) -> Result<Ended, String> {
             Ok(())
         });
     }
-    run(fixture, attempt, program, |_| Ok(()))
+    run(fixture, program, |_| Ok(()))
 }
 
 /// In a sandbox, which root makes for the user where `run_as` is set and the user makes else.
@@ -62,13 +63,12 @@ pub fn sandboxed(fixture: &Fixture, attempt: &str, run_as: bool) -> Result<Ended
     policy.run_as = run_as.then_some(RunAs { uid: scene.uid, gid: scene.uid });
     let mut argv = vec![scene.program.clone().into_os_string()];
     argv.extend(arguments(fixture, attempt));
-    let (mut helper, line) =
-        sandbox::command(&fixture.niia, &policy, &argv).map_err(|trouble| trouble.to_string())?;
-    helper.env_clear();
+    let (mut helper, line) = sandbox::command(&fixture.niia, &policy, &argv, surroundings(scene, attempt))
+        .map_err(|trouble| trouble.to_string())?;
     if fixture.root && !run_as {
         helper.uid(scene.uid).gid(scene.uid);
     }
-    run(fixture, attempt, helper, |helper| {
+    run(fixture, helper, |helper| {
         let begun = line.begun(helper);
         let refused = |trouble: sandbox::EntryError| format!("no sandbox was made: {trouble} ({trouble:?})");
         begun.made().map_err(refused)?;
@@ -83,16 +83,15 @@ pub fn set_up(fixture: &Fixture, setup: &Setup, as_root: bool) -> Result<Outcome
     policy.pids_max = None;
     policy.memory_bytes_max = None;
     (setup.policy)(&mut policy, scene);
-    let (mut helper, line) =
-        sandbox::command(&fixture.niia, &policy, &setup.argv).map_err(|trouble| trouble.to_string())?;
-    helper.env_clear();
+    let (mut helper, line) = sandbox::command(&fixture.niia, &policy, &setup.argv, surroundings(scene, ""))
+        .map_err(|trouble| trouble.to_string())?;
     if fixture.root && !as_root {
         helper.uid(scene.uid).gid(scene.uid);
     }
     // SAFETY: only calls the kernel between fork and exec.
     unsafe { helper.pre_exec(setup.before) };
     let mut refused = None;
-    let ended = run(fixture, "", helper, |helper| {
+    let ended = run(fixture, helper, |helper| {
         let begun = line.begun(helper);
         if let Err(why) = begun.made().and_then(|_| begun.go()) {
             refused = Some(why.to_string());
@@ -125,14 +124,13 @@ pub fn policy(scene: &Scene) -> Policy {
     }
 }
 
-fn arguments(fixture: &Fixture, attempt: &str) -> [std::ffi::OsString; 3] {
+fn arguments(fixture: &Fixture, attempt: &str) -> [OsString; 3] {
     ["act".into(), attempt.into(), fixture.scene.told().into()]
 }
 
 /// The environment of a session, and what betrays where things are.
-fn surroundings(fixture: &Fixture, attempt: &str, program: &mut Command) {
-    let scene = &fixture.scene;
-    program.current_dir(scene.tree()).envs([
+fn surroundings(scene: &Scene, attempt: &str) -> Vec<(OsString, OsString)> {
+    let mut all: Vec<(OsString, OsString)> = [
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ("TERM", "xterm-256color"),
         ("LANG", "C.UTF-8"),
@@ -141,22 +139,26 @@ fn surroundings(fixture: &Fixture, attempt: &str, program: &mut Command) {
         ("GIT_AUTHOR_EMAIL", "tester@example.com"),
         ("GIT_COMMITTER_NAME", "Tester"),
         ("GIT_COMMITTER_EMAIL", "tester@example.com"),
-    ]);
-    program.env("HOME", scene.home()).env("NIIA_HOUSE", scene.mark());
-    program.env("SSH_AUTH_SOCK", scene.socket("agent.sock"));
+    ]
+    .map(|(name, value)| (name.into(), value.into()))
+    .into();
+    all.push(("HOME".into(), scene.home().into()));
+    all.push(("NIIA_HOUSE".into(), scene.mark().into()));
+    all.push(("SSH_AUTH_SOCK".into(), scene.socket("agent.sock").into()));
     if attempt == LOADER {
-        program.env("LD_DEBUG", "libs").env("LD_DEBUG_OUTPUT", scene.outside("loader"));
+        all.push(("LD_DEBUG".into(), "libs".into()));
+        all.push(("LD_DEBUG_OUTPUT".into(), scene.outside("loader").into()));
     }
+    all
 }
 
 /// Runs it in a terminal of its own, to its end.
 fn run(
     fixture: &Fixture,
-    attempt: &str,
     mut program: Command,
     begun: impl FnOnce(Command) -> Result<(), String>,
 ) -> Result<Ended, String> {
-    surroundings(fixture, attempt, &mut program);
+    program.current_dir(fixture.scene.tree());
     let mut terminal = Pty::new(fixture.scene.uid);
     let side = || terminal.slave.try_clone().map(Stdio::from).map_err(|trouble| trouble.to_string());
     program.stdin(side()?).stdout(side()?).stderr(side()?);
