@@ -234,6 +234,16 @@ pub fn wait_until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Opti
     }
 }
 
+/// The programs `escape` and `niia`.
+pub(crate) fn adversary() -> (PathBuf, PathBuf) {
+    (programs::escape(), programs::niia())
+}
+
+/// Everybody whose environment, arguments or working folder mention the mark.
+pub(crate) fn residents_of(mark: &str) -> Vec<Resident> {
+    residents::of(mark)
+}
+
 /// In a house what does not work fails the test, in words.
 pub(crate) fn must<T, E: Display>(what: &str, result: Result<T, E>) -> T {
     match result {

@@ -1,6 +1,7 @@
 //! The house in which niia is tested: real programs, real terminals, real repositories, in a home of their own.
 
 pub mod bench;
+pub mod escape;
 pub mod house;
 pub mod numbered;
 pub mod proxy;

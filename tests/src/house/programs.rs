@@ -24,6 +24,12 @@ pub(super) fn stand_in() -> PathBuf {
     once(&PATH, "niia-tests", "stand-in")
 }
 
+/// The adversary.
+pub(crate) fn escape() -> PathBuf {
+    static PATH: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    once(&PATH, "niia-tests", "escape")
+}
+
 /// What could not be built once is not tried again by every test.
 fn once(path: &OnceLock<Result<PathBuf, String>>, package: &str, name: &str) -> PathBuf {
     match path.get_or_init(|| up_to_date(package, name)) {
