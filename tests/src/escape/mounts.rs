@@ -104,7 +104,7 @@ pub const ATTEMPTS: &[Attempt] = &[
         for _ in 0..4 {
             let _gone = ask!(libc::SYS_umount2, &at, libc::MNT_DETACH);
         }
-        Ok(fs::read_to_string(s.home().join(super::secrets::KEY))?)
+        fs::read_to_string(s.home().join(super::secrets::KEY))
     }),
     Attempt::told("umount-root", "takes the root away", |_| {
         with_powers(|| ask!(libc::SYS_umount2, c"/proc", libc::MNT_DETACH))
@@ -176,7 +176,7 @@ pub const ATTEMPTS: &[Attempt] = &[
             (0..32).try_for_each(|_| std::env::set_current_dir(".."))?;
             ask!(libc::SYS_chroot, c".")
         })?;
-        Ok(fs::read_to_string(s.home().join(super::secrets::KEY))?)
+        fs::read_to_string(s.home().join(super::secrets::KEY))
     }),
     Attempt::told("fuse", "mounts a file system it answers for itself", |s| {
         let device = fs::OpenOptions::new().read(true).write(true).open("/dev/fuse")?;

@@ -72,7 +72,7 @@ pub const ATTEMPTS: &[Attempt] = &[
     }),
     Attempt::outside("root-link", "reads a key through the victim's root", |s| {
         let key = s.home().join(super::secrets::KEY);
-        Ok(fs::read_to_string(format!("{}{}", of(s, "root"), key.display()))?)
+        fs::read_to_string(format!("{}{}", of(s, "root"), key.display()))
     }),
     Attempt::outside("cwd-link", "writes through the victim's folder", |s| {
         fs::write(of(s, "cwd/victim.txt"), "x")?;
@@ -82,7 +82,7 @@ pub const ATTEMPTS: &[Attempt] = &[
         for entry in fs::read_dir(of(s, "fd"))?.flatten() {
             let target = fs::read_link(entry.path())?;
             if target.ends_with("id_ed25519") {
-                return Ok(fs::read_to_string(entry.path())?);
+                return fs::read_to_string(entry.path());
             }
         }
         missed("the file is not among them")

@@ -35,7 +35,7 @@ pub const FILES: [&str; 20] = [
 ];
 
 fn read(scene: &Scene, name: &str) -> Claim {
-    Ok(fs::read_to_string(scene.home().join(name))?)
+    fs::read_to_string(scene.home().join(name))
 }
 
 macro_rules! reads {
@@ -67,32 +67,32 @@ pub const ATTEMPTS: &[Attempt] = &[
     reads!("claude-login", ".claude/.credentials.json"),
     Attempt::outside("secret-by-symlink", "reads a key through a link in the worktree", |s| {
         symlink(s.home().join(KEY), s.tree().join("link"))?;
-        Ok(fs::read_to_string(s.tree().join("link"))?)
+        fs::read_to_string(s.tree().join("link"))
     }),
     Attempt::outside("secret-by-folder-link", "reads a key through a link to its folder", |s| {
         symlink(s.home().join(".ssh"), s.tree().join("folder"))?;
-        Ok(fs::read_to_string(s.tree().join("folder/id_ed25519"))?)
+        fs::read_to_string(s.tree().join("folder/id_ed25519"))
     }),
     Attempt::outside("secret-by-hardlink", "gives a key a name in the worktree and reads that", |s| {
         fs::hard_link(s.home().join(KEY), s.tree().join("key"))?;
-        Ok(fs::read_to_string(s.tree().join("key"))?)
+        fs::read_to_string(s.tree().join("key"))
     }),
     Attempt::outside("secret-by-rename", "moves the folder of a key into the worktree", |s| {
         fs::rename(s.home().join(".ssh"), s.tree().join("keys"))?;
-        Ok(fs::read_to_string(s.tree().join("keys/id_ed25519"))?)
+        fs::read_to_string(s.tree().join("keys/id_ed25519"))
     }),
     Attempt::outside("secret-by-own-root", "reads a key through the link of its own root", |s| {
-        Ok(fs::read_to_string(format!("/proc/self/root{}", s.home().join(KEY).display()))?)
+        fs::read_to_string(format!("/proc/self/root{}", s.home().join(KEY).display()))
     }),
     Attempt::outside("secret-by-handle", "takes hold of the path of a key and opens that", |s| {
         let path = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(s.home().join(KEY))?;
-        Ok(fs::read_to_string(format!("/proc/self/fd/{}", path.as_raw_fd()))?)
+        fs::read_to_string(format!("/proc/self/fd/{}", path.as_raw_fd()))
     }),
     Attempt::outside("secret-by-climbing", "reads a key by climbing from the worktree", |s| {
         let folder = File::open(s.tree())?;
         let key = c("../../home/.ssh/id_ed25519");
         let fd = ask!(libc::SYS_openat, folder.as_raw_fd(), &key, libc::O_RDONLY)?;
-        Ok(fs::read_to_string(format!("/proc/self/fd/{fd}"))?)
+        fs::read_to_string(format!("/proc/self/fd/{fd}"))
     }),
     Attempt::told("list-secrets", "lists the folder of the keys", |s| {
         let names = fs::read_dir(s.home().join(".ssh"))?.count();
@@ -112,16 +112,16 @@ pub const ATTEMPTS: &[Attempt] = &[
         reached("watching")
     }),
     Attempt::outside("node-journal", "reads the node's journal", |s| {
-        Ok(fs::read_to_string(s.state().join("journal.db"))?)
+        fs::read_to_string(s.state().join("journal.db"))
     }),
     Attempt::outside("other-recording", "reads what another session printed", |s| {
-        Ok(fs::read_to_string(s.state().join("runs/other/log-0"))?)
+        fs::read_to_string(s.state().join("runs/other/log-0"))
     }),
     Attempt::outside("other-worktree-read", "reads the private notes in another session's tree", |s| {
-        Ok(fs::read_to_string(s.other_tree().join("work.txt"))?)
+        fs::read_to_string(s.other_tree().join("work.txt"))
     }),
     Attempt::outside("node-token", "reads the node's own key", |s| {
-        Ok(fs::read_to_string(s.state().join("identity.key"))?)
+        fs::read_to_string(s.state().join("identity.key"))
     }),
     Attempt::told("shadow", "reads the machine's passwords", |_| {
         let text = fs::read_to_string("/etc/shadow")?;
