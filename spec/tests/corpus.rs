@@ -4,6 +4,8 @@
 //! A case is a header of `key: value` lines, a line `--` and a screen. Each rule of each profile is there for a case:
 //! without it some case comes out otherwise.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests read the corpus")]
+
 use std::fmt::Write as _;
 
 use niia_spec::course::Outcome;
