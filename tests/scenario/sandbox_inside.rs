@@ -30,7 +30,7 @@ fn all_everyday_work_with_git_goes() {
         git checkout -q work && echo three > three.txt && git add three.txt && git commit -qm three
         git rebase -q work side && git checkout -q work && git merge -q --no-ff -m merged side
         git tag -a v1 -m v1 && git branch -d side && git cherry-pick --allow-empty --keep-redundant-commits v1~0 -m 1 -n
-        git commit --amend -q --no-edit && git log --oneline | wc -l && git fsck --no-dangling && git gc -q
+        git commit --amend -q --no-edit && git log --oneline | wc -l && git fsck --no-dangling
         git worktree list | head -1 && git reset -q --hard v1 && git status --porcelain -uno && echo all of it",
         &["all of it"],
     );

@@ -7,8 +7,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 /// Every plant, by its name.
-pub const PLANTS: [&str; 6] =
-    ["nested-monitor", "nested-hook", "filter", "textconv", "merge-driver", "pointer"];
+pub const PLANTS: [&str; 5] = ["nested-monitor", "filter", "textconv", "merge-driver", "pointer"];
 
 /// Plants one in a folder; whoever's git runs it leaves the mark.
 #[must_use]
@@ -28,8 +27,7 @@ fn planted(what: &str, folder: &Path, mark: &Path) -> io::Result<()> {
     fs::set_permissions(&evil, PermissionsExt::from_mode(0o755))?;
     let evil = evil.display();
     match what {
-        "nested-monitor" => nested(folder, &format!("[core]\n\tfsmonitor = {evil}\n"), None),
-        "nested-hook" => nested(folder, "", Some(&evil.to_string())),
+        "nested-monitor" => nested(folder, &format!("[core]\n\tfsmonitor = {evil}\n")),
         "filter" => configured(folder, "* filter=evil\n", &format!("[filter \"evil\"]\n\tclean = {evil}\n")),
         "textconv" => configured(folder, "* diff=evil\n", &format!("[diff \"evil\"]\n\ttextconv = {evil}\n")),
         "merge-driver" => {
@@ -49,14 +47,11 @@ fn git(folder: &Path, args: &[&str]) -> io::Result<()> {
 }
 
 /// A repository within the tree, known to the tree's index as a link.
-fn nested(folder: &Path, config: &str, hook: Option<&str>) -> io::Result<()> {
+fn nested(folder: &Path, config: &str) -> io::Result<()> {
     let sub = folder.join("sub");
     fs::create_dir_all(&sub)?;
     git(&sub, &["init", "-q"])?;
     git(&sub, &["commit", "-q", "--allow-empty", "-m", "x"])?;
-    if let Some(hook) = hook {
-        fs::copy(hook, sub.join(".git/hooks/post-index-change"))?;
-    }
     let path = sub.join(".git/config");
     let text = fs::read_to_string(&path)?;
     git(folder, &["add", "sub"])?;
