@@ -94,8 +94,9 @@ fn a_run_is_explained_from_its_journal() {
     let place = Place::new();
     let line = |seq, at_ms, event, commands| JournalLine { seq, at_ms, event, commands };
     let attempt = json!({ "worker": { "phase": "find", "worker": "1" }, "attempt": 1 });
-    let _node = node(&place, move |_| {
-        Reply::Journal(vec![
+    let run = a_run(&place, "running", "waiting", "");
+    let _node = node(&place, move |request| match request {
+        Request::Journal { .. } => Reply::Journal(vec![
             line(
                 1,
                 1_000_000,
@@ -104,7 +105,8 @@ fn a_run_is_explained_from_its_journal() {
             ),
             line(2, 1_002_500, json!({ "started": { "attempt": attempt } }), json!([])),
             line(3, 1_003_000, json!({ "unheard_of": 1 }), json!([])),
-        ])
+        ]),
+        _ => Reply::Run(Box::new(run.clone())),
     });
     insta::assert_snapshot!(place.say(&["explain", "review-k3f9x"]).out);
 }

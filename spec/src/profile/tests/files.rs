@@ -41,7 +41,7 @@ fn what_is_wrong_in_a_file_is_told_with_line_and_column() {
     );
     assert!(
         wrong(&format!("{head}[[error]]\nclass = \"quota\"\n"))
-            .contains("an error needs a `pattern`, an `exit` or both")
+            .contains("an error needs a `pattern`, an `exit` or a `code`")
     );
     assert!(
         wrong(&format!("{head}[[error]]\nclass = \"broke\"\nexit = 1\n")).contains("unknown variant `broke`")

@@ -40,8 +40,9 @@ const PROCESSES: [i64; 9] = [
     libc::SYS_pidfd_getfd,
 ];
 /// Parts of the kernel that are large, and that programs of this kind have no use for.
-const KERNEL: [i64; 25] = [
+const KERNEL: [i64; 26] = [
     libc::SYS_bpf,
+    libc::SYS_memfd_secret,
     libc::SYS_perf_event_open,
     libc::SYS_userfaultfd,
     libc::SYS_io_uring_setup,
