@@ -7,8 +7,8 @@ use niia_tests::escape::{planted::PLANTS, program};
 use serde_json::json;
 
 /// What a person, or an editor, does in a folder without thinking.
-const USUAL: &str = "git status; git add -A; git diff HEAD; git diff --cached; git stash; \
-     git checkout -qb a; echo a >README.md; git commit -qam a; git checkout -q -; echo b >README.md; git commit -qam b; \
+const USUAL: &str = "git status; git add -A; git diff HEAD; git diff --cached; git stash; git stash pop; \
+     git commit -qm all; git checkout -qb a; echo a >README.md; git commit -qam a; git checkout -q -; echo b >README.md; git commit -qam b; \
      git merge a; true";
 
 #[test]

@@ -40,22 +40,6 @@ fn a_network_that_must_be_closed_is_not_left_open() {
 }
 
 #[test]
-fn a_dialogue_is_refused_by_name() {
-    let participants =
-        json!([{ "model": "claude", "role": "For." }, { "model": "codex", "role": "Against." }]);
-    refused(
-        &phase(json!({ "name": "argue", "type": "dialogue", "participants": participants })),
-        &["argue", "dialogue"],
-    );
-}
-
-#[test]
-fn a_mesh_is_refused_by_name() {
-    let agents = json!([{ "id": "a", "model": "claude", "prompt": "x" }, { "id": "b", "model": "codex", "prompt": "y" }]);
-    refused(&json!({ "name": "net", "type": "mesh", "agents": agents }), &["mesh"]);
-}
-
-#[test]
 fn a_machine_that_is_not_this_one_is_refused_by_name() {
     let document = json!({
         "name": "far",

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock};
@@ -354,7 +355,8 @@ async fn launch(run_folder: &Path, executable: &Path) -> io::Result<()> {
     command.envs(descriptors::before().map(|limit| (descriptors::VARIABLE, limit)));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let output = tokio::task::spawn_blocking(move || command.output()).await.map_err(io::Error::other)??;
-    if output.status.success() {
+    // One that is killed while it starts is started again, by whoever finds no keeper there.
+    if output.status.success() || output.status.signal().is_some() {
         return Ok(());
     }
     Err(io::Error::other(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim())))

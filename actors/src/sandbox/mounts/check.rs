@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD};
 
@@ -16,6 +17,10 @@ use crate::sandbox::wire::Layers;
 const MOUNTS: &str = "/proc/self/mountinfo";
 const CURE: &str =
     "please report this with the output of `niia doctor`: a mount is not what it was made to be";
+
+/// How often, and with what pause between, a name that is being removed is looked at: a tenth of a second in all.
+const GOING_LOOKS_MAX: u32 = 50;
+const GOING_PAUSE: Duration = Duration::from_millis(2);
 
 /// Compares what is mounted with what was meant, and says it.
 pub(super) fn check(
@@ -84,16 +89,26 @@ fn may_write(path: &Path, entries: &[Entry], private: &[PathBuf]) -> bool {
         || around(path, entries, private) == Around::Writable
 }
 
+/// Whether a path leads to what should be covered. While somebody removes a file the kernel takes its cover away first
+/// and its name a moment later: what is going is waited for.
+fn is_open(path: &Path, device: u64) -> bool {
+    let shows = || rustix::fs::stat(path).is_ok_and(|stat| stat.st_dev != device);
+    (0..GOING_LOOKS_MAX).all(|look| {
+        if look > 0 {
+            std::thread::sleep(GOING_PAUSE);
+        }
+        shows()
+    })
+}
+
 fn look(entry: &Entry, mounts: &[(PathBuf, bool)], device: u64) -> Result<(), Refusal> {
     let refuse =
         |why: &str| Err(Refusal::new(entry.property(), format!("`{}` {why}", entry.path.display()), CURE));
     // Of several mounts on one path the last is the one that is seen.
     let seen = mounts.iter().rev().find(|(path, _)| *path == entry.path);
     match (entry.kind, seen) {
-        (Kind::Hidden | Kind::Mask, _) => match rustix::fs::stat(&entry.path) {
-            Ok(stat) if stat.st_dev != device => refuse("is not covered"),
-            _ => Ok(()),
-        },
+        (Kind::Hidden | Kind::Mask, _) if is_open(&entry.path, device) => refuse("is not covered"),
+        (Kind::Hidden | Kind::Mask, _) => Ok(()),
         (Kind::Write, Some((_, true))) => may_be_written(entry),
         (Kind::Pin, Some((_, true))) | (Kind::ReadOnly | Kind::Socket, Some((_, false))) => Ok(()),
         (Kind::Write | Kind::Pin, Some((_, false))) => refuse("lies on a file system that is read-only"),
