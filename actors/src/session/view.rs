@@ -112,6 +112,12 @@ impl View {
         self.next()
     }
 
+    /// Whether the screen was asked for and has not come yet.
+    #[must_use]
+    pub fn is_painting(&self) -> bool {
+        self.painting
+    }
+
     /// The viewer has taken so many bytes.
     #[must_use]
     pub fn shown(&mut self, bytes: u64) -> Vec<ViewStep> {

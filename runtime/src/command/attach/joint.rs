@@ -89,6 +89,10 @@ impl Joint {
             }
             Reply::End { .. } => {
                 self.ended = true;
+                if self.view.is_painting() {
+                    // The screen that was asked for does not come any more: the rest is in the recording.
+                    self.sent = self.end;
+                }
                 Ok(true)
             }
             _ => Err(Failure::out_of_turn("attach")),
