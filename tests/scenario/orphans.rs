@@ -170,7 +170,8 @@ fn a_session_past_its_time_takes_everything_along() {
 #[test]
 fn a_killed_session_takes_everything_along() {
     let orphanage = Orphanage::open("wait");
-    let session = format!("{}/work/1/1", orphanage.run);
+    let (run, attempt) = (&orphanage.run, "work/1/1");
+    let session = format!("{run}/{attempt}");
     orphanage.niia(&["kill", &session]);
     assert_ne!(orphanage.state(), "running");
     orphanage.ends_empty();

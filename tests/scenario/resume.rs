@@ -230,7 +230,7 @@ fn an_output_past_its_bound_is_not_taken_and_that_is_said() {
     let project = house.repository("project");
     house.executable(
         "claude",
-        "#!/bin/sh\nmkdir -p \"$NIIA_SCRATCHPAD/work\"\nlong=$(head -c 70000 /dev/zero | tr '\\0' x)\nprintf '{\"big\": \"%s\", \"fits\": 1}' \"$long\" >\"$NIIA_SCRATCHPAD/work/outputs.json\"\necho done\n",
+        "#!/bin/sh\ncd \"$NIIA_SCRATCHPAD\" && mkdir -p work && cd work\nlong=$(head -c 70000 /dev/zero | tr '\\0' x)\nprintf '{\"big\": \"%s\", \"fits\": 1}' \"$long\" >outputs.json\necho done\n",
     );
     let document = json!({
         "connector": "2.1",

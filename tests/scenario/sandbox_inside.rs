@@ -1,15 +1,17 @@
 //! Work goes on inside a sandbox as it does outside: git, builds, languages, shells with job control, editors.
 
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use niia_tests::escape::{Outcome, Setup, Stage};
 
-static STAGE: LazyLock<Stage> = LazyLock::new(|| Stage::new(Path::new(env!("CARGO_TARGET_TMPDIR"))));
+fn stage() -> Arc<Stage> {
+    Stage::shared(Path::new(env!("CARGO_TARGET_TMPDIR")))
+}
 
 /// Runs a script inside; it must end well and say each of these.
 fn inside(script: &str, words: &[&str]) {
-    let Outcome { refused, code, printed } = STAGE.run(&Setup::script(script));
+    let Outcome { refused, code, printed } = stage().run(&Setup::script(script));
     assert_eq!((refused, code), (None, Some(0)), "{printed}");
     for word in words {
         assert!(printed.contains(word), "it does not say {word}:\n{printed}");

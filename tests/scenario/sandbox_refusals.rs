@@ -3,12 +3,14 @@
 
 use std::io;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::Arc;
 
 use niia_tests::escape::{Outcome, Setup, Stage};
 use rustix::process::geteuid;
 
-static STAGE: LazyLock<Stage> = LazyLock::new(|| Stage::new(Path::new(env!("CARGO_TARGET_TMPDIR"))));
+fn stage() -> Arc<Stage> {
+    Stage::shared(Path::new(env!("CARGO_TARGET_TMPDIR")))
+}
 
 /// How a helper leaves that has refused.
 const REFUSED: i32 = 125;
@@ -20,7 +22,7 @@ fn never() -> Setup {
 
 /// It is refused for this property, and the words of the refusal hold these.
 fn refused(setup: &Setup, property: &str, words: &[&str]) {
-    let Outcome { refused, code, printed } = STAGE.run(setup);
+    let Outcome { refused, code, printed } = stage().run(setup);
     assert!(!printed.contains("it runs"), "it ran: {printed}");
     let said = refused.unwrap_or_else(|| panic!("it was not refused: {printed}"));
     assert_eq!(code, Some(REFUSED), "{said}");
@@ -62,7 +64,7 @@ fn broken(before: fn() -> io::Result<()>) -> Setup {
 
 #[test]
 fn a_sound_set_up_is_not_refused() {
-    let Outcome { refused, code, printed } = STAGE.run(&never());
+    let Outcome { refused, code, printed } = stage().run(&never());
     assert_eq!((refused, code), (None, Some(0)), "{printed}");
     assert!(printed.contains("it runs"));
 }
@@ -136,7 +138,7 @@ fn no_network_of_its_own_can_be_had() {
 #[test]
 fn root_is_refused_without_somebody_to_run_as() {
     if geteuid().is_root() {
-        let Outcome { refused, code, printed } = STAGE.run_as_root(&never());
+        let Outcome { refused, code, printed } = stage().run_as_root(&never());
         let said = refused.unwrap_or_else(|| panic!("it was not refused: {printed}"));
         assert_eq!(code, Some(REFUSED));
         assert!(said.starts_with("REFUSED: user: ") && said.contains("run_as"), "{said}");
@@ -166,7 +168,7 @@ fn root_itself_is_nobody_to_run_as() {
 fn within_a_sandbox_nobody_makes_another() {
     // A container that lets nobody make namespaces looks the same from within.
     let script = "unshare -U true 2>&1; unshare -Um true 2>&1; echo done";
-    let Outcome { refused, code, printed } = STAGE.run(&Setup::script(script));
+    let Outcome { refused, code, printed } = stage().run(&Setup::script(script));
     assert_eq!((refused, code), (None, Some(0)), "{printed}");
     assert!(printed.contains("unshare failed") || printed.contains("Operation not permitted"), "{printed}");
 }
@@ -231,7 +233,7 @@ fn a_socket_to_be_reached_is_missing() {
 #[test]
 fn a_program_that_is_not_there_is_no_success() {
     let setup = Setup { argv: vec!["/no/such/program".into()], ..never() };
-    let Outcome { refused, code, .. } = STAGE.run(&setup);
+    let Outcome { refused, code, .. } = stage().run(&setup);
     assert_eq!(code, Some(127));
     assert!(refused.is_some());
 }

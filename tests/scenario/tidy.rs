@@ -73,7 +73,7 @@ fn a_killed_session_takes_everything_along() {
     let house = House::new();
     let run = repository_and_run(&house, &stubborn(&house, "hang"));
     daemons(&house);
-    let _ = house.niia(["kill", &format!("{run}/work/1/1")]).run().exits(0);
+    let _ = house.niia(["kill", &[&run, "work", "1", "1"].join("/")]).run().exits(0);
     assert_ne!(house.wait_over(&run, SOON)["state"], "running");
     nobody_of(&house);
 }

@@ -12,7 +12,7 @@ use super::{EntryError, Layers, Made, Policy, RunAs, command};
 
 /// Says one word for each thing it could do.
 const SCRIPT: &str = r#"
-echo inside > "$PROBE/work/allowed" && echo wrote-allowed
+echo inside > "$PROBE/tree/allowed" && echo wrote-allowed
 echo outside 2>/dev/null > "$PROBE/denied" && echo wrote-denied
 [ -s "$PROBE/secret/key" ] && echo read-secret
 exec 3<>/dev/tcp/127.0.0.1/"$PROBE_PORT" && echo reached-machine
@@ -69,14 +69,14 @@ fn try_in(helper: &Path, place: &Path, run_as: Option<RunAs>) -> Result<Proof, E
 }
 
 fn scene(place: &Path, run_as: Option<RunAs>) -> io::Result<Policy> {
-    for part in ["work", "secret"] {
+    for part in ["tree", "secret"] {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(place.join(part))?;
     }
     let place: PathBuf = fs::canonicalize(place)?;
     fs::write(place.join("secret/key"), "secret")?;
     fs::write(place.join("denied"), "")?;
     Ok(Policy {
-        write: vec![place.join("work")],
+        write: vec![place.join("tree")],
         read_only: vec![place.join("denied")],
         hidden: vec![place.join("secret")],
         listen: vec![super::Listen { port: 1 }],
@@ -95,7 +95,7 @@ fn judge(said: &str, place: &Path) -> Vec<String> {
             wrong.push(what.to_owned());
         }
     };
-    expect(did("wrote-allowed") && on_disk("work/allowed") == "inside\n", "an allowed write did not land");
+    expect(did("wrote-allowed") && on_disk("tree/allowed") == "inside\n", "an allowed write did not land");
     expect(!did("wrote-denied") && on_disk("denied").is_empty(), "a denied write landed");
     expect(!did("read-secret"), "a hidden file could be read");
     expect(did("reached-listener"), "the session's own listener could not be reached");

@@ -7,15 +7,19 @@ mod victim;
 mod world;
 
 use std::ffi::OsString;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use fixture::Fixture;
 use start::Ended;
 
 use niia_actors::sandbox::Policy;
+use tempfile::TempDir;
 
 use super::{Attempt, Control, Scene, Seen};
 use crate::house::must;
@@ -25,6 +29,11 @@ const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
 
 /// In this time whatever an attempt started is gone after it, where anything ends it.
 const LEAVING_WITHIN: Duration = Duration::from_secs(2);
+
+/// Folders that a sandbox has for itself: nothing of the machine's is seen in them.
+const PRIVATE: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev"];
+/// Where a stage goes instead, the first that can be written to.
+const PUBLIC: [&str; 3] = ["/srv", "/opt", "/var/lib"];
 
 /// How the attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +66,8 @@ pub struct Stage {
     root: PathBuf,
     programs: Programs,
     scenes: AtomicU32,
+    /// Where the programs and scenes had to go elsewhere; gone with the stage.
+    _elsewhere: Option<TempDir>,
 }
 
 #[derive(Debug)]
@@ -66,15 +77,35 @@ struct Programs {
 }
 
 impl Stage {
-    /// Makes scenes below `root`.
+    /// Makes scenes below `root`, or elsewhere where a plain user, or a sandbox, sees nothing of `root`.
+    ///
+    /// # Panics
+    /// When there is no place for them.
     #[must_use]
     pub fn new(root: &Path) -> Stage {
         let (escape, niia) = crate::house::adversary();
-        let folder = tempfile::Builder::new().prefix("t-").tempdir_in(root);
+        let mut programs = Programs { escape, niia };
+        let elsewhere = (!is_seen_by_all(root)).then(|| elsewhere(&mut programs));
+        let root = elsewhere.as_ref().map_or(root, TempDir::path).to_owned();
+        let folder = tempfile::Builder::new().prefix("t-").tempdir_in(&root);
         let template = must("make a template", folder).keep();
         fixture::repositories(&template);
-        let programs = Programs { escape, niia };
-        Stage { template, root: root.to_owned(), programs, scenes: AtomicU32::new(0) }
+        Stage { template, root, programs, scenes: AtomicU32::new(0), _elsewhere: elsewhere }
+    }
+
+    /// The stage of all tests that run just now: made for the first, gone with the last.
+    ///
+    /// # Panics
+    /// When there is no place for it.
+    #[must_use]
+    pub fn shared(root: &Path) -> Arc<Stage> {
+        static SHARED: Mutex<Weak<Stage>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let stage = Arc::new(Stage::new(root));
+            *shared = Arc::downgrade(&stage);
+            stage
+        })
     }
 
     /// Makes one attempt in a scene of its own.
@@ -90,6 +121,31 @@ impl Stage {
         };
         judge(attempt, &mut fixture, ended)
     }
+}
+
+/// Whether everybody may pass each folder on the way, and none is one that a sandbox has for itself.
+fn is_seen_by_all(root: &Path) -> bool {
+    let passes = |folder: &Path| folder.metadata().is_ok_and(|data| data.permissions().mode() & 0o001 != 0);
+    !PRIVATE.iter().any(|private| root.starts_with(private)) && root.ancestors().all(passes)
+}
+
+/// A folder in a place that everybody sees, with the programs in it.
+fn elsewhere(programs: &mut Programs) -> TempDir {
+    let made = PUBLIC.iter().find_map(|place| {
+        let folder = tempfile::Builder::new().prefix("niia-stage-").tempdir_in(place).ok()?;
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).ok()?;
+        Some(folder)
+    });
+    let Some(folder) = made else {
+        panic!("no place for a stage: build in a folder that everybody may pass")
+    };
+    for program in [&mut programs.escape, &mut programs.niia] {
+        let name = program.file_name().unwrap_or_default();
+        let copied = folder.path().join(name);
+        must("copy a program", std::fs::copy(&*program, &copied));
+        *program = copied;
+    }
+    folder
 }
 
 /// A program to be run in the sandbox of a scene, and what is broken about the set-up.
