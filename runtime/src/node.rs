@@ -290,6 +290,7 @@ async fn serve(begun: Begun) -> Journal {
     }
     // Named here so that it is held to this point: another node may begin only now.
     remove_socket(&node.state.socket(SOCKET));
+    niia_actors::keeper::tidy(node.state.run_folder().as_ref());
     drop(lock);
     node.journal.clone()
 }

@@ -26,8 +26,10 @@ fn kill_keeper(printers: &Printers) -> u32 {
         let residents = printers.house.residents();
         let keepers: Vec<u32> =
             residents.iter().filter(|r| r.line.contains(" keeper ")).map(|r| r.id).collect();
-        // Minders are forks of the keeper and carry its arguments; the keeper is nobody's child of these.
-        keepers.iter().copied().find(|id| !keepers.contains(&parent(*id)))
+        // Minders are forks of the keeper and carry its arguments; the keeper is nobody's child of these, nor of the
+        // node, which starts a process that starts the keeper.
+        let node = printers.node()?;
+        keepers.iter().copied().find(|id| !keepers.contains(&parent(*id)) && parent(*id) != node)
     });
     printers.house.kill(keeper);
     keeper
