@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::SOON;
 use super::run::Printers;
 
-fn parent(id: u32) -> u32 {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
-    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(1).unwrap().parse().unwrap()
+/// Nobody's of a process that has gone meanwhile.
+fn parent(id: u32) -> Option<u32> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// The programs of a run's sessions that have one now.
@@ -29,7 +30,8 @@ fn kill_keeper(printers: &Printers) -> u32 {
         // Minders are forks of the keeper and carry its arguments; the keeper is nobody's child of these, nor of the
         // node, which starts a process that starts the keeper.
         let node = printers.node()?;
-        keepers.iter().copied().find(|id| !keepers.contains(&parent(*id)) && parent(*id) != node)
+        let is_of_another = |parent: u32| parent != node && !keepers.contains(&parent);
+        keepers.iter().copied().find(|id| parent(*id).is_some_and(is_of_another))
     });
     printers.house.kill(keeper);
     keeper
@@ -134,7 +136,7 @@ fn a_killed_minder_costs_its_own_session_alone_and_that_is_said() {
     let house = House::new();
     let run = waiters(&house, &Value::Null);
     let programs = three_programs(&house, &run);
-    house.kill(parent(programs[0]));
+    house.kill(parent(programs[0]).unwrap());
     wait_until("the loss is said", SOON, || (lost(&house, &run) == 1).then_some(()));
     let left = three_minus_one(&house, &run);
     assert!(programs[1..].iter().all(|program| left.contains(program)), "{programs:?} {left:?}");
@@ -152,7 +154,7 @@ fn a_minder_killed_while_the_node_is_away_costs_its_own_session_alone() {
     let house = House::new();
     let run = waiters(&house, &Value::Null);
     let programs = three_programs(&house, &run);
-    let minder = parent(programs[0]);
+    let minder = parent(programs[0]).unwrap();
     house.kill(house.node());
     house.kill(minder);
     wait_until("the loss is said", SOON, || (lost(&house, &run) == 1).then_some(()));
