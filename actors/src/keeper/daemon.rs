@@ -167,13 +167,19 @@ impl Keeper {
         }))
     }
 
+    /// Whatever ends it, its socket goes along: nobody may find a keeper that does not listen.
     fn run(mut self) -> io::Result<()> {
+        let served = self.serve();
+        served.and(self.leave())
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
         loop {
             let ready = self.wait()?;
             if ready.signals {
                 if kernel::end_was_asked(&self.signals) {
                     // Minders live on; the next start of a session starts a new keeper.
-                    return self.leave();
+                    return Ok(());
                 }
                 self.reap()?;
             }
@@ -187,7 +193,7 @@ impl Keeper {
             if !self.clients.is_empty() || !self.minders.is_empty() {
                 self.idle_since = Instant::now();
             } else if self.idle_since.elapsed() >= LINGER {
-                return self.leave();
+                return Ok(());
             }
         }
     }
