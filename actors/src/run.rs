@@ -129,6 +129,11 @@ impl RunHandle {
         ask(&self.0, RunMessage::Watch).await
     }
 
+    /// The minutes of a talk go into the scratchpad in a moment, with all that comes until then.
+    fn keep_minutes_soon(&self, phase: PhaseName) {
+        drop(self.0.send_after(minutes::KEPT_WITHIN, move || RunMessage::Minutes(phase)));
+    }
+
     pub fn id(&self) -> ractor::ActorId {
         self.0.get_id()
     }
@@ -170,6 +175,8 @@ enum RunMessage {
     Mailbox(RpcReplyPort<MailboxHandle>),
     /// A letter was taken in.
     Posted(Box<Letter>),
+    /// The minutes of a talk are to be brought up to date.
+    Minutes(PhaseName),
 }
 
 /// Who waits for a row to be durable.
@@ -266,6 +273,7 @@ impl Actor for Run {
             RunMessage::Waited(hold) => state.waited(hold),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
             RunMessage::Posted(letter) => state.posted(&letter),
+            RunMessage::Minutes(phase) => state.minute(&phase),
             // Somebody who gave up waiting for a look is no fault of the run.
             RunMessage::Look(reply) => drop(reply.send(state.look())),
             RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),

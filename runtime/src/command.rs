@@ -13,8 +13,10 @@ mod init;
 mod inside;
 mod logs;
 mod machines;
+mod mcp;
 mod origin;
 mod profile;
+mod rehearse;
 mod replay;
 mod run;
 mod runs;
@@ -120,6 +122,8 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Init(words) => init::init(caller, &words),
         Verb::Run(words) => run::run(caller, words).await,
+        Verb::Rehearse(words) => rehearse::rehearse(caller, words).await,
+        Verb::RehearsalWorker(words) => rehearse::worker::act(caller, words).await,
         Verb::Plan(words) => document::plan(caller, &words),
         Verb::Check(words) => document::check(caller, &words),
         Verb::Schema(_) => document::schema(),
@@ -135,6 +139,8 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Resume(words) => runs::resume(caller, words).await,
         Verb::Approve(words) => runs::approve(caller, words).await,
         Verb::Deny(words) => runs::deny(caller, words).await,
+        Verb::Answer(words) => runs::answer(caller, words).await,
+        Verb::Mcp(words) => mcp::mcp(caller, words).await,
         Verb::Explain(words) => explain::explain(caller, words).await,
         Verb::Doctor(_) => doctor::doctor(caller).await,
         Verb::Top(words) => top::top(caller, &words).await,
@@ -186,7 +192,11 @@ impl Caller {
 
     /// The node, started where none runs.
     async fn client(&self) -> Result<Client, Failure> {
-        let mut client = Client::reach(&self.folders).await?;
+        // A node that is started inside a session would end with it; there the next one is waited for.
+        let mut client = match inside::is_inside(std::process::id()) {
+            true => Client::wait(&self.folders).await?,
+            false => Client::reach(&self.folders).await?,
+        };
         if let Some(machine) = &self.machine {
             done(&client.ask(Request::Through { machine: machine.clone() }).await?, "remote")?;
         }

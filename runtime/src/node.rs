@@ -28,6 +28,7 @@ use crate::remote::{Guests, Remotes};
 
 pub mod accept;
 pub mod admission;
+pub mod asks;
 mod memory;
 mod news;
 pub(crate) mod past;
@@ -94,6 +95,9 @@ pub struct Node {
     pub live: LiveSessions,
     pub root: RootHandle,
     pub followers: Followers,
+    /// What sessions ask people just now.
+    pub asks: asks::Asks,
+    pub notifier: Notifier,
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
     pub run_as: Option<RunAs>,
@@ -218,7 +222,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
-    tokio::spawn(news::tell(told, followers.clone(), options.notifier));
+    tokio::spawn(news::tell(told, followers.clone(), options.notifier.clone()));
     let root =
         RootHandle::spawn(journal.clone(), Arc::clone(&machines), news).await.map_err(NodeError::Actor)?;
     guests.take_up().await;
@@ -239,6 +243,8 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         live,
         root,
         followers,
+        asks: asks::Asks::default(),
+        notifier: options.notifier,
         sessions_max,
         memory_floor_mib: options.memory_floor_mib,
         run_as,

@@ -13,6 +13,7 @@ pub mod origin;
 pub mod plan;
 pub mod profile;
 pub mod read;
+pub mod rehearsal;
 pub mod schedule;
 mod schema;
 pub mod wrap;

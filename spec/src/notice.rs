@@ -224,4 +224,10 @@ pub struct LetterView {
     pub text: String,
     pub at_ms: u64,
     pub read: bool,
+    /// What became of it, in words: `unread`, `read`, `dead: …`.
+    #[serde(default)]
+    pub fate: String,
+    /// The letter that led to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }

@@ -8,6 +8,7 @@ pub mod call;
 pub mod classify;
 pub mod drive;
 pub mod file;
+pub mod mcp;
 pub mod outputs;
 pub mod pattern;
 pub mod sandboxed;
@@ -21,6 +22,7 @@ pub use call::{Beginning, Call, CallError, FIRST_LINE, Invocation, PromptBy, Tal
 pub use classify::{Exit, class_of, classify};
 pub use drive::{Conversation, DialogRule, Enter, FirstTurn, ReportRule, TurnEnds, TypingWay, WordRule};
 pub use file::ProfileError;
+pub use mcp::{Handing, OWN_SERVER, Server};
 pub use outputs::{merged, outputs_of};
 pub use pattern::Pattern;
 pub use sandboxed::Sandboxed;
@@ -94,6 +96,8 @@ pub struct Profile {
     /// What its reports of the status protocol mean, where that is not what the protocol says.
     pub reports: Vec<ReportRule>,
     pub sandboxed: Sandboxed,
+    /// How it is handed MCP servers.
+    pub mcp: Handing,
     pub(crate) argv: Vec<Entry>,
     /// The arguments for a prompt that is no possible argument.
     pub(crate) large: Option<Vec<Entry>>,

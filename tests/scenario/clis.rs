@@ -199,3 +199,30 @@ fn a_refused_key_is_said_in_plain_words_by_a_try() {
     let said = tried().exits(0);
     assert!(said.out.contains("claude works here"), "{said:?}");
 }
+
+/// A turn in which the model calls a tool of niia's own server: nobody is asked, and it is done.
+fn calls_a_tool_of_niia(name: &'static str, call: &str) {
+    let Some(tool) = tool(name) else { return };
+    let run = tool.serve();
+    let (answer, _) = tool.answer(&run, call);
+    assert!(answer.starts_with("the tool said: "), "{answer}");
+    let written = tool.niia(&["scratchpad", "cat", "from-the-model.md", "--run", &run]).run().exits(0);
+    assert_eq!(written.out, "by a tool", "{answer}");
+    tool.end(&run);
+}
+
+#[test]
+fn claude_calls_a_tool_of_niia_in_a_turn() {
+    calls_a_tool_of_niia(
+        "claude",
+        r#"<<tool mcp__niia__scratchpad_write {"path":"from-the-model.md","text":"by a tool"}>>"#,
+    );
+}
+
+#[test]
+fn codex_calls_a_tool_of_niia_in_a_turn() {
+    calls_a_tool_of_niia(
+        "codex",
+        r#"<<tool mcp__niia__scratchpad_write {"path":"from-the-model.md","text":"by a tool"}>>"#,
+    );
+}

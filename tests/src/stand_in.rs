@@ -11,6 +11,7 @@ mod chat;
 mod composer;
 mod linger;
 pub mod play;
+pub mod storm;
 mod terminal;
 mod trust;
 

@@ -154,10 +154,16 @@ impl Desk<'_> {
             lines: self.lines(),
             publishes: self.phase.publishes.clone(),
             same_prompt: self.same_prompt(worker),
-            absent: Vec::new(),
+            absent: self.absent(),
             handover: self.handover(attempt),
             prompt: worker.prompt.clone(),
         }
+    }
+
+    /// Servers the document asks for that were found nowhere.
+    fn absent(&self) -> Vec<String> {
+        let servers = self.phase.mcp.iter().chain(&self.context.plan.mcp);
+        servers.filter(|server| server.command.is_none()).map(|server| server.name.clone()).collect()
     }
 
     fn place(&self, worker: &WorkerPlan) -> Option<Place> {

@@ -24,6 +24,7 @@ use crate::launch::{self, Facts, Kept, Launch, Place, Prepared, Program};
 use crate::machine::Assignment;
 use crate::machine::local::LocalMachine;
 
+mod mcp;
 mod talk;
 
 /// A session drawn up, with what is needed to end it as well.
@@ -87,8 +88,8 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
     {
         launch::sandbox::grant(policy, &trees.grants(&name));
     }
-    if let Some(policy) = launch.policy.as_mut().filter(|_| assignment.conversation) {
-        talk::grant(policy, &facts.folder);
+    if let Some(policy) = &mut launch.policy {
+        talk::grant(policy, &facts.folder, assignment.conversation, !overlay.is_empty());
     }
     Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line, overlay })
 }
@@ -105,6 +106,7 @@ fn invocation(
     let profile =
         profile_of(assignment).ok_or_else(|| failed(format!("there is no profile `{}`", model.profile)))?;
     let prompt_file = prompt_path(folder).display().to_string();
+    let servers = if profile.mcp.takes() { mcp::servers(assignment, machine, folder) } else { Vec::new() };
     let call = Call {
         model: model.model.as_deref(),
         args: &model.args,
@@ -112,13 +114,14 @@ fn invocation(
         prompt_file: &prompt_file,
         shell: assignment.worker.session.shell.as_deref(),
         talk: niia_spec::profile::Talk::default(),
+        mcp: &servers,
     };
     let wrong = |error| failed(chain(&error));
-    let talk = assignment.conversation.then(|| talk::Told::of(assignment, machine, folder)).transpose()?;
-    let begun = talk.as_ref().and_then(|told| profile.begin(&Call { talk: told.talk(), ..call }));
-    match begun {
+    let told = talk::Told::of(assignment, machine, folder)?;
+    let call = Call { talk: told.talk(), ..call };
+    match assignment.conversation.then(|| profile.begin(&call)).flatten() {
         Some(begun) => begun.map(|begun| (begun.invocation, begun.files)).map_err(wrong),
-        None => profile.call(&call).map(|invocation| (invocation, BTreeMap::new())).map_err(wrong),
+        None => profile.call(&call).map(|called| (called, profile.handed_files(&call))).map_err(wrong),
     }
 }
 
@@ -135,7 +138,9 @@ fn reach(assignment: &Assignment) -> launch::network::Reach {
     launch::network::Reach {
         sandboxed: profile_of(assignment).map(|profile| profile.sandboxed.clone()).unwrap_or_default(),
         model: assignment.model_plan().and_then(|model| model.model.clone()),
-        trusted: assignment.context.plan.trusted_domains.clone(),
+        trusted: mcp::hosts(assignment)
+            .chain(assignment.context.plan.trusted_domains.iter().cloned())
+            .collect(),
     }
 }
 

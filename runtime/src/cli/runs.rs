@@ -46,6 +46,9 @@ pub struct Run {
     /// Ask nothing, even in a terminal
     #[arg(long)]
     pub no_input: bool,
+    /// Allow the MCP servers that the project's own file declares, and remember it
+    #[arg(long)]
+    pub allow_mcp: bool,
 }
 
 #[derive(Debug, Args)]
@@ -160,6 +163,17 @@ pub struct Approve {
     /// The phase, where several ask
     #[arg(long)]
     pub phase: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  niia answer review-k3f9x/find/1 \"the second one\"")]
+pub struct Answer {
+    /// The session that asks, or an end of its name that only one has
+    #[arg(value_name = "SESSION", add = complete::sessions())]
+    pub session: String,
+    /// The answer (`-` reads stdin)
+    #[arg(allow_hyphen_values = true)]
+    pub text: String,
 }
 
 #[derive(Debug, Args)]

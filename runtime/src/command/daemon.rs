@@ -134,8 +134,18 @@ pub fn node_text(view: &NodeView, look: Look) -> String {
 }
 
 async fn stop(caller: &Caller, folders: &Folders, end_sessions: bool) -> Result<Exit, Failure> {
+    let text = match (end(folders, end_sessions).await?, end_sessions) {
+        (false, _) => "no node runs",
+        (true, true) => "the node has stopped, and its sessions",
+        (true, false) => "the node has stopped; its sessions go on",
+    };
+    stopped(caller, text)
+}
+
+/// Stops the node and waits until it is gone. False where none runs.
+pub async fn end(folders: &Folders, end_sessions: bool) -> Result<bool, Failure> {
     let mut client = match Client::connect(folders).await {
-        Err(ClientError::NotRunning { .. }) => return stopped(caller, "no node runs"),
+        Err(ClientError::NotRunning { .. }) => return Ok(false),
         connected => connected?,
     };
     // A node that stops may be gone before its answer is read.
@@ -149,18 +159,11 @@ async fn stop(caller: &Caller, folders: &Folders, end_sessions: bool) -> Result<
             tokio::time::sleep(STOP_PAUSE).await;
         }
     };
-    if tokio::time::timeout(STOP_WITHIN, gone).await.is_err() {
-        return Err(Failure::new(Exit::Failed, format!("the node still runs after {STOP_WITHIN:?}"))
-            .help(format!("its log is `{}`", folders.node_log().display())));
+    match tokio::time::timeout(STOP_WITHIN, gone).await {
+        Ok(()) => Ok(true),
+        Err(_) => Err(Failure::new(Exit::Failed, format!("the node still runs after {STOP_WITHIN:?}"))
+            .help(format!("its log is `{}`", folders.node_log().display()))),
     }
-    stopped(
-        caller,
-        if end_sessions {
-            "the node has stopped, and its sessions"
-        } else {
-            "the node has stopped; its sessions go on"
-        },
-    )
 }
 
 fn stopped(caller: &Caller, text: &str) -> Result<Exit, Failure> {

@@ -2,6 +2,7 @@
 //! plan to the node; the run is durable before its id is printed.
 
 pub mod person;
+mod servers;
 
 use std::fs;
 use std::io::Read;
@@ -72,6 +73,11 @@ pub async fn begin(caller: &Caller, sound: Sound, words: &Run, person: Person) -
     let Drawn { plan, warnings, text } = document::draw(caller, sound, &around)?;
     document::tell(caller, &warnings, &text);
     tell_once(&plan);
+    let project = match &around.repository {
+        Some(repository) => repository.root.clone(),
+        None => super::surroundings::current_folder()?,
+    };
+    servers::ask(caller, &plan, &project, person, words.allow_mcp)?;
     let mut extra = Extra {
         repository: around.repository.map(|repository| repository.root),
         // Notes were told just now, and are nothing to come back to.

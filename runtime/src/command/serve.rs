@@ -30,6 +30,7 @@ pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
         include_dirty: words.include_dirty,
         output: None,
         no_input: false,
+        allow_mcp: false,
     };
     let begun = begin(caller, sound, &run, Person::present(false)).await?;
     let Begun { run, first_session, mut client } = begun;

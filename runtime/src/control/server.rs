@@ -18,6 +18,7 @@ use crate::node::Node;
 
 mod agents;
 mod answer;
+mod asks;
 mod attach;
 mod child;
 mod doors;
@@ -156,6 +157,7 @@ impl Connection {
         match request {
             Request::Follow { run } => self.follow(run).await,
             Request::Through { machine } => self.through(&machine).await,
+            Request::AskPerson { question, choices } => self.ask_person(question, choices).await,
             Request::Machines(MachinesRequest::PairShow { rights }) => self.pair_show(rights).await,
             Request::Attach { session, cols, rows, take } => self.attach(&session, (cols, rows), take).await,
             request => {
@@ -186,6 +188,10 @@ impl Connection {
             Request::Resize { .. } => "resize",
             Request::Machines(_) => "peer",
             Request::Through { .. } => "remote",
+            Request::Dialog { .. } => "approve",
+            Request::Answer { .. } => "answer",
+            Request::Turn { .. } => "get-answer",
+            Request::Interrupt { .. } => "interrupt",
             _ => return Ok(()),
         };
         Err(Refusal {

@@ -165,6 +165,25 @@ pub enum Request {
         /// The letter it answers, where the sender names one.
         #[serde(default)]
         cause: Option<String>,
+        /// It is told before the letters that are not.
+        #[serde(default)]
+        urgent: bool,
+    },
+    /// The letters somebody wrote, with what became of each.
+    MailboxSent {
+        run: RunName,
+        /// Whose; without it the caller's own, or everybody's for a person.
+        writer: Option<String>,
+    },
+    /// A program inside a session asks a person, and is answered when one has answered.
+    AskPerson {
+        question: String,
+        choices: Vec<String>,
+    },
+    /// A person answers what a session asks.
+    Answer {
+        session: String,
+        text: String,
     },
     /// What agents wrote to people, in every run.
     Inbox {
@@ -183,6 +202,15 @@ pub enum Request {
     MailboxRead {
         run: RunName,
         reader: Option<String>,
+        /// A name the asker chose: asking again with it gives the same letters again, until they are said to have come.
+        #[serde(default)]
+        to: Option<String>,
+    },
+    /// The letters handed out under this name have come.
+    MailboxCame {
+        run: RunName,
+        reader: Option<String>,
+        to: String,
     },
     /// What was printed between two offsets, for those who cannot read the recording themselves.
     Printed {
@@ -274,6 +302,15 @@ pub enum Reply {
         bytes: Vec<u8>,
     },
     Letters(Vec<LetterView>),
+    /// A letter is durable; a broadcast is one letter for each of its readers.
+    Posted {
+        id: String,
+    },
+    /// What a person answered.
+    Answered {
+        text: String,
+        by: String,
+    },
     Inbox(Vec<InboxView>),
     Done,
     Refused(Refusal),

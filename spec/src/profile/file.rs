@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use crate::course::Unavailable;
 use crate::profile::call::{Entry, Hole, Template};
+use crate::profile::mcp::{Handing, HandingKeys};
 use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
 use crate::profile::{ErrorRule, Pattern, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay};
 
@@ -63,6 +64,7 @@ struct Keys {
     record: Option<Vec<Spanned<drive::WordKeys>>>,
     report: Option<Vec<drive::ReportKeys>>,
     sandboxed: Option<Spanned<SandboxedKeys>>,
+    mcp: Option<Spanned<HandingKeys>>,
 }
 
 /// An argument or a group of arguments, which stand or fall together.
@@ -152,6 +154,10 @@ impl ProfileFile {
             let put = keys.get_ref().put(&mut profile.sandboxed);
             put.map_err(|message| self.wrong(keys.span(), message))?;
         }
+        if let Some(keys) = &self.keys.mcp {
+            let put = keys.get_ref().put(&mut profile.mcp);
+            put.map_err(|message| self.wrong(keys.span(), message))?;
+        }
         profile.source.clone_from(&self.name);
         self.check(&profile)?;
         Ok(profile)
@@ -186,6 +192,7 @@ impl ProfileFile {
             records: Vec::new(),
             reports: Vec::new(),
             sandboxed: Sandboxed::default(),
+            mcp: Handing::default(),
             argv: Vec::new(),
             large: None,
             source: self.name.clone(),

@@ -62,10 +62,16 @@ impl Told {
     }
 }
 
-/// What a session that stays needs of its own folder inside a sandbox: its tool's settings, and where its hooks tell.
-pub(super) fn grant(policy: &mut crate::sandbox::Policy, session_folder: &Path) {
-    policy.read_only.push(overlay(session_folder));
-    policy.write.push(hooks::folder(session_folder));
+/// What a session needs of its own folder inside a sandbox: its tool's settings, and, where it stays, the place where its
+/// hooks tell.
+pub(super) fn grant(
+    policy: &mut crate::sandbox::Policy,
+    session_folder: &Path,
+    stays: bool,
+    has_settings: bool,
+) {
+    policy.read_only.extend((stays || has_settings).then(|| overlay(session_folder)));
+    policy.write.extend(stays.then(|| hooks::folder(session_folder)));
 }
 
 fn overlay(session_folder: &Path) -> PathBuf {
@@ -93,10 +99,11 @@ fn name_of(session: &str) -> String {
 
 /// Writes the settings and makes the place where hooks tell.
 pub(super) fn prepare(assignment: &Assignment, drawn: &Drawn, session_folder: &Path) -> io::Result<()> {
-    if !assignment.conversation {
+    if assignment.conversation {
+        hooks::prepare(session_folder)?;
+    } else if drawn.overlay.is_empty() {
         return Ok(());
     }
-    hooks::prepare(session_folder)?;
     let folder = overlay(session_folder);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     for (name, text) in &drawn.overlay {

@@ -9,6 +9,7 @@ fn words(file: Option<&str>, second: Option<&str>) -> (Option<String>, Option<St
         include_dirty: false,
         output: None,
         no_input: true,
+        allow_mcp: false,
     };
     file_and_task(&words)
 }

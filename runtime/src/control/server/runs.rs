@@ -60,9 +60,10 @@ impl Connection {
 /// A run as it stands: asked of its actor while it lives, else read in the journal.
 pub(super) async fn view(node: &Node, run: &RunId) -> Result<RunView, Refusal> {
     if let Some(handle) = node.root.run(run).await
-        && let Ok(view) = handle.look().await
+        && let Ok(mut view) = handle.look().await
         && !view.state.is_over()
     {
+        node.asks.told(&mut view);
         return Ok(view);
     }
     let (journal, state, run) = (node.journal.clone(), node.state.clone(), run.clone());

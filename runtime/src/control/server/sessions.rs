@@ -50,7 +50,7 @@ pub(super) async fn list(
     for (_, handle) in &live {
         // One that ends this moment is listed among the ended ones.
         if let Ok(view) = handle.look().await {
-            views.push(view);
+            views.push(node.asks.shown(view));
         }
     }
     if ended_too {
@@ -73,7 +73,9 @@ pub(super) async fn list(
 /// A session that lives, or one that is over, of the newest run or the one that is named.
 pub(super) async fn look(node: &Node, caller: &Caller, name: &str) -> Result<SessionView, Refusal> {
     match live_session(node, caller, name) {
-        Ok((session, handle)) => handle.look().await.map_err(ended(&session)),
+        Ok((session, handle)) => {
+            handle.look().await.map(|view| node.asks.shown(view)).map_err(ended(&session))
+        }
         Err(refusal) if refusal.code == RefusalCode::NotFound => ended_look(node, caller, name).await,
         Err(refusal) => Err(refusal),
     }
@@ -203,6 +205,9 @@ pub(super) fn interrupt(node: &Node, caller: &Caller, name: &str) -> Result<Repl
 
 pub(super) async fn dialog(node: &Node, caller: &Caller, name: &str, allow: bool) -> Result<Reply, Refusal> {
     let (session, handle) = live_session(node, caller, name)?;
+    if let Some(reply) = super::asks::decide(node, &session, allow) {
+        return Ok(reply);
+    }
     match handle.answer_dialog(allow).await.map_err(ended(&session))? {
         Ok(dialog) => Ok(Reply::Word { text: dialog }),
         Err(message) => Err(Refusal { code: RefusalCode::State, message, help: None }),

@@ -37,12 +37,9 @@ impl Profile {
                 (Some(_), None) => PromptBy::Typed,
             };
             let mut invocation = self.invocation(call, argv, by)?;
-            let put_in = |text: &String| {
-                let text = text.replace("{niia}", call.talk.niia.unwrap_or("niia"));
-                text.replace("{overlay}", call.talk.overlay.unwrap_or_default())
-            };
-            invocation.env.extend(conversation.env.iter().map(|(name, value)| (name.clone(), put_in(value))));
-            let files = conversation.files.iter().map(|(name, text)| (name.clone(), put_in(text))).collect();
+            let put_in = |(name, text): (&String, &String)| (name.clone(), self.handed(call, text));
+            invocation.env.extend(conversation.env.iter().map(put_in));
+            let files = conversation.files.iter().map(put_in).chain(self.handed_files(call)).collect();
             Ok(Beginning { invocation, files })
         }))
     }
