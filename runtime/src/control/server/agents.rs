@@ -265,7 +265,7 @@ pub(super) async fn letters(
         let live = live_run(node, caller, run).await?;
         let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
         let letters = match reading {
-            Reading::HandOut(to) => mailbox.hand_out(whose, to).await,
+            Reading::HandOut(to) => mailbox.hand_out(whose, named(to)?).await,
             Reading::Look | Reading::Take => mailbox.take(whose).await,
         };
         let letters = letters.map_err(|error| trouble(chain(&error)))?;
@@ -296,6 +296,13 @@ fn whose_letters(view: &RunView, caller: &Caller, whose: Option<String>) -> Resu
     })
 }
 
+/// A name under which letters are handed out; it is kept with them.
+fn named(to: String) -> Result<String, Refusal> {
+    let fits = (1..=mailbox::ID_BYTES_MAX).contains(&to.len()) && to.bytes().all(|b| b.is_ascii_graphic());
+    let message = format!("a name for letters has 1 to {} printable characters", mailbox::ID_BYTES_MAX);
+    if fits { Ok(to) } else { Err(Refusal { code: RefusalCode::Wrong, message, help: None }) }
+}
+
 /// The letters that were handed out under this name have come.
 pub(super) async fn came(
     node: &Node,
@@ -309,7 +316,7 @@ pub(super) async fn came(
     let whose = whose_letters(&view, caller, whose)?;
     let live = live_run(node, caller, run).await?;
     let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
-    mailbox.came(whose, to).await.map_err(|error| trouble(chain(&error)))?;
+    mailbox.came(whose, named(to)?).await.map_err(|error| trouble(chain(&error)))?;
     Ok(Reply::Done)
 }
 
@@ -322,17 +329,9 @@ pub(super) async fn sent(
 ) -> Result<Reply, Refusal> {
     let name = run_id(node, caller, run).await?;
     let view = super::runs::view(node, &name).await?;
-    let writer = match (whose, caller) {
+    let writer = match (&whose, caller) {
         (None, Caller::Person) => None,
-        (None, caller) => Some(party(caller)),
-        (Some(other), caller) => {
-            let asked = reader(&view, &other)?;
-            if matches!(caller, Caller::Agent(_)) && asked != party(caller) {
-                let message = format!("the letters {asked} wrote are not for {}", party(caller));
-                return Err(Refusal { code: RefusalCode::NotAllowed, message, help: None });
-            }
-            Some(asked)
-        }
+        _ => Some(whose_letters(&view, caller, whose)?),
     };
     let own = |letter: &Letter| writer.as_ref().is_none_or(|writer| letter.from == *writer);
     Ok(Reply::Letters(all_letters(node, &name)?.into_iter().filter(own).map(shown).collect()))
