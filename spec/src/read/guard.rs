@@ -17,7 +17,8 @@ pub(super) fn admit<'t>(text: &'t [u8], findings: &mut Findings) -> Result<&'t s
     let start = Span::default();
     if text.len() > TEXT_BYTES_MAX {
         // Whoever read it may have stopped just past the bound, so its length is not told.
-        let message = format!("a document may have {TEXT_BYTES_MAX} bytes (text_bytes_max), this text has more");
+        let message =
+            format!("a document may have {TEXT_BYTES_MAX} bytes (text_bytes_max), this text has more");
         findings.error(Code::TooLarge, start, message);
         return Err("");
     }
