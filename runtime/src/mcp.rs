@@ -33,10 +33,12 @@ You work in a run of niia beside other workers. With these tools you share files
 ask a person (ask_person). They are the same as the command line `niia` in your terminal.";
 
 /// Serves one client until it goes away.
-pub async fn serve(folders: Folders, run: Option<String>) -> Result<(), std::io::Error> {
+///
+/// Outside of a session the node is started where none runs; inside, the next one is waited for.
+pub async fn serve(folders: Folders, run: Option<String>, starts: bool) -> Result<(), std::io::Error> {
     let transport = AsyncRwTransport::new_server(tokio::io::stdin(), tokio::io::stdout())
         .with_max_line_length(MESSAGE_BYTES_MAX);
-    let server = Server { folders, run };
+    let server = Server { folders, run, starts };
     let running = match serve_server(server, transport).await {
         Ok(running) => running,
         // A client that leaves before it has said anything wants nothing.
@@ -53,6 +55,7 @@ struct Server {
     folders: Folders,
     /// The run that is meant where this is inside of none.
     run: Option<String>,
+    starts: bool,
 }
 
 impl ServerHandler for Server {
@@ -83,7 +86,7 @@ impl ServerHandler for Server {
             // The caller can mend this, so it is told it as any other failure of a tool.
             Err(error) => return Ok(refused(error.to_string()).into()),
         };
-        let called = call::call(&self.folders, self.run.clone(), words);
+        let called = call::call(&self.folders, self.starts, self.run.clone(), words);
         tokio::select! {
             called = called => Ok(result(called).into()),
             // What is waited for is let go of; the node notices.

@@ -223,6 +223,6 @@ fn claude_calls_a_tool_of_niia_in_a_turn() {
 fn codex_calls_a_tool_of_niia_in_a_turn() {
     calls_a_tool_of_niia(
         "codex",
-        r#"<<tool mcp__niia__scratchpad_write {"path":"from-the-model.md","text":"by a tool"}>>"#,
+        r#"<<tool mcp__niia/scratchpad_write {"path":"from-the-model.md","text":"by a tool"}>>"#,
     );
 }

@@ -99,7 +99,7 @@ pub enum MailboxVerb {
         /// A name for this letter: the same one sent again is not delivered twice
         #[arg(long)]
         id: Option<String>,
-        /// The letter it answers, by its id
+        /// The letter it answers, by its id, or `none`; without it the last one you read
         #[arg(long, value_name = "ID")]
         reply_to: Option<String>,
         /// It is told before the letters that are not urgent

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use niia_spec::course::PhaseOutcome;
+use niia_spec::diagnostic::Code;
 use niia_spec::notice::RunView;
 use niia_spec::plan::draw::{Repository, Surroundings};
 use niia_spec::plan::{PhaseWork, Plan};
@@ -35,7 +36,9 @@ pub async fn rehearse(caller: &Caller, words: Rehearse) -> Result<Exit, Failure>
     let mut around = surroundings(caller, &sound.name)?;
     around.repository = Some(Repository { root: stage.repository() });
     let path = sound.path.clone();
-    let Drawn { plan, warnings, text } = document::draw(caller, sound, &around)?;
+    let Drawn { plan, mut warnings, text } = document::draw(caller, sound, &around)?;
+    // Whose part is played need not be there.
+    warnings.retain(|finding| finding.code != Code::ProgramAbsent);
     document::tell(caller, &warnings, &text);
     check_within(caller, &plan, path.as_deref(), &around)?;
     let program =

@@ -35,13 +35,18 @@ impl Called {
 }
 
 /// Does what a call says, and gives what it came to or why it came to nothing.
-pub(super) async fn call(folders: &Folders, run: Option<String>, words: Words) -> Result<Called, String> {
+pub(super) async fn call(
+    folders: &Folders,
+    starts: bool,
+    run: Option<String>,
+    words: Words,
+) -> Result<Called, String> {
     let words = match words {
         Words::Run(child) => return run_child(child.document, child.task).await,
         words => words,
     };
     let request = request(run, words);
-    let asked = match Client::ask_safely(folders, &request).await {
+    let asked = match ask(folders, starts, &request).await {
         Ok(reply) => confirm(folders, &request, reply).await,
         refused => refused,
     };
@@ -84,6 +89,13 @@ fn request(run: Option<String>, words: Words) -> Request {
         // A child run is no question to the node; see `run_child`.
         Words::Status(_) | Words::Run(_) => Request::Status { run },
     }
+}
+
+async fn ask(folders: &Folders, starts: bool, request: &Request) -> Result<Reply, ClientError> {
+    if starts {
+        drop(Client::reach(folders).await?);
+    }
+    Client::ask_safely(folders, request).await
 }
 
 /// Letters that came are said to have come.

@@ -254,7 +254,7 @@ fn sent() -> Value {
     let id = json!({ "type": "string", "minLength": 1, "maxLength": niia_actors::mailbox::ID_BYTES_MAX,
         "pattern": "^[!-~]+$",
         "description": "A name for this letter: the same one sent again is not delivered twice." });
-    let reply_to = text("The id of the letter it answers.");
+    let reply_to = text("The id of the letter it answers, or `none`; without it the last one you read.");
     let urgent =
         json!({ "type": "boolean", "description": "It is told before the others.", "default": false });
     let words = text("The letter.");

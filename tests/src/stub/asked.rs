@@ -2,7 +2,7 @@
 //!
 //! Orders in the last text a person said, of which the last one counts:
 //! `<<say TEXT>>` answers this, `<<slow MS TEXT>>` answers it word by word with that pause, `<<tool NAME JSON>>` calls
-//! a tool with this input and, given its result, answers `the tool said: ` and the result's first line.
+//! a tool with this input (`SPACE/NAME` where tools have spaces) and, given its result, answers `the tool said: ` and the result's first line.
 
 use serde_json::Value;
 
