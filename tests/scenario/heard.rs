@@ -164,8 +164,8 @@ fn five_see_the_same_when_one_is_rate_limited() {
 
 #[test]
 fn five_see_the_same_when_one_answers_after_its_deadline() {
-    let more = json!({ "session": { "timeout_ms": 1_500 }, "failover": ["gemini"] });
-    let (turns, status) = held(5, "once {once} pause 4000", &more);
+    let more = json!({ "session": { "timeout_ms": 4_000 }, "failover": ["gemini"] });
+    let (turns, status) = held(5, "once {once} pause 9000", &more);
     let late: Vec<&Turn> = turns.iter().filter(|turn| !turn.counts).collect();
     assert!(late.len() == 1 && late[0].who == "p01x", "{status:#}");
 }
