@@ -109,6 +109,7 @@ impl Network {
     pub async fn serve(&self, node: &Arc<Node>) {
         // A node serves once.
         let _ = self.node.set(Arc::downgrade(node));
+        tokio::spawn(crate::remote::doubt(Arc::downgrade(node), self.lease()));
         if (self.settings.listen.is_some() || !self.trust.is_empty())
             && let Err(error) = self.opened().await
         {
@@ -118,6 +119,11 @@ impl Network {
 
     pub fn id(&self) -> NodeId {
         self.identity.id()
+    }
+
+    /// Without a word for so long nobody knows whether another machine still works.
+    pub fn lease(&self) -> std::time::Duration {
+        self.settings.lease()
     }
 
     pub fn trust(&self) -> &Trust {
@@ -153,7 +159,7 @@ impl Network {
     fn bind(&self) -> Result<Endpoint, NetworkError> {
         let mut last = None;
         for address in self.settings.addresses() {
-            match Endpoint::bind(&self.identity, address) {
+            match Endpoint::bind(&self.identity, address, self.settings.lease()) {
                 Ok(endpoint) => return Ok(endpoint),
                 Err(error) => last = Some(error),
             }

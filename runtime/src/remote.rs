@@ -1,6 +1,7 @@
 //! What other nodes may have from this one, and what this one has from them: the streams of a link.
 
 mod carry;
+mod doubt;
 mod guest;
 mod machine;
 mod pad;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use niia_net::peer::{PeerLink, Stream};
 
+pub use doubt::doubt;
 pub use guest::Guests;
 pub use machine::{Remotes, host_of};
 pub use words::Purpose;
@@ -22,6 +24,11 @@ use niia_actors::ask::chain;
 
 /// How long the other end may take to say what a stream is for.
 const PURPOSE_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A name for a repository that says nothing of its path.
+fn repository_name(common_dir: &std::path::Path) -> String {
+    niia_net::hash(common_dir.as_os_str().as_encoded_bytes())[..32].to_owned()
+}
 
 /// Serves a link's streams until the link is over.
 pub async fn serve(node: Arc<Node>, link: PeerLink) {
@@ -56,6 +63,7 @@ async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(),
             let served = server::talk((reader, writer), node, Caller::Agent(session), None).await;
             served.map_err(|error| chain(&error))
         }
+        Purpose::Held { sessions } => doubt::answer(&node, &link.id, &sessions, stream).await,
         Purpose::Work { session, repository } => {
             guest::serve(node, link.id, stream, session, repository).await.map_err(|error| chain(&error))
         }

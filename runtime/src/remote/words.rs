@@ -19,6 +19,8 @@ pub enum Purpose {
     /// An attempt that is made here for a run of the node that asks. `repository` names its repository among those of
     /// that node.
     Work { session: SessionId, repository: Option<String> },
+    /// Attempts that are kept here for the node that is asked: which of them does nobody want any more?
+    Held { sessions: Vec<SessionId> },
 }
 
 /// Everything a machine needs to know of an attempt.
@@ -78,6 +80,11 @@ pub enum Word {
     File {
         path: String,
         parent: Option<String>,
+    },
+    /// This version of that file is here now.
+    Have {
+        path: String,
+        version: String,
     },
 }
 

@@ -107,13 +107,6 @@ impl Record {
         TreeName::of_plan(&self.offer.worker.tree, &reading)
     }
 
-    /// The commits that are here of the repository it belongs to.
-    pub fn known(guests: &Path, home: &NodeId, repository: &str) -> Result<Vec<ObjectId>, String> {
-        let folder = repository_folder(guests, home, repository);
-        let repository = Repository::empty(&folder).map_err(|error| chain(&error))?;
-        repository.known().map_err(|error| chain(&error))
-    }
-
     /// What the attempt needs to know of its run, made of what came with it and of this machine's own surroundings.
     pub fn context(&self, guests: &Path, live: LiveSessions) -> Result<RunContext, String> {
         let folder = self.run_folder(guests);
@@ -161,6 +154,11 @@ impl Record {
         let folder = tempfile::tempdir_in(&context.folder).map_err(|error| error.to_string())?;
         let pack = trees.repository().pack(folder.path(), &[commit], &tips.commits());
         pack.map_err(|error| chain(&error))?.map(fs::read).transpose().map_err(|error| error.to_string())
+    }
+
+    /// Takes back that it was accepted.
+    pub fn discard(&self) -> io::Result<()> {
+        fs::remove_file(&self.file)
     }
 
     /// Removes it, and with the last one everything of its run but the commits that may be of use again.
