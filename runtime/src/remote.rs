@@ -10,12 +10,14 @@ mod words;
 
 use std::sync::Arc;
 
+use niia_net::frame;
+use niia_net::link::LinkError;
 use niia_net::peer::{PeerLink, Stream};
 
 pub use doubt::doubt;
 pub use guest::Guests;
 pub use machine::{Remotes, host_of};
-pub use words::Purpose;
+pub use words::{Purpose, Word};
 
 use crate::control::caller::Caller;
 use crate::control::server::{self, Visitor};
@@ -45,8 +47,11 @@ pub async fn serve(node: Arc<Node>, link: PeerLink) {
 
 async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(), String> {
     let purpose = tokio::time::timeout(PURPOSE_WITHIN, PeerLink::purpose(&mut stream)).await;
-    let purpose: Purpose =
-        purpose.map_err(|_| "it did not say what for".to_owned())?.map_err(|e| chain(&e))?;
+    let purpose: Purpose = match purpose {
+        Ok(Ok(purpose)) => purpose,
+        Ok(Err(error)) => return refused(link, &mut stream, &error).await,
+        Err(_) => return Err("it did not say what for".to_owned()),
+    };
     match purpose {
         Purpose::Control => {
             let visitor = Visitor { id: link.id, name: link.name.clone() };
@@ -68,4 +73,14 @@ async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(),
             guest::serve(node, link.id, stream, session, repository).await.map_err(|error| chain(&error))
         }
     }
+}
+
+/// Says to both sides what is wrong with what was said; a stream that only broke needs no words.
+async fn refused(link: &PeerLink, stream: &mut Stream, error: &LinkError) -> Result<(), String> {
+    let reason = chain(error);
+    if !matches!(error, LinkError::Wire(_)) {
+        return Err(reason);
+    }
+    tracing::warn!(peer = %link.id, reason, "refused");
+    frame::write(stream, &Word::Refused { reason }).await.map_err(|error| chain(&error))
 }

@@ -4,6 +4,7 @@ mod campaign;
 mod hosts;
 mod losing;
 mod pairing;
+mod refused;
 mod twins;
 mod worker;
 

@@ -164,7 +164,8 @@ impl Guests {
         let record = tokio::task::spawn_blocking(keep).await.map_err(|error| error.to_string())??;
         let begun = self.begin_with(record.clone(), files).await;
         if begun.is_err() {
-            let taken_back = tokio::task::spawn_blocking(move || record.discard()).await;
+            let (last, folder) = (self.folder_of(&record.session.run).is_none(), self.folder.clone());
+            let taken_back = tokio::task::spawn_blocking(move || record.discard(&folder, last)).await;
             taken_back.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
         }
         begun

@@ -157,8 +157,9 @@ impl Record {
     }
 
     /// Takes back that it was accepted.
-    pub fn discard(&self) -> io::Result<()> {
-        fs::remove_file(&self.file)
+    pub fn discard(&self, guests: &Path, last: bool) -> io::Result<()> {
+        fs::remove_file(&self.file)?;
+        if last { fs::remove_dir_all(self.run_folder(guests)) } else { Ok(()) }
     }
 
     /// Removes it, and with the last one everything of its run but the commits that may be of use again.

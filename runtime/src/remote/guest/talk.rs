@@ -7,6 +7,7 @@ use niia_actors::ask::chain;
 use niia_actors::git::{ObjectId, Repository};
 use niia_actors::session::finish::kept_answer;
 use niia_net::identity::NodeId;
+use niia_net::link::LinkError;
 use niia_net::peer::Stream;
 use niia_net::transfer::TransferError;
 use niia_spec::course::Ending;
@@ -27,6 +28,9 @@ pub enum GuestError {
     Talk(#[from] TransferError),
     #[error("{0}")]
     Here(String),
+    /// What went wrong after it was taken on: home asks again.
+    #[error("{0}")]
+    Later(String),
 }
 
 /// Serves home in one attempt: takes it on where it is new, tells what becomes of it, and forgets it once home has it.
@@ -38,24 +42,39 @@ pub async fn serve(
     repository: Option<String>,
 ) -> Result<(), GuestError> {
     let mut talk = Talk::over(stream);
-    let taken = match place(&node, &mut talk, home, &session).await? {
-        Place::Refused(reason) => Err(GuestError::Here(reason)),
+    let served = talked(&node, &mut talk, home, session.clone(), repository).await;
+    let reason = match served {
+        Err(GuestError::Here(reason)) => reason,
+        // Words that are none end the talk, and whoever said them reads why.
+        Err(GuestError::Talk(error @ TransferError::Link(LinkError::Wire(_)))) => chain(&error),
+        served => return served,
+    };
+    tracing::warn!(peer = %home, %session, reason, "refused");
+    Ok(talk.say(&Word::Refused { reason }).await?)
+}
+
+async fn talked(
+    node: &Arc<Node>,
+    talk: &mut Talk,
+    home: NodeId,
+    session: SessionId,
+    repository: Option<String>,
+) -> Result<(), GuestError> {
+    let guest = match place(node, talk, home, &session).await? {
+        Place::Refused(reason) => return Err(GuestError::Here(reason)),
         Place::Known(guest) => {
             talk.say(&Word::Known).await?;
-            return follow(&node, talk, guest).await;
+            guest
         }
-        Place::New(taking) => taken_on(&node, &mut talk, home, (session.clone(), taking), repository).await,
-    };
-    match taken {
-        Ok(guest) => {
+        Place::New(taking) => {
+            let guest = taken_on(node, talk, home, (session, taking), repository).await?;
             talk.say(&Word::Accepted).await?;
-            follow(&node, talk, guest).await
+            guest
         }
-        Err(GuestError::Here(reason)) => {
-            tracing::warn!(peer = %home, %session, reason, "refused");
-            Ok(talk.say(&Word::Refused { reason }).await?)
-        }
-        Err(error) => Err(error),
+    };
+    match follow(node, talk, guest).await {
+        Err(GuestError::Here(reason)) => Err(GuestError::Later(reason)),
+        followed => followed,
     }
 }
 
@@ -152,7 +171,7 @@ fn fits(node: &Node, home: &NodeId, offer: &Offer) -> Result<(), String> {
     admission::can_do_here(&offer.plan, &offer.worker, node.sandboxes()).map_err(|refusal| refusal.message)
 }
 
-async fn follow(node: &Arc<Node>, mut talk: Talk, guest: Arc<Guest>) -> Result<(), GuestError> {
+async fn follow(node: &Arc<Node>, talk: &mut Talk, guest: Arc<Guest>) -> Result<(), GuestError> {
     // Of several talks the newest counts: home has left the others.
     guest.talks.send_modify(|number| *number += 1);
     let mut newer = guest.talks.subscribe();
@@ -186,13 +205,13 @@ async fn follow(node: &Arc<Node>, mut talk: Talk, guest: Arc<Guest>) -> Result<(
                 match now {
                     Standing::Begun => {}
                     Standing::Started => talk.say(&Word::Started).await?,
-                    Standing::Over(ending) => tell_over(&mut talk, &guest, &ending).await?,
+                    Standing::Over(ending) => tell_over(talk, &guest, &ending).await?,
                 }
             }
             _ = newer.changed() => return Ok(()),
             _ = beat.tick() => {
                 talk.say(&Word::Beat).await?;
-                step(&mut talk, &guest, false).await?;
+                step(talk, &guest, false).await?;
             }
         }
     }
