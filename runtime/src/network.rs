@@ -87,7 +87,7 @@ impl Network {
         let identity = Identity::open(&folder)?;
         let trust = Arc::new(Trust::open(&folder)?);
         let (paired, _) = tokio::sync::broadcast::channel(PAIRED_WAITING_MAX);
-        let name = settings.name.clone().unwrap_or_else(|| own_hosts().remove(0));
+        let name = own_hosts(settings.name.as_deref()).remove(0);
         let user = std::env::var("USER").unwrap_or_else(|_| "niia".to_owned());
         Ok(Network {
             settings,
@@ -118,6 +118,11 @@ impl Network {
 
     pub fn id(&self) -> NodeId {
         self.identity.id()
+    }
+
+    /// The names under which a document may mean this machine.
+    pub fn hosts(&self) -> Vec<String> {
+        own_hosts(self.settings.name.as_deref())
     }
 
     pub fn trust(&self) -> &Trust {

@@ -19,12 +19,13 @@ use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
 use niia_spec::name::RunId;
 use tokio::sync::{mpsc, watch};
 
+use crate::config::own_hosts;
 use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
 use crate::network::{Network, NetworkSettings};
 use crate::notify::Notifier;
-use crate::remote::{Guests, Remotes};
+use crate::remote::{Abroad, Guests, Remotes};
 
 pub mod accept;
 pub mod admission;
@@ -103,6 +104,8 @@ pub struct Node {
     /// What was given to other machines, and what was taken from them.
     pub remotes: Option<Arc<Remotes>>,
     pub guests: Arc<Guests>,
+    /// Runs that were begun here and live elsewhere.
+    pub abroad: Arc<Abroad>,
     began: Instant,
     stop: watch::Sender<bool>,
 }
@@ -116,6 +119,11 @@ impl Node {
             memory_free_mib: memory::free_mib(),
             memory_floor_mib: self.memory_floor_mib,
         }
+    }
+
+    /// The names under which a document may mean this machine.
+    pub fn hosts(&self) -> Vec<String> {
+        self.network.as_ref().map_or_else(|| own_hosts(None), |network| network.hosts())
     }
 
     pub fn sandboxes(&self) -> admission::Sandboxes {
@@ -218,10 +226,12 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
+    let abroad = Arc::new(Abroad::open(state.path(), network.clone(), news.clone()));
     tokio::spawn(news::tell(told, followers.clone(), options.notifier));
     let root =
         RootHandle::spawn(journal.clone(), Arc::clone(&machines), news).await.map_err(NodeError::Actor)?;
     guests.take_up().await;
+    abroad.take_up();
     let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
         loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
@@ -246,6 +256,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         network,
         remotes,
         guests,
+        abroad,
         began: Instant::now(),
         stop,
     });

@@ -1,7 +1,9 @@
 //! What other nodes may have from this one, and what this one has from them: the streams of a link.
 
+mod abroad;
 mod carry;
 mod guest;
+mod hosted;
 mod machine;
 mod pad;
 mod talk;
@@ -11,7 +13,9 @@ use std::sync::Arc;
 
 use niia_net::peer::{PeerLink, Stream};
 
+pub use abroad::Abroad;
 pub use guest::Guests;
+pub use hosted::starter_of;
 pub use machine::{Remotes, host_of};
 pub use words::Purpose;
 
@@ -22,6 +26,11 @@ use niia_actors::ask::chain;
 
 /// How long the other end may take to say what a stream is for.
 const PURPOSE_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A name for a repository that says nothing of its path.
+fn repository_name(common_dir: &std::path::Path) -> String {
+    niia_net::hash(common_dir.as_os_str().as_encoded_bytes())[..32].to_owned()
+}
 
 /// Serves a link's streams until the link is over.
 pub async fn serve(node: Arc<Node>, link: PeerLink) {
@@ -55,6 +64,12 @@ async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(),
             let (reader, writer) = stream.into_inner();
             let served = server::talk((reader, writer), node, Caller::Agent(session), None).await;
             served.map_err(|error| chain(&error))
+        }
+        Purpose::Host { run, repository } => {
+            hosted::serve(node, link.id, stream, run, repository).await.map_err(|error| chain(&error))
+        }
+        Purpose::Collect { run, now } => {
+            hosted::collect(node, link.id, stream, run, now).await.map_err(|error| chain(&error))
         }
         Purpose::Work { session, repository } => {
             guest::serve(node, link.id, stream, session, repository).await.map_err(|error| chain(&error))

@@ -1,6 +1,7 @@
 //! Several machines: pairing, rights, and the remote twins of local verbs. Each house is a machine of its own.
 
 mod campaign;
+mod home;
 mod hosts;
 mod losing;
 mod pairing;

@@ -98,6 +98,25 @@ pub enum RemoteVerb {
         #[arg(default_value = "list")]
         machine: String,
     },
+    /// Run a document with its home on a machine: it goes on there without this one
+    #[command(after_help = "Example:\n  niia remote run SEOUL-SERVER night.connector.json --detach")]
+    Run {
+        /// A paired machine: its name, host or fingerprint
+        machine: String,
+        #[command(flatten)]
+        words: Box<super::runs::Run>,
+    },
+    /// Start a headless session on a machine
+    #[command(after_help = "\
+Examples:
+  niia remote start SEOUL-SERVER -- bash
+  niia remote start SEOUL-SERVER --worktree my-feature   # with the commits of this repository")]
+    Start {
+        /// A paired machine: its name, host or fingerprint
+        machine: String,
+        #[command(flatten)]
+        words: super::sessions::Serve,
+    },
     /// List the sessions of a machine
     #[command(after_help = "Example:\n  niia remote sessions seoul-server")]
     Sessions {

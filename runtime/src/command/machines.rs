@@ -2,8 +2,9 @@
 
 use niia_net::trust::Rights;
 
-use super::{Caller, attach, done, say, sessions};
+use super::{Caller, attach, done, run, say, serve, sessions};
 use crate::cli::machines::{Pair, Peer, PeerVerb, Remote, RemoteVerb};
+use crate::cli::runs::Run;
 use crate::cli::sessions::{Attach, GetAnswer, Read, SessionName, SessionOption, Sessions, Write};
 use crate::control::words::{MachinesRequest, PeerAnswer, PeersView, Reply, Request};
 use crate::failure::{Exit, Failure};
@@ -137,6 +138,10 @@ pub async fn remote(caller: &Caller, words: Remote) -> Result<Exit, Failure> {
         RemoteVerb::Sessions { machine, all } => {
             sessions::sessions(&caller.on(&machine), Sessions { run: None, all }).await
         }
+        RemoteVerb::Run { machine, words } => {
+            run::run(caller, Run { home: Some(machine), ..*words }).await
+        }
+        RemoteVerb::Start { machine, words } => serve::serve_at(caller, words, Some(machine)).await,
         RemoteVerb::Read(there) => {
             let name = SessionName { session: there.session };
             sessions::read(&caller.on(&there.machine), Read { name }).await

@@ -16,6 +16,7 @@ use super::parts::{self, PartsError, Unpacker};
 use super::words::{MachinesRequest, Refusal, RefusalCode, Reply, Request};
 use crate::node::Node;
 
+mod abroad;
 mod agents;
 mod answer;
 mod attach;
@@ -30,6 +31,7 @@ mod talks;
 mod through;
 
 pub use rights::Visitor;
+pub(crate) use runs::view as view_of_run;
 
 pub use doors::{Opener, doors};
 
@@ -150,6 +152,12 @@ impl Connection {
         if let Err(refusal) = self.may(&request) {
             return self.reply(Reply::Refused(refusal)).await;
         }
+        let mut request = request;
+        match self.abroad(&mut request) {
+            Ok(Some(run)) => return self.ask_abroad(run, request).await,
+            Ok(None) => {}
+            Err(refusal) => return self.reply(Reply::Refused(refusal)).await,
+        }
         if let Some(home) = self.home(&request) {
             return self.ask_home(home, request).await;
         }
@@ -186,6 +194,7 @@ impl Connection {
             Request::Resize { .. } => "resize",
             Request::Machines(_) => "peer",
             Request::Through { .. } => "remote",
+            Request::RunAbroad { .. } => "run --home",
             _ => return Ok(()),
         };
         Err(Refusal {

@@ -31,6 +31,16 @@ pub enum Request {
         plan: Box<Plan>,
         origin: Box<Origin>,
     },
+    /// Give this run a home on another machine; it is durable there before the answer is sent.
+    RunAbroad {
+        machine: String,
+        plan: Box<Plan>,
+        origin: Box<Origin>,
+    },
+    /// Bring what there is of a run whose home is elsewhere.
+    Fetch {
+        run: RunName,
+    },
     Runs {
         limit: u32,
     },
@@ -300,6 +310,10 @@ pub enum MachinesRequest {
         rights: Rights,
     },
     Peers,
+    /// The one peer that a name means.
+    Peer {
+        name: String,
+    },
     PeerAdd {
         name: Option<String>,
         address: String,

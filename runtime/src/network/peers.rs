@@ -50,7 +50,7 @@ impl Network {
         views
     }
 
-    pub(super) fn view_of(&self, id: &NodeId) -> PeerView {
+    pub fn view_of(&self, id: &NodeId) -> PeerView {
         let peer = self.trust.get(id);
         let rights = peer.as_ref().map(|peer| peer.rights.to_string());
         let peer = peer.unwrap_or_default();

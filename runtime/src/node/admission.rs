@@ -101,7 +101,7 @@ pub fn can_do(
 }
 
 /// Whether a worker may work on this machine at all.
-fn works_here(plan: &Plan, worker: &WorkerPlan, own: &[String]) -> bool {
+pub fn works_here(plan: &Plan, worker: &WorkerPlan, own: &[String]) -> bool {
     let hosts = worker.machine.iter().map(|choice| crate::remote::host_of(plan, choice));
     worker.machine.is_empty() || hosts.flatten().any(|host| is_one_of(host, own))
 }

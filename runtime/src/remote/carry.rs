@@ -30,7 +30,7 @@ pub(super) const BEAT: Duration = Duration::from_secs(2);
 
 /// Why one talk ended without the attempt being over.
 #[derive(Debug)]
-enum Trouble {
+pub(super) enum Trouble {
     /// The machine will not do it.
     Refused(String),
     /// The way there broke, or was not there.

@@ -27,7 +27,9 @@ use super::pad::{Changed, Pad};
 use crate::network::boottime;
 use record::Record;
 
-pub(super) use talk::serve;
+pub(super) use record::write_whole;
+
+pub(super) use talk::{GuestError, blocking, known_commits, serve, unpack};
 
 /// Attempts that are kept for others at a time, live ones and results: more than a machine has terminals for.
 const GUESTS_MAX: usize = 4_096;
@@ -116,6 +118,11 @@ impl Guests {
         self.with(|all| {
             all.values().find(|guest| guest.session.run == *run).map(|g| g.context.folder.clone())
         })
+    }
+
+    /// Where the commits of a repository of another machine are kept.
+    pub(super) fn repository_folder(&self, home: &NodeId, name: &str) -> PathBuf {
+        record::repository_folder(&self.folder, home, name)
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut HashMap<SessionId, Arc<Guest>>) -> T) -> T {

@@ -13,7 +13,6 @@ use niia_spec::plan::draw::is_one_of;
 use niia_spec::plan::{MachineChoice, Plan};
 
 use super::carry;
-use crate::config::own_hosts;
 use crate::network::Network;
 
 /// The machines that are paired with this one.
@@ -45,7 +44,7 @@ pub fn host_of<'a>(plan: &'a Plan, choice: &'a MachineChoice) -> Option<&'a str>
 
 impl Elsewhere for Remotes {
     fn find(&self, assignment: &Assignment) -> Result<Option<Arc<dyn Machine>>, StartError> {
-        let own = own_hosts();
+        let own = self.network.hosts();
         let hosts: Vec<&str> =
             assignment.worker.machine.iter().filter_map(|c| host_of(&assignment.context.plan, c)).collect();
         let mut found = Vec::new();

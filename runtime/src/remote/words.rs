@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use niia_actors::git::{ObjectId, Tips};
 use niia_spec::course::EndReason;
-use niia_spec::name::SessionId;
+use niia_spec::name::{RunId, SessionId};
+use niia_spec::notice::RunView;
+use niia_spec::origin::Origin;
 use niia_spec::plan::{Plan, WorkerPlan};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +21,28 @@ pub enum Purpose {
     /// An attempt that is made here for a run of the node that asks. `repository` names its repository among those of
     /// that node.
     Work { session: SessionId, repository: Option<String> },
+    /// A run of the node that asks, which is to have its home here.
+    Host { run: RunId, repository: Option<String> },
+    /// What came of such a run: once it rests, or as it stands now.
+    Collect { run: RunId, now: bool },
+}
+
+/// A run that is given a home, as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HostOffer {
+    pub plan: Plan,
+    /// Without its variables, but for those that the document sends along.
+    pub origin: Origin,
+}
+
+/// How a run stands at its home, as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    pub view: RunView,
+    /// Its branches, by what follows the run's name in theirs.
+    pub branches: Vec<(String, ObjectId)>,
+    /// Why its branches stay where they are.
+    pub withheld: Option<String>,
 }
 
 /// Everything a machine needs to know of an attempt.
@@ -59,8 +83,14 @@ pub enum Word {
     Answer,
     /// How it ended, as JSON: bytes follow. After this there is no more.
     Over,
+    /// How a run stands at its home, as JSON of [`Told`]: bytes follow.
+    Stands,
+    /// A file of the user's own that a phase of the run wrote: bytes follow.
+    Written {
+        path: String,
+    },
     // From home.
-    /// An [`Offer`] as JSON: bytes follow.
+    /// An [`Offer`] or a [`HostOffer`] as JSON: bytes follow.
     Offer,
     /// That was all that is needed to begin.
     Ready,
@@ -84,6 +114,15 @@ pub enum Word {
 impl Word {
     /// Whether bytes follow.
     pub fn carries(&self) -> bool {
-        matches!(self, Word::Answer | Word::Over | Word::Offer | Word::Pack | Word::File { .. })
+        matches!(
+            self,
+            Word::Answer
+                | Word::Over
+                | Word::Offer
+                | Word::Pack
+                | Word::Stands
+                | Word::File { .. }
+                | Word::Written { .. }
+        )
     }
 }

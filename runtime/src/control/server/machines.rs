@@ -45,6 +45,10 @@ pub(super) async fn answer(node: &Node, request: MachinesRequest) -> Result<Repl
             Ok(Reply::Peer(Box::new(paired.map_err(|error| refused(&error))?)))
         }
         MachinesRequest::Peers => Ok(Reply::Peers(Box::new(peers(network).await))),
+        MachinesRequest::Peer { name } => {
+            let id = named(network, &name)?;
+            Ok(Reply::Peer(Box::new(network.view_of(&id))))
+        }
         MachinesRequest::PeerAdd { name, address, fingerprint, rights } => {
             let id: NodeId = fingerprint.parse().map_err(|error| wrong(&error))?;
             let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);

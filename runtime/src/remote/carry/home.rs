@@ -34,7 +34,7 @@ impl Home {
     /// A name for the repository that says nothing of its path.
     pub fn repository(&self) -> Option<String> {
         let trees = self.assignment.context.trees.as_ref()?;
-        Some(niia_net::hash(trees.repository().common_dir.as_os_str().as_encoded_bytes())[..32].to_owned())
+        Some(crate::remote::repository_name(&trees.repository().common_dir))
     }
 
     fn tree(&self) -> Option<TreeName> {

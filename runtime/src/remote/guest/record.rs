@@ -107,13 +107,6 @@ impl Record {
         TreeName::of_plan(&self.offer.worker.tree, &reading)
     }
 
-    /// The commits that are here of the repository it belongs to.
-    pub fn known(guests: &Path, home: &NodeId, repository: &str) -> Result<Vec<ObjectId>, String> {
-        let folder = repository_folder(guests, home, repository);
-        let repository = Repository::empty(&folder).map_err(|error| chain(&error))?;
-        repository.known().map_err(|error| chain(&error))
-    }
-
     /// What the attempt needs to know of its run, made of what came with it and of this machine's own surroundings.
     pub fn context(&self, guests: &Path, live: LiveSessions) -> Result<RunContext, String> {
         let folder = self.run_folder(guests);
@@ -182,7 +175,8 @@ impl Record {
     }
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Whole or not at all, and durable.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;

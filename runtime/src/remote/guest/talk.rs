@@ -1,8 +1,10 @@
 //! One talk with home about one attempt.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use niia_actors::ask::chain;
+use niia_actors::git::{ObjectId, Repository};
 use niia_actors::session::finish::kept_answer;
 use niia_net::identity::NodeId;
 use niia_net::peer::Stream;
@@ -86,12 +88,8 @@ async fn taken_on(
     repository: Option<String>,
 ) -> Result<(Arc<Guest>, Pad), GuestError> {
     let guests = node.guests.folder.clone();
-    let (asked, at) = (repository.clone(), guests.clone());
-    let known = blocking(move || match asked {
-        Some(name) => Record::known(&at, &home, &name),
-        None => Ok(Vec::new()),
-    });
-    talk.say(&Word::New { known: known.await? }).await?;
+    let at = repository.as_ref().map(|name| repository_folder(&guests, &home, name));
+    talk.say(&Word::New { known: known_commits(at.clone()).await? }).await?;
     let (mut offer, mut pack, mut files) = (None, None, Vec::new());
     loop {
         match talk.next().await? {
@@ -107,8 +105,9 @@ async fn taken_on(
     fits(node, &home, &offer).map_err(GuestError::Here)?;
     node.guests.end_older(&session, home);
     let record = blocking(move || {
-        if let (Some(name), Some(pack)) = (&repository, pack) {
-            unpack(&repository_folder(&guests, &home, name), &pack, &offer)?;
+        if let (Some(at), Some(pack)) = (&at, pack) {
+            let tips = offer.tips.as_ref().map(niia_actors::git::Tips::commits).unwrap_or_default();
+            unpack(at, &pack, &tips)?;
         }
         Record::keep(&guests, home, session, repository, offer).map_err(|error| error.to_string())
     });
@@ -121,13 +120,23 @@ fn read_offer(bytes: &[u8]) -> Result<Offer, GuestError> {
         .map_err(|error| GuestError::Here(format!("the offer cannot be read: {error}")))
 }
 
-fn unpack(folder: &std::path::Path, pack: &[u8], offer: &Offer) -> Result<(), String> {
-    let repository = niia_actors::git::Repository::empty(folder).map_err(|error| chain(&error))?;
+/// The commits that are here already of a repository of another machine.
+pub async fn known_commits(repository: Option<PathBuf>) -> Result<Vec<ObjectId>, GuestError> {
+    let Some(at) = repository else { return Ok(Vec::new()) };
+    blocking(move || {
+        let repository = Repository::empty(&at).map_err(|error| chain(&error))?;
+        repository.known().map_err(|error| chain(&error))
+    })
+    .await
+}
+
+/// Takes commits in that came from another machine.
+pub fn unpack(folder: &Path, pack: &[u8], tips: &[ObjectId]) -> Result<(), String> {
+    let repository = Repository::empty(folder).map_err(|error| chain(&error))?;
     let file =
         tempfile::NamedTempFile::new_in(folder.parent().unwrap_or(folder)).map_err(|e| e.to_string())?;
     std::fs::write(file.path(), pack).map_err(|error| error.to_string())?;
-    let tips = offer.tips.as_ref().map(niia_actors::git::Tips::commits).unwrap_or_default();
-    repository.take_in(file.path(), &tips).map_err(|error| chain(&error))
+    repository.take_in(file.path(), tips).map_err(|error| chain(&error))
 }
 
 /// What stands against doing it here.
@@ -250,7 +259,8 @@ async fn tell_over(
     Ok(talk.bring(&Word::Over, &told).await?)
 }
 
-async fn blocking<T: Send + 'static>(
+/// Work with files and git, away from the threads that everybody shares.
+pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, GuestError> {
     match tokio::task::spawn_blocking(work).await {
