@@ -18,6 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::identity::{CERTIFICATE_NAME, Identity, NodeId};
+use crate::peer::Tap;
 use certificate::SelfMade;
 
 pub use certificate::CERTIFICATE_BYTES_MAX;
@@ -76,6 +77,8 @@ pub enum ConnectError {
 pub struct Shaken {
     pub connection: quinn::Connection,
     pub id: NodeId,
+    /// Writes down what is said to it.
+    pub tap: Option<Tap>,
 }
 
 /// The node's socket. Clones share it.
@@ -84,6 +87,7 @@ pub struct Endpoint {
     quinn: quinn::Endpoint,
     client: quinn::ClientConfig,
     handshakes: Arc<Semaphore>,
+    tap: Option<Tap>,
 }
 
 impl Endpoint {
@@ -94,7 +98,26 @@ impl Endpoint {
         let runtime = quinn::default_runtime().ok_or_else(|| failed(io::ErrorKind::Unsupported.into()))?;
         let (server, client) = (server(identity)?, client(identity)?);
         let quinn = quinn::Endpoint::new(own(identity), Some(server), socket, runtime).map_err(failed)?;
-        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) })
+        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), tap: None })
+    }
+
+    /// The same over something that carries datagrams and is no socket of this machine's.
+    pub fn over(
+        identity: &Identity,
+        socket: Arc<dyn quinn::AsyncUdpSocket>,
+    ) -> Result<Endpoint, EndpointError> {
+        let failed = |source| EndpointError::Bind { address: no_address(), source };
+        let runtime = quinn::default_runtime().ok_or_else(|| failed(io::ErrorKind::Unsupported.into()))?;
+        let (server, client) = (server(identity)?, client(identity)?);
+        let quinn = quinn::Endpoint::new_with_abstract_socket(own(identity), Some(server), socket, runtime);
+        let quinn = quinn.map_err(failed)?;
+        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), tap: None })
+    }
+
+    /// The same, with everything it says to others written down before it is encrypted.
+    #[must_use]
+    pub fn written_down(self, tap: Option<Tap>) -> Endpoint {
+        Endpoint { tap, ..self }
     }
 
     pub fn address(&self) -> io::Result<SocketAddr> {
@@ -122,11 +145,11 @@ impl Endpoint {
                 incoming.refuse();
                 continue;
             };
-            let admit = admit.clone();
+            let (admit, tap) = (admit.clone(), self.tap.clone());
             tokio::spawn(async move {
                 let from = incoming.remote_address();
                 match shake(incoming).await {
-                    Ok(shaken) => admit(shaken, place).await,
+                    Ok(shaken) => admit(Shaken { tap, ..shaken }, place).await,
                     Err(error) => tracing::info!(%from, %error, "somebody who came was not let in"),
                 }
             });
@@ -172,6 +195,10 @@ impl Endpoint {
     }
 }
 
+fn no_address() -> SocketAddr {
+    SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), 0)
+}
+
 #[derive(Debug, thiserror::Error)]
 enum ShakeError {
     #[error("{}", explain(.0))]
@@ -187,7 +214,7 @@ async fn shake(incoming: quinn::Incoming) -> Result<Shaken, ShakeError> {
     match tokio::time::timeout(HANDSHAKE_WITHIN, connecting).await {
         Ok(Ok(connection)) => {
             let id = certificate::node_of(&connection).ok_or(ShakeError::Nameless)?;
-            Ok(Shaken { connection, id })
+            Ok(Shaken { connection, id, tap: None })
         }
         Ok(Err(error)) => Err(ShakeError::Connection(error)),
         Err(_) => Err(ShakeError::Slow),
@@ -200,7 +227,7 @@ async fn dial(endpoint: Endpoint, address: SocketAddr) -> Result<Shaken, Connect
     match tokio::time::timeout(HANDSHAKE_WITHIN, connecting).await {
         Ok(Ok(connection)) => {
             let id = certificate::node_of(&connection).ok_or(ConnectError::Nameless { address })?;
-            Ok(Shaken { connection, id })
+            Ok(Shaken { connection, id, tap: endpoint.tap })
         }
         Ok(Err(source)) => Err(ConnectError::Connection { address, source }),
         Err(_) => Err(ConnectError::Slow { address }),

@@ -7,6 +7,7 @@ pub mod lease;
 pub mod link;
 pub mod pairing;
 pub mod peer;
+pub mod relay;
 pub mod reconnect;
 pub mod transfer;
 pub mod trust;

@@ -11,7 +11,7 @@ use niia_actors::ask::chain;
 use niia_actors::failpoint::{self, FailPointError};
 use niia_actors::journal::{Health, Journal, JournalError};
 use niia_actors::keeper::Keeper;
-use niia_actors::machine::Machines;
+use niia_actors::machine::{Machine, Machines};
 use niia_actors::machine::local::LocalMachine;
 use niia_actors::run::LiveSessions;
 use niia_actors::sandbox::RunAs;
@@ -25,7 +25,7 @@ use crate::control::server;
 use crate::control::words::NodeView;
 use crate::network::{Network, NetworkSettings};
 use crate::notify::Notifier;
-use crate::remote::{Abroad, Guests, Remotes};
+use crate::remote::{Abroad, Guests, Letters, Remotes};
 
 pub mod accept;
 pub mod admission;
@@ -104,6 +104,8 @@ pub struct Node {
     /// What was given to other machines, and what was taken from them.
     pub remotes: Option<Arc<Remotes>>,
     pub guests: Arc<Guests>,
+    /// Letters to people of other machines, and from there.
+    pub letters: Arc<Letters>,
     /// Runs that were begun here and live elsewhere.
     pub abroad: Arc<Abroad>,
     began: Instant,
@@ -221,12 +223,16 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let here = LocalMachine::new(keeper, live.clone(), sessions_max, &program, state.path())
         .confining(run_as, Arc::new(doors));
     let network = network_of(&state, options.network);
-    let remotes = network.clone().map(|network| Arc::new(Remotes::new(network, live.clone())));
+    let here: Arc<dyn Machine> = Arc::new(here);
+    let remotes = network.clone().map(|network| Remotes::new(network, live.clone(), Arc::clone(&here)));
+    let remotes = remotes.map(Arc::new);
     let machines = machines_of(here, remotes.clone());
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
     let abroad = Arc::new(Abroad::open(state.path(), network.clone(), news.clone()));
+    let letters = Arc::new(Letters::new(state.path(), network.clone(), options.notifier.clone()));
+    tokio::spawn(Arc::clone(&letters).carry());
     tokio::spawn(news::tell(told, followers.clone(), options.notifier));
     let root =
         RootHandle::spawn(journal.clone(), Arc::clone(&machines), news).await.map_err(NodeError::Actor)?;
@@ -256,6 +262,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         network,
         remotes,
         guests,
+        letters,
         abroad,
         began: Instant::now(),
         stop,
@@ -307,8 +314,8 @@ async fn serve(begun: Begun) -> Journal {
 }
 
 /// This machine, and those that are paired with it.
-fn machines_of(here: LocalMachine, remotes: Option<Arc<Remotes>>) -> Arc<Machines> {
-    let machines = Machines::only(Arc::new(here));
+fn machines_of(here: Arc<dyn Machine>, remotes: Option<Arc<Remotes>>) -> Arc<Machines> {
+    let machines = Machines::only(here);
     Arc::new(match remotes {
         Some(remotes) => machines.and(remotes),
         None => machines,

@@ -2,8 +2,11 @@
 
 mod abroad;
 mod carry;
+mod choice;
+mod files;
 mod guest;
 mod hosted;
+mod letters;
 mod machine;
 mod pad;
 mod talk;
@@ -14,10 +17,12 @@ use std::sync::Arc;
 use niia_net::peer::{PeerLink, Stream};
 
 pub use abroad::Abroad;
+pub use files::{bring, fetch};
 pub use guest::Guests;
 pub use hosted::starter_of;
-pub use machine::{Remotes, host_of};
-pub use words::Purpose;
+pub use letters::Letters;
+pub use machine::{Remotes, hosts_of};
+pub use words::{Purpose, RelaySaid};
 
 use crate::control::caller::Caller;
 use crate::control::server::{self, Visitor};
@@ -68,6 +73,14 @@ async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(),
         Purpose::Host { run, repository } => {
             hosted::serve(node, link.id, stream, run, repository).await.map_err(|error| chain(&error))
         }
+        Purpose::Relay { to } => crate::network::carry_between(node, link.id, stream, to).await,
+        Purpose::Relayed { from } => match &node.network {
+            Some(network) => network.relayed_in(&from, stream).await,
+            None => Err("this node reaches nobody".to_owned()),
+        },
+        Purpose::Letter => node.letters.take(&link.id, stream).await,
+        Purpose::Get { path } => files::give(node, link.id, stream, path).await,
+        Purpose::Put { path, name } => files::take(node, link.id, stream, path, name).await,
         Purpose::Collect { run, now } => {
             hosted::collect(node, link.id, stream, run, now).await.map_err(|error| chain(&error))
         }

@@ -1,10 +1,16 @@
 //! Several machines: pairing, rights, and the remote twins of local verbs. Each house is a machine of its own.
 
 mod campaign;
+mod choice;
+mod egress;
+mod examples;
+mod files;
 mod home;
 mod hosts;
 mod losing;
 mod pairing;
+mod relay;
+mod talks;
 mod twins;
 mod worker;
 

@@ -25,6 +25,7 @@ Examples:
   niia run night.connector.json --home seoul-server   # this machine may sleep meanwhile
 
 While it is followed, Ctrl-C asks whether to detach or to cancel; twice within two seconds cancels.")]
+#[group(skip)]
 pub struct Run {
     /// The document; without it the one connector.json or *.connector.json of this folder (`-` reads stdin)
     #[arg(value_hint = clap::ValueHint::FilePath)]

@@ -22,6 +22,7 @@ mod answer;
 mod attach;
 mod child;
 mod doors;
+mod egress;
 mod find;
 mod machines;
 mod rights;
@@ -30,6 +31,8 @@ mod sessions;
 mod talks;
 mod through;
 
+pub(crate) use egress::{run as veiled_run, run_stays};
+pub use machines::node_of_peer;
 pub use rights::Visitor;
 pub(crate) use runs::view as view_of_run;
 
@@ -142,7 +145,7 @@ impl Connection {
     }
 
     async fn reply(&self, reply: Reply) -> Result<(), ServeError> {
-        for part in parts::pack(reply)? {
+        for part in parts::pack(self.veiled(reply))? {
             self.sender.send(&part).await?;
         }
         Ok(())
@@ -150,6 +153,9 @@ impl Connection {
 
     async fn handle(&mut self, request: Request) -> Result<(), ServeError> {
         if let Err(refusal) = self.may(&request) {
+            return self.reply(Reply::Refused(refusal)).await;
+        }
+        if let Err(refusal) = self.stays(&request).await {
             return self.reply(Reply::Refused(refusal)).await;
         }
         let mut request = request;

@@ -320,12 +320,31 @@ pub enum MachinesRequest {
         fingerprint: String,
         rights: Rights,
     },
+    /// Reach a peer over another one from now on.
+    PeerVia {
+        name: String,
+        via: String,
+        fingerprint: Option<String>,
+        rights: Rights,
+    },
     PeerRemove {
         name: String,
     },
     PeerAllow {
         name: String,
         rights: Rights,
+        /// Folders it may copy from and to, and profiles it may use; nothing leaves them as they are.
+        #[serde(default)]
+        folders: Option<Vec<String>>,
+        #[serde(default)]
+        models: Option<Vec<String>>,
+    },
+    /// Copy a file from that machine here, or from here to it.
+    Copy {
+        machine: String,
+        there: String,
+        here: PathBuf,
+        fetch: bool,
     },
     /// Each peer, and whether it answers.
     Status {

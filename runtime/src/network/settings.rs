@@ -19,11 +19,14 @@ pub struct NetworkSettings {
     pub loopback: bool,
     /// What this node is called among others; the host's name where nothing is said.
     pub name: Option<String>,
+    /// Write down in this file everything that is said to other nodes, before it is encrypted: for whoever wants to see
+    /// what leaves this machine.
+    pub capture: Option<std::path::PathBuf>,
 }
 
 impl Default for NetworkSettings {
     fn default() -> NetworkSettings {
-        NetworkSettings { listen: None, discover: true, interfaces: Vec::new(), loopback: false, name: None }
+        NetworkSettings { listen: None, discover: true, interfaces: Vec::new(), loopback: false, name: None, capture: None }
     }
 }
 

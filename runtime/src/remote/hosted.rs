@@ -12,7 +12,7 @@ use niia_net::identity::NodeId;
 use niia_net::peer::Stream;
 use niia_net::trust::Right;
 use niia_spec::name::RunId;
-use niia_spec::notice::RunView;
+use niia_spec::notice::{RunState, RunView};
 use niia_spec::plan::{Egress, Plan, TreePlan};
 use niia_spec::profile::Profiles;
 
@@ -20,7 +20,7 @@ use super::carry::BEAT;
 use super::guest::{GuestError, blocking, known_commits, unpack};
 use super::talk::Talk;
 use super::words::{HostOffer, Told, Word};
-use crate::control::server::view_of_run;
+use crate::control::server::{veiled_run, view_of_run};
 use crate::node::{Node, accept};
 
 /// Takes a run in for the machine that asks. Asking again by the run's name repeats nothing.
@@ -204,37 +204,45 @@ async fn tell(
     let record = node.journal.load(run).map_err(|error| GuestError::Here(chain(&error)))?;
     let plan: Plan =
         serde_json::from_slice(&record.plan).map_err(|error| GuestError::Here(error.to_string()))?;
-    let withheld = stays_here(node, &plan).map(|worker| {
-        format!("its branches stay on that machine: `{worker}` works there, and its `egress` lets only its answer go")
+    let stays = stays_here(node, &plan);
+    let withheld = stays.as_ref().map(|(worker, _)| {
+        format!("its branches stay on that machine: `{worker}` works there, and its `egress` does not let its work go")
     });
+    // A report is made of answers, and of reasons where something did not come to a good end.
+    let told_of = stays.is_none_or(|(_, egress)| egress == Egress::Result && view.state == RunState::Done);
     let folder = node.run_folder(run);
     let (seen, open) = (view.clone(), withheld.is_none());
     let (branches, pack) = blocking(move || packed(&seen, &folder, &known, open)).await?;
-    let told = Told { view: view.clone(), branches, withheld };
+    let told = Told { view: veiled_run(node, view.clone()), branches, withheld };
     let told = serde_json::to_vec(&told).map_err(|error| GuestError::Here(error.to_string()))?;
     if let Some(pack) = pack {
         talk.bring(&Word::Pack, &pack).await?;
     }
-    if let Some(report) = view.report.as_ref().and_then(|path| std::fs::read(path).ok()) {
+    if let Some(report) = view.report.as_ref().filter(|_| told_of).and_then(|path| std::fs::read(path).ok()) {
         talk.bring(&Word::Answer, &report).await?;
     }
-    for (path, bytes) in written(&node.run_folder(run).join("work"), &plan) {
+    for (path, bytes) in written(told_of, &node.run_folder(run).join("work"), &plan) {
         talk.bring(&Word::Written { path }, &bytes).await?;
     }
     Ok(talk.bring(&Word::Stands, &told).await?)
 }
 
-/// A worker that works on this machine and must not let more than its answer go.
-fn stays_here(node: &Node, plan: &Plan) -> Option<String> {
+/// A worker that works on this machine and must not let its work go: the one whose least may go.
+fn stays_here(node: &Node, plan: &Plan) -> Option<(String, Egress)> {
     let own = node.hosts();
-    let mut all = plan
+    let all = plan
         .phases
         .iter()
         .flat_map(|phase| phase.work.workers().into_iter().map(move |worker| (&phase.name, worker)));
-    let found = all.find(|(_, worker)| {
-        worker.session.egress != Egress::All && crate::node::admission::works_here(plan, worker, &own)
-    });
-    found.map(|(phase, worker)| format!("{phase}/{}", worker.name))
+    let here = all.filter(|(_, worker)| crate::node::admission::works_here(plan, worker, &own));
+    let mut found = None;
+    for (phase, worker) in here {
+        let egress = worker.session.egress;
+        if egress == Egress::None || egress == Egress::Result && found.is_none() {
+            found = Some((format!("{phase}/{}", worker.name), egress));
+        }
+    }
+    found
 }
 
 type Packed = (Vec<(String, ObjectId)>, Option<Vec<u8>>);
@@ -252,7 +260,7 @@ fn packed(view: &RunView, folder: &Path, known: &[ObjectId], open: bool) -> Resu
 }
 
 /// Files that phases wrote for the user.
-fn written(work: &Path, plan: &Plan) -> Vec<(String, Vec<u8>)> {
-    let outputs = plan.phases.iter().filter_map(|phase| phase.output.clone());
+fn written(told_of: bool, work: &Path, plan: &Plan) -> Vec<(String, Vec<u8>)> {
+    let outputs = plan.phases.iter().filter(|_| told_of).filter_map(|phase| phase.output.clone());
     outputs.filter_map(|path| Some((path.clone(), std::fs::read(work.join(&path)).ok()?))).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use niia_actors::git::{ObjectId, Tips};
+use niia_net::identity::NodeId;
 use niia_spec::course::EndReason;
 use niia_spec::name::{RunId, SessionId};
 use niia_spec::notice::RunView;
@@ -23,8 +24,26 @@ pub enum Purpose {
     Work { session: SessionId, repository: Option<String> },
     /// A run of the node that asks, which is to have its home here.
     Host { run: RunId, repository: Option<String> },
+    /// A letter for people: it follows.
+    Letter,
+    /// A way to another peer of ours, whom the node that asks cannot dial.
+    Relay { to: NodeId },
+    /// The other end of such a way: that node wants to be let in.
+    Relayed { from: NodeId },
+    /// A file of ours.
+    Get { path: String },
+    /// A file for a place of ours, and what it is called where that is a folder.
+    Put { path: String, name: String },
     /// What came of such a run: once it rests, or as it stands now.
     Collect { run: RunId, now: bool },
+}
+
+/// Whether a way over this node is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelaySaid {
+    Ready,
+    Refused { reason: String },
 }
 
 /// A run that is given a home, as JSON.
@@ -55,6 +74,9 @@ pub struct Offer {
     pub worker: WorkerPlan,
     pub model: usize,
     pub prompt: String,
+    /// What is new in this turn, where it is one of a talk.
+    #[serde(default)]
+    pub turn: Option<String>,
     pub subject: String,
     pub tips: Option<Tips>,
     /// Variables that the document sends along.

@@ -39,6 +39,9 @@ fn needs(request: &Request) -> Option<Right> {
         | Request::Kill { .. }
         | Request::Keys { .. }
         | Request::Take
+        | Request::Turn { .. }
+        | Request::Interrupt { .. }
+        | Request::Dialog { .. }
         | Request::Cancel { .. }
         | Request::MailboxSend { .. } => Some(Right::Write),
         _ => None,
@@ -50,7 +53,10 @@ impl Visitor {
     pub fn may(&self, node: &Node, request: &Request) -> Result<(), Refusal> {
         let peer = node.network.as_ref().and_then(|network| network.trust().get(&self.id));
         let wanted = needs(request);
-        if peer.is_some() && self.began(node, request) {
+        // How loaded a machine is, whoever may give it work must know.
+        let asks_load = matches!(request, Request::Node)
+            && peer.as_ref().is_some_and(|peer| peer.rights.has(Right::Run));
+        if asks_load || peer.is_some() && self.began(node, request) {
             return Ok(());
         }
         let message = match (&peer, wanted) {

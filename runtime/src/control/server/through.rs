@@ -4,6 +4,7 @@ use niia_net::identity::NodeId;
 use niia_net::link::Link;
 use niia_net::wire::Hello;
 use niia_spec::name::SessionId;
+use niia_spec::plan::Egress;
 
 use super::find::not_found;
 use super::{Connection, ServeError, machines};
@@ -13,6 +14,27 @@ use crate::control::parts::{self, Unpacker};
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
 use crate::remote::Purpose;
 use niia_actors::ask::chain;
+
+/// What a program may say to its run's home: under `result` what it publishes and writes to others, which is as much its
+/// answer as what it prints at the end; under `none` only questions.
+fn may_be_said(egress: Egress, request: &Request) -> bool {
+    let asks = matches!(
+        request,
+        Request::OutputGet { .. }
+            | Request::MailboxList { .. }
+            | Request::MailboxRead { .. }
+            | Request::Status { .. }
+            | Request::Runs { .. }
+            | Request::Conclude { .. }
+    );
+    let publishes =
+        matches!(request, Request::OutputSet { .. } | Request::MailboxSend { .. } | Request::Claim { .. });
+    match egress {
+        Egress::All => true,
+        Egress::Result => asks || publishes,
+        Egress::None => asks,
+    }
+}
 
 impl Connection {
     /// Until one of both goes away.
@@ -70,6 +92,12 @@ impl Connection {
         (home, session): (NodeId, SessionId),
         request: Request,
     ) -> Result<(), ServeError> {
+        let egress = self.node.guests.egress_of(&session).unwrap_or(Egress::All);
+        if !may_be_said(egress, &request) {
+            let message = format!("this stays on the machine {session} works on: its `egress` does not let it go");
+            let refusal = Refusal { code: RefusalCode::NotAllowed, message, help: None };
+            return self.reply(Reply::Refused(refusal)).await;
+        }
         let asked = async {
             let network = machines::network(&self.node)?;
             let unreachable = |error: &dyn std::error::Error| {
