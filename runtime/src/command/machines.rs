@@ -5,7 +5,7 @@ use niia_net::trust::Rights;
 use super::{Caller, attach, done, run, say, serve, sessions};
 use crate::cli::machines::{Pair, Peer, PeerVerb, Remote, RemoteVerb};
 use crate::cli::runs::Run;
-use crate::cli::sessions::{Attach, GetAnswer, Read, SessionName, SessionOption, Sessions, Write};
+use crate::cli::sessions::{AnySession, Attach, GetAnswer, Read, SessionOption, Sessions, Write};
 use crate::control::words::{MachinesRequest, PeerAnswer, PeersView, Reply, Request};
 use crate::failure::{Exit, Failure};
 use crate::network::PeerView;
@@ -157,7 +157,7 @@ pub async fn remote(caller: &Caller, words: Remote) -> Result<Exit, Failure> {
         }
         RemoteVerb::Start { machine, words } => serve::serve_at(caller, words, Some(machine)).await,
         RemoteVerb::Read(there) => {
-            let name = SessionName { session: there.session };
+            let name = AnySession { session: there.session };
             sessions::read(&caller.on(&there.machine), Read { name }).await
         }
         RemoteVerb::Write { machine, text, session, urgent } => {
@@ -171,7 +171,7 @@ pub async fn remote(caller: &Caller, words: Remote) -> Result<Exit, Failure> {
         }
         RemoteVerb::Cp { from, to } => copy(caller, &from, &to).await,
         RemoteVerb::Attach { there, take } => {
-            let name = SessionName { session: there.session };
+            let name = AnySession { session: there.session };
             attach::attach(&caller.on(&there.machine), Attach { name, take }).await
         }
     }
