@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::identity::{CERTIFICATE_NAME, Identity, NodeId};
+use crate::peer::Tap;
 use certificate::SelfMade;
 
 pub use certificate::CERTIFICATE_BYTES_MAX;
@@ -75,6 +76,8 @@ pub enum ConnectError {
 pub struct Shaken {
     pub connection: quinn::Connection,
     pub id: NodeId,
+    /// Writes down what is said to it.
+    pub tap: Option<Tap>,
 }
 
 /// The node's socket. Clones share it.
@@ -83,6 +86,7 @@ pub struct Endpoint {
     quinn: quinn::Endpoint,
     client: quinn::ClientConfig,
     handshakes: Arc<Semaphore>,
+    tap: Option<Tap>,
 }
 
 impl Endpoint {
@@ -93,7 +97,27 @@ impl Endpoint {
         let thread = thread::OwnThread::new().map_err(failed)?;
         let (server, client) = (server(identity, idle)?, client(identity, idle)?);
         let quinn = quinn::Endpoint::new(own(identity), Some(server), socket, thread).map_err(failed)?;
-        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) })
+        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), tap: None })
+    }
+
+    /// The same over something that carries datagrams and is no socket of this machine's.
+    pub fn over(
+        identity: &Identity,
+        socket: Arc<dyn quinn::AsyncUdpSocket>,
+        idle: Duration,
+    ) -> Result<Endpoint, EndpointError> {
+        let failed = |source| EndpointError::Bind { address: no_address(), source };
+        let thread = thread::OwnThread::new().map_err(failed)?;
+        let (server, client) = (server(identity, idle)?, client(identity, idle)?);
+        let quinn = quinn::Endpoint::new_with_abstract_socket(own(identity), Some(server), socket, thread);
+        let quinn = quinn.map_err(failed)?;
+        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), tap: None })
+    }
+
+    /// The same, with everything it says to others written down before it is encrypted.
+    #[must_use]
+    pub fn written_down(self, tap: Option<Tap>) -> Endpoint {
+        Endpoint { tap, ..self }
     }
 
     pub fn address(&self) -> io::Result<SocketAddr> {
@@ -112,11 +136,11 @@ impl Endpoint {
         let accepting = async move {
             while let Some(incoming) = this.quinn.accept().await {
                 let Some((incoming, place)) = this.place_for(incoming) else { continue };
-                let (admit, callers) = (admit.clone(), callers.clone());
+                let (admit, callers, tap) = (admit.clone(), callers.clone(), this.tap.clone());
                 tokio::spawn(async move {
                     let from = incoming.remote_address();
                     match shake(incoming).await {
-                        Ok(shaken) => drop(callers.spawn(admit(shaken, place))),
+                        Ok(shaken) => drop(callers.spawn(admit(Shaken { tap, ..shaken }, place))),
                         Err(error) => tracing::info!(%from, %error, "somebody who came was not let in"),
                     }
                 });
@@ -187,6 +211,10 @@ impl Endpoint {
     }
 }
 
+fn no_address() -> SocketAddr {
+    SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), 0)
+}
+
 #[derive(Debug, thiserror::Error)]
 enum ShakeError {
     #[error("{}", explain(.0))]
@@ -202,7 +230,7 @@ async fn shake(incoming: quinn::Incoming) -> Result<Shaken, ShakeError> {
     match tokio::time::timeout(HANDSHAKE_WITHIN, connecting).await {
         Ok(Ok(connection)) => {
             let id = certificate::node_of(&connection).ok_or(ShakeError::Nameless)?;
-            Ok(Shaken { connection, id })
+            Ok(Shaken { connection, id, tap: None })
         }
         Ok(Err(error)) => Err(ShakeError::Connection(error)),
         Err(_) => Err(ShakeError::Slow),
@@ -215,7 +243,7 @@ async fn dial(endpoint: Endpoint, address: SocketAddr) -> Result<Shaken, Connect
     match tokio::time::timeout(HANDSHAKE_WITHIN, connecting).await {
         Ok(Ok(connection)) => {
             let id = certificate::node_of(&connection).ok_or(ConnectError::Nameless { address })?;
-            Ok(Shaken { connection, id })
+            Ok(Shaken { connection, id, tap: endpoint.tap })
         }
         Ok(Err(source)) => Err(ConnectError::Connection { address, source }),
         Err(_) => Err(ConnectError::Slow { address }),

@@ -10,6 +10,7 @@ pub mod pairing;
 pub mod peer;
 #[cfg(feature = "probe")]
 pub mod probe;
+pub mod relay;
 pub mod reconnect;
 pub mod transfer;
 pub mod trust;

@@ -6,9 +6,11 @@
 mod greeting;
 mod link;
 mod pair;
+mod tap;
 
 pub use greeting::{Greeting, Pairing, Refused, RefusedWhy, Refusing, Welcomed, admit_work, greet};
 pub use link::{CloseCode, PeerLink, Stream};
+pub use tap::{CAPTURE_BYTES_MAX, Outgoing, Tap};
 pub use pair::{PairError, Paired, show, type_in};
 
 use crate::identity::NodeId;

@@ -1,8 +1,13 @@
 //! What other nodes may have from this one, and what this one has from them: the streams of a link.
 
+mod abroad;
 mod carry;
+mod choice;
 mod doubt;
+mod files;
 mod guest;
+mod hosted;
+mod letters;
 mod machine;
 mod pad;
 mod talk;
@@ -14,10 +19,14 @@ use niia_net::frame;
 use niia_net::link::LinkError;
 use niia_net::peer::{PeerLink, Stream};
 
+pub use abroad::Abroad;
 pub use doubt::doubt;
+pub use files::{bring, fetch};
 pub use guest::Guests;
-pub use machine::{Remotes, host_of};
-pub use words::{Purpose, Word};
+pub use hosted::starter_of;
+pub use letters::Letters;
+pub use machine::{Remotes, hosts_of};
+pub use words::{Purpose, RelaySaid, Word};
 
 use crate::control::caller::Caller;
 use crate::control::server::{self, Visitor};
@@ -69,6 +78,20 @@ async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(),
             served.map_err(|error| chain(&error))
         }
         Purpose::Held { sessions } => doubt::answer(&node, &link.id, &sessions, stream).await,
+        Purpose::Host { run, repository } => {
+            hosted::serve(node, link.id, stream, run, repository).await.map_err(|error| chain(&error))
+        }
+        Purpose::Relay { to } => crate::network::carry_between(node, link.id, stream, to).await,
+        Purpose::Relayed { from } => match &node.network {
+            Some(network) => network.relayed_in(&from, stream).await,
+            None => Err("this node reaches nobody".to_owned()),
+        },
+        Purpose::Letter => node.letters.take(&link.id, stream).await,
+        Purpose::Get { path } => files::give(node, link.id, stream, path).await,
+        Purpose::Put { path, name } => files::take(node, link.id, stream, path, name).await,
+        Purpose::Collect { run, now } => {
+            hosted::collect(node, link.id, stream, run, now).await.map_err(|error| chain(&error))
+        }
         Purpose::Work { session, repository } => {
             guest::serve(node, link.id, stream, session, repository).await.map_err(|error| chain(&error))
         }

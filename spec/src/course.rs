@@ -9,6 +9,7 @@
 mod contact;
 mod crew;
 mod dialogue;
+mod egress;
 mod halt;
 mod map;
 mod meeting;
@@ -24,6 +25,7 @@ mod view;
 mod worker;
 
 pub use contact::{Access, Contact};
+pub use egress::STAYS;
 pub use halt::Halt;
 pub use map::CourseError;
 pub use meeting::QUORUM;

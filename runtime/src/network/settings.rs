@@ -23,6 +23,9 @@ pub struct NetworkSettings {
     /// Without a word for so long another machine counts as not reached, in milliseconds.
     #[serde(deserialize_with = "bounded")]
     pub lease_ms: u64,
+    /// Write down in this file everything that is said to other nodes, before it is encrypted: for whoever wants to see
+    /// what leaves this machine.
+    pub capture: Option<std::path::PathBuf>,
 }
 
 /// Shorter than this a busy machine is taken for one that is gone.
@@ -41,7 +44,15 @@ fn bounded<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 
 impl Default for NetworkSettings {
     fn default() -> NetworkSettings {
-        NetworkSettings { listen: None, discover: true, interfaces: Vec::new(), loopback: false, name: None, lease_ms: IDLE.as_millis() as u64 }
+        NetworkSettings {
+            listen: None,
+            discover: true,
+            interfaces: Vec::new(),
+            loopback: false,
+            name: None,
+            lease_ms: IDLE.as_millis() as u64,
+            capture: None,
+        }
     }
 }
 

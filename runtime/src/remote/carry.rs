@@ -29,6 +29,9 @@ use way::{Came, Say, Way};
 /// So often within a lease each side says that it is there.
 pub(super) const BEATS_IN_A_LEASE: u32 = 4;
 
+/// The same where what is told about has no lease.
+pub(super) const BEAT: Duration = Duration::from_secs(2);
+
 /// Why one talk ended without the attempt being over.
 #[derive(Debug)]
 pub(super) enum Trouble {

@@ -22,13 +22,16 @@ use niia_net::handover::{Due, Far, Stage};
 use niia_net::identity::NodeId;
 use niia_spec::course::{EndReason, Ending, Event};
 use niia_spec::name::{RunId, SessionId};
+use niia_spec::plan::{Egress, Plan};
 use tokio::sync::{mpsc, watch};
 
 use super::pad::{Changed, Pad};
 use crate::network::boottime;
 use record::Record;
 
-pub(super) use talk::serve;
+pub(super) use record::write_whole;
+
+pub(super) use talk::{GuestError, blocking, known_commits, serve, unpack};
 
 /// So often home is told that this end is there.
 fn beat(node: &crate::node::Node) -> Duration {
@@ -129,6 +132,27 @@ impl Guests {
             let mut guests = table.guests.values();
             guests.find(|guest| guest.session.run == *run).map(|guest| guest.context.folder.clone())
         })
+    }
+
+    /// The node a run belongs to, some of whose sessions are here.
+    pub fn home_of_run(&self, run: &RunId) -> Option<NodeId> {
+        self.with(|table| table.guests.values().find(|guest| guest.session.run == *run).map(|guest| guest.home))
+    }
+
+    /// The plan of a run of another machine, some of whose sessions are here.
+    pub fn plan_of(&self, run: &RunId) -> Option<Arc<Plan>> {
+        let of_run = |guest: &&Arc<Guest>| guest.session.run == *run;
+        self.with(|table| table.guests.values().find(of_run).map(|guest| Arc::clone(&guest.context.plan)))
+    }
+
+    /// What of a session may leave this machine, where it belongs to another one's run.
+    pub fn egress_of(&self, session: &SessionId) -> Option<Egress> {
+        Some(self.get(session)?.record.offer.worker.session.egress)
+    }
+
+    /// Where the commits of a repository of another machine are kept.
+    pub(super) fn repository_folder(&self, home: &NodeId, name: &str) -> PathBuf {
+        record::repository_folder(&self.folder, home, name)
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut Table) -> T) -> T {
@@ -241,7 +265,7 @@ impl Guests {
             subject: offer.subject.clone(),
             mend: None,
             conversation: false,
-            turn: None,
+            turn: offer.turn.as_deref().map(Into::into),
             context: Arc::clone(context),
         };
         phase.start(assignment).map_err(|error| chain(&error))?;

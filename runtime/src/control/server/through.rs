@@ -5,6 +5,7 @@ use niia_net::link::Link;
 use niia_net::reconnect;
 use niia_net::wire::Hello;
 use niia_spec::name::SessionId;
+use niia_spec::plan::Egress;
 
 use super::find::not_found;
 use super::{Connection, ServeError, machines};
@@ -17,6 +18,26 @@ use crate::node::Node;
 use crate::remote::Purpose;
 use niia_actors::ask::chain;
 
+/// What a program may say to its run's home: under `result` what it publishes and writes to others, which is as much its
+/// answer as what it prints at the end; under `none` only questions.
+fn may_be_said(egress: Egress, request: &Request) -> bool {
+    let asks = matches!(
+        request,
+        Request::OutputGet { .. }
+            | Request::MailboxList { .. }
+            | Request::MailboxRead { .. }
+            | Request::Status { .. }
+            | Request::Runs { .. }
+            | Request::Conclude { .. }
+    );
+    let publishes =
+        matches!(request, Request::OutputSet { .. } | Request::MailboxSend { .. } | Request::Claim { .. });
+    match egress {
+        Egress::All => true,
+        Egress::Result => asks || publishes,
+        Egress::None => asks,
+    }
+}
 /// A program waits so long for the machine its run is at home on: a lost machine's grace time.
 const HOME_ASKED_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -77,6 +98,12 @@ impl Connection {
         (home, session): (NodeId, SessionId),
         mut request: Request,
     ) -> Result<(), ServeError> {
+        let egress = self.node.guests.egress_of(&session).unwrap_or(Egress::All);
+        if !may_be_said(egress, &request) {
+            let message = format!("this stays on the machine {session} works on: its `egress` does not let it go");
+            let refusal = Refusal { code: RefusalCode::NotAllowed, message, help: None };
+            return self.reply(Reply::Refused(refusal)).await;
+        }
         if let Request::MailboxSend { id: id @ None, .. } = &mut request {
             *id = Some(format!("far-{:032x}", fastrand::u128(..)));
         }

@@ -91,6 +91,7 @@ impl Home {
             worker,
             model: self.assignment.model,
             prompt: self.assignment.prompt.to_string(),
+            turn: self.assignment.turn.as_ref().map(ToString::to_string),
             subject: self.assignment.subject.clone(),
             tips,
             orphan_after_ms: self.orphan_after_ms,
@@ -190,7 +191,8 @@ impl Home {
             let kept = kept.and_then(|()| std::fs::write(answer_path(&folder), &bytes));
             let kept = kept.and_then(|()| std::fs::File::open(answer_path(&folder))?.sync_all());
             kept.map_err(|error| format!("its answer could not be kept: {error}"))?;
-            if assignment.worker.session.scratchpad {
+            // What is said in a talk stands in its transcript.
+            if assignment.worker.session.scratchpad && assignment.turn.is_none() {
                 let worker = &assignment.attempt().worker;
                 let path = format!("{}/{}.md", worker.phase, worker.worker);
                 if assignment.context.scratchpad.cat(&path).is_err() {
@@ -210,16 +212,8 @@ impl Home {
         away(move || this.ended(ending)).await
     }
 
-    fn ended(&self, mut ending: Ending) -> Result<Ending, String> {
-        match self.assignment.worker.session.egress {
-            Egress::All => {}
-            Egress::Result => ending.commit = None,
-            Egress::None => {
-                ending.commit = None;
-                ending.excerpt.clear();
-                ending.outputs.clear();
-            }
-        }
+    fn ended(&self, ending: Ending) -> Result<Ending, String> {
+        let mut ending = ending.leaving(self.assignment.worker.session.egress);
         if let (Some(commit), Some(trees), Some(tree)) =
             (&ending.commit, &self.assignment.context.trees, self.tree())
         {

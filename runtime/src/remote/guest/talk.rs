@@ -10,7 +10,7 @@ use niia_net::identity::NodeId;
 use niia_net::link::LinkError;
 use niia_net::peer::Stream;
 use niia_net::transfer::TransferError;
-use niia_spec::course::Ending;
+use niia_spec::course::{Ending, Outcome};
 use niia_spec::name::SessionId;
 use niia_spec::plan::Egress;
 
@@ -259,7 +259,8 @@ async fn tell_over(
     step(talk, guest, true).await?;
     let leaves = leaves(guest);
     let (kept, made, ended) = (Arc::clone(guest), Arc::clone(guest), ending.clone());
-    if leaves != Egress::None {
+    // What a program printed that came to no good end is no answer.
+    if leaves == Egress::All || leaves == Egress::Result && ending.outcome == Outcome::Done {
         let excerpt = ending.excerpt.clone();
         let answer = blocking(move || {
             let folder = kept.context.session_folder(&kept.session.attempt);
@@ -270,20 +271,12 @@ async fn tell_over(
             talk.bring(&Word::Answer, answer.as_bytes()).await?;
         }
     }
-    let mut told = ending.clone();
-    match leaves {
-        Egress::All => {
-            if let Some(pack) = blocking(move || made.record.work(&made.context, &ended)).await? {
-                talk.bring(&Word::Pack, &pack).await?;
-            }
-        }
-        Egress::Result => told.commit = None,
-        Egress::None => {
-            told.commit = None;
-            told.excerpt.clear();
-            told.outputs.clear();
-        }
+    if leaves == Egress::All
+        && let Some(pack) = blocking(move || made.record.work(&made.context, &ended)).await?
+    {
+        talk.bring(&Word::Pack, &pack).await?;
     }
+    let told = ending.clone().leaving(leaves);
     let told = serde_json::to_vec(&told).map_err(|error| GuestError::Here(error.to_string()))?;
     Ok(talk.bring(&Word::Over, &told).await?)
 }
