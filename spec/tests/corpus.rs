@@ -10,8 +10,8 @@ use std::fmt::Write as _;
 
 use niia_spec::course::Outcome;
 use niia_spec::detect::{
-    Process, Seen, State, Statuses, Told, detect, goes_on_trying, is_foreign, is_receipt, is_taken, session_name,
-    transcript_told, turn_end,
+    Process, Seen, State, Statuses, Told, detect, goes_on_trying, is_foreign, is_receipt, is_taken,
+    session_name, transcript_told, turn_end,
 };
 use niia_spec::profile::{Exit, Profile, Profiles, classify};
 
@@ -82,7 +82,9 @@ fn read(file: &str, text: &str) -> Case {
             }
             "record" => case.records.push(told("", value)),
             "process" => case.process = process(value),
-            "expect" | "by" | "ends" | "session" | "taken" | "foreign" | "tries" | "transcript" => case.wanted.push((key.to_owned(), value.to_owned())),
+            "expect" | "by" | "ends" | "session" | "taken" | "foreign" | "tries" | "transcript" => {
+                case.wanted.push((key.to_owned(), value.to_owned()))
+            }
             other => panic!("{}: no such key: {other}", case.name),
         }
     }
@@ -132,11 +134,11 @@ fn found(case: &Case, profile: &Profile) -> Vec<(String, String)> {
             "by" => detected.evidence.rule.clone(),
             "session" => session_name(profile, &case.hooks).unwrap_or_default(),
             "taken" => taken(profile, case),
-            "foreign" => {
-                yes(case.hooks.iter().any(|told| is_foreign(profile, told, "ours")))
-            }
+            "foreign" => yes(case.hooks.iter().any(|told| is_foreign(profile, told, "ours"))),
             "tries" => yes(goes_on_trying(profile, &seen, TOLD_MS)),
-            "transcript" => case.hooks.iter().find_map(|told| transcript_told(profile, told)).unwrap_or_default(),
+            "transcript" => {
+                case.hooks.iter().find_map(|told| transcript_told(profile, told)).unwrap_or_default()
+            }
             _ => ends(profile, &seen),
         };
         (key.to_owned(), value)
@@ -273,8 +275,12 @@ fn without_one(profile: &Profile) -> Vec<(String, Profile)> {
     each("record", profile.records.len(), &|profile, n| drop(profile.records.remove(n)));
     each("hook without its screen", profile.hooks.len(), &|profile, n| profile.hooks[n].screen = None);
     each("hook without its quiet", profile.hooks.len(), &|profile, n| profile.hooks[n].quiet_ms = 0);
-    each("hook without its records", profile.hooks.len(), &|profile, n| profile.hooks[n].from_records = false);
-    each("hook without its transcript", profile.hooks.len(), &|profile, n| profile.hooks[n].transcript = None);
+    each("hook without its records", profile.hooks.len(), &|profile, n| {
+        profile.hooks[n].from_records = false
+    });
+    each("hook without its transcript", profile.hooks.len(), &|profile, n| {
+        profile.hooks[n].transcript = None
+    });
     each("hook of any conversation", profile.hooks.len(), &|profile, n| profile.hooks[n].own = None);
     each("hook that takes nothing", profile.hooks.len(), &|profile, n| profile.hooks[n].takes = false);
     each("record that takes nothing", profile.records.len(), &|profile, n| profile.records[n].takes = false);

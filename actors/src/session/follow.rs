@@ -175,7 +175,8 @@ impl<'a> Follow<'a> {
 
     /// The next time of quiet after which the program may count as ready.
     fn next_quiet(&self) -> Option<u64> {
-        let mut quiets = profile_of(&self.life.assignment).map(|profile| profile.quiets()).unwrap_or_default();
+        let mut quiets =
+            profile_of(&self.life.assignment).map(|profile| profile.quiets()).unwrap_or_default();
         quiets.push(QUIET_MS);
         let so_far = clock::now_ms().saturating_sub(self.grew_ms);
         quiets.into_iter().filter(|ms| *ms > so_far).min()

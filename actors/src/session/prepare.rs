@@ -120,7 +120,8 @@ fn invocation(
     let wrong = |error| failed(chain(&error));
     let talk = || talk::Told::of(assignment, machine, folder, profile, port);
     let told = assignment.conversation.then(talk).transpose()?;
-    let begun = told.as_ref().and_then(|told| Some((told, profile.begin(&Call { talk: told.talk(), ..call })?)));
+    let begun =
+        told.as_ref().and_then(|told| Some((told, profile.begin(&Call { talk: told.talk(), ..call })?)));
     match begun {
         Some((told, begun)) => {
             let begun = begun.map_err(wrong)?;

@@ -91,8 +91,7 @@ impl Records {
     pub(super) fn take(&mut self, profile: &Profile, records: Vec<Value>, now_ms: u64) -> Vec<Told> {
         let about = |body: &Value| profile.records.iter().any(|rule| rule.holds("", body));
         let told = records.into_iter().filter(about);
-        let told: Vec<Told> =
-            told.map(|body| Told { event: String::new(), body, at_ms: now_ms }).collect();
+        let told: Vec<Told> = told.map(|body| Told { event: String::new(), body, at_ms: now_ms }).collect();
         for one in &told {
             self.push(one.clone());
         }
@@ -100,7 +99,8 @@ impl Records {
     }
 
     fn push(&mut self, told: Told) {
-        let grows = |last: &Told| told.body.get("block").is_some_and(|block| last.body.get("block") == Some(block));
+        let grows =
+            |last: &Told| told.body.get("block").is_some_and(|block| last.body.get("block") == Some(block));
         if self.told.last().is_some_and(grows) {
             self.bytes -= self.told.pop().map_or(0, |last| size(&last));
         }

@@ -25,7 +25,8 @@ pub struct MergeError(String);
 /// The user's file of settings with ours added: objects are merged, lists are one after the other, and anything else
 /// is ours.
 pub fn merged_settings(theirs: Option<&str>, ours: &str) -> Result<String, MergeError> {
-    let parse = |text: &str| match jsonc_parser::parse_to_serde_value::<Value>(text, &ParseOptions::default()) {
+    let parse = |text: &str| match jsonc_parser::parse_to_serde_value::<Value>(text, &ParseOptions::default())
+    {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(MergeError("something else is in it".to_owned())),
         Err(error) => Err(MergeError(error.to_string())),
@@ -59,7 +60,8 @@ mod tests {
 
     #[test]
     fn a_users_settings_keep_what_niia_does_not_name() {
-        let theirs = r#"{ /* mine */ "theme": "dark", "hooks": { "Stop": [1], "Other": [2] }, "ui": { "x": 1, }, }"#;
+        let theirs =
+            r#"{ /* mine */ "theme": "dark", "hooks": { "Stop": [1], "Other": [2] }, "ui": { "x": 1, }, }"#;
         let ours = r#"{"hooks": {"Stop": [3], "New": [4]}, "ui": {"x": 2}}"#;
         let wanted = r#"{"theme":"dark","hooks":{"Stop":[1,3],"Other":[2],"New":[4]},"ui":{"x":2}}"#;
         let as_value = |text: &str| serde_json::from_str::<Value>(text).unwrap();

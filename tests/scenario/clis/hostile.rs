@@ -84,7 +84,11 @@ fn prompt(random: &mut fastrand::Rng, number: usize, longest: usize) -> String {
     }
     // Whatever it ends with stays at its end: there it does the most harm.
     let tag = format!("p{number}q");
-    if random.bool() { format!("{text}{tag}{}", random.choice(PIECES).unwrap_or_default()) } else { tag + &text }
+    if random.bool() {
+        format!("{text}{tag}{}", random.choice(PIECES).unwrap_or_default())
+    } else {
+        tag + &text
+    }
 }
 
 fn prompts(count: usize, longest: usize) -> Vec<String> {

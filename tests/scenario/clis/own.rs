@@ -87,7 +87,10 @@ fn what_is_wrong_in_a_file_is_said_with_its_place_before_anything_is_started() {
     ];
     for (right, with, why) in wrong {
         let text = PROFILE.replacen(right, with, 1);
-        let line = 1 + text.lines().position(|line| with.lines().any(|with| with.trim() == line.trim())).unwrap_or(0);
+        let line = 1 + text
+            .lines()
+            .position(|line| with.lines().any(|with| with.trim() == line.trim()))
+            .unwrap_or(0);
         let file = house.file("config/niia/profiles/parrot.toml", &text);
         let checked = house.niia(["profile", "check"]).run();
         assert_eq!(checked.code, Some(3), "{checked:?}");

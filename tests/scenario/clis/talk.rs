@@ -42,7 +42,8 @@ fn one_round(tool: &Tool, evidence: &mut Evidence) {
 }
 
 fn interrupt(tool: &Tool, run: &str) {
-    let words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen";
+    let words =
+        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen";
     let slow = tool.asked(run, &format!("<<slow 500 {words}>>")).start();
     let _ = tool.is(run, "working");
     // The first words must be there: a prompt interrupted before goes back into the composer.

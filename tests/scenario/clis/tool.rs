@@ -19,6 +19,7 @@ pub struct Tool {
     pub house: House,
     pub stub: Stub,
     pub name: &'static str,
+    program: PathBuf,
     /// What `niia serve --model` is told.
     pub model: &'static str,
 }
@@ -48,13 +49,14 @@ pub fn bare(name: &'static str) -> Option<Tool> {
         return None;
     }
     let house = House::new();
-    house.executable(name, &format!("#!/bin/sh\nexec '{}' \"$@\"\n", program.display()));
     let model = match name {
         "aider" => "aider/openai/stub",
         "gemini" => "gemini/gemini-2.5-flash",
         name => name,
     };
-    Some(Tool { house, stub: Stub::open(0).unwrap(), name, model })
+    let tool = Tool { house, stub: Stub::open(0).unwrap(), name, program, model };
+    tool.calls_with("", "", "");
+    Some(tool)
 }
 
 impl Tool {
@@ -80,11 +82,25 @@ impl Tool {
                 let options = json!({ "baseURL": format!("http://127.0.0.1:{port}/v1"), "apiKey": "none" });
                 let provider = json!({ "npm": "@ai-sdk/openai-compatible", "name": "stub", "options": options,
                     "models": { "m": { "name": "m" } } });
-                let settings = json!({ "model": "stub/m", "small_model": "stub/m", "provider": { "stub": provider } });
+                let settings =
+                    json!({ "model": "stub/m", "small_model": "stub/m", "provider": { "stub": provider } });
                 let _ = self.house.file("config/opencode/opencode.json", &settings.to_string());
             }
             _ => {}
         }
+    }
+
+    /// From now on it is started after this line of a shell, without the words of this pattern, and with more words.
+    pub fn calls_with(&self, before: &str, without: &str, more: &str) {
+        let without = if without.is_empty() { "no-such-word" } else { without };
+        // What stands before a word left out may need one.
+        let script = format!(
+            "#!/bin/sh\n{before}\nfor word; do\n  shift\n  case $word in\n    {without}) set -- \"$@\" {} ;;\n    \
+             *) set -- \"$@\" \"$word\" ;;\n  esac\ndone\nexec '{}' \"$@\" {more}\n",
+            if without.contains('=') { "check_for_update_on_startup=false" } else { "" },
+            self.program.display()
+        );
+        let _ = self.house.executable(self.name, &script);
     }
 
     /// Its provider alone, as where nobody trusted a folder yet.

@@ -161,7 +161,11 @@ impl Imitation {
     }
 
     fn report(&self, state: &str) -> io::Result<()> {
-        if self.reports { terminal::print(&format!("\x1b]7501;state={state}:app=stand-in\x1b\\"), true) } else { Ok(()) }
+        if self.reports {
+            terminal::print(&format!("\x1b]7501;state={state}:app=stand-in\x1b\\"), true)
+        } else {
+            Ok(())
+        }
     }
 
     fn draw(&self) -> io::Result<()> {

@@ -223,7 +223,8 @@ impl Follow<'_> {
         let report = self.reached.glass.statuses().strongest().map(|report| report.at_ms);
         let report = report.filter(|at_ms| *at_ms >= turn.since_ms && at_ms + LATER_BY_MS > now_ms);
         let report = report.map(|at_ms| at_ms + LATER_BY_MS - now_ms + 1);
-        let recent = talk.news_ms >= turn.since_ms && now_ms < talk.news_ms + RECORD_WITHIN_MS + LOOK_EVERY_MS;
+        let recent =
+            talk.news_ms >= turn.since_ms && now_ms < talk.news_ms + RECORD_WITHIN_MS + LOOK_EVERY_MS;
         let left_ms = report.into_iter().chain(recent.then_some(LOOK_EVERY_MS)).min()?;
         Some(Instant::now() + Duration::from_millis(left_ms))
     }

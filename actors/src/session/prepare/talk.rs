@@ -67,9 +67,8 @@ impl Told {
             Place::Tree { path, .. } | Place::Folder { path } => path,
         };
         let before = earlier(assignment);
-        let secret = secret(folder).map_err(|error| {
-            failed(format!("its folder {} cannot be written: {error}", folder.display()))
-        })?;
+        let secret = secret(folder)
+            .map_err(|error| failed(format!("its folder {} cannot be written: {error}", folder.display())))?;
         let mut told = Told {
             resumes: before.is_some(),
             is_known: before.is_some(),

@@ -44,7 +44,11 @@ impl Profile {
             let files = conversation.files.iter();
             let files = files.map(|(name, text)| (name.clone(), put_in(text, &call.talk))).collect();
             let home = conversation.home.clone().map(|home| OwnHome {
-                merge: home.merge.iter().map(|(name, text)| (name.clone(), put_in(text, &call.talk))).collect(),
+                merge: home
+                    .merge
+                    .iter()
+                    .map(|(name, text)| (name.clone(), put_in(text, &call.talk)))
+                    .collect(),
                 ..home
             });
             Ok(Beginning { invocation, files, home })

@@ -156,9 +156,8 @@ impl ProfileFile {
     }
 
     fn transcript(&self, keys: &TranscriptKeys) -> Result<Transcript, ProfileError> {
-        let kind = |keys: &LineKeys| {
-            Ok(LineKind { kind: keys.kind.clone(), pattern: self.pattern(&keys.pattern)? })
-        };
+        let kind =
+            |keys: &LineKeys| Ok(LineKind { kind: keys.kind.clone(), pattern: self.pattern(&keys.pattern)? });
         let file = keys.file.as_ref().map(|file| self.placed(file)).transpose()?;
         let lines = keys.line.iter().map(kind).collect::<Result<_, ProfileError>>()?;
         Ok(Transcript { file, lines, answer: keys.answer })
@@ -175,7 +174,8 @@ impl ProfileFile {
     fn home(&self, keys: &Spanned<HomeKeys>) -> Result<OwnHome, ProfileError> {
         let HomeKeys { variable, folder, own, merge } = keys.get_ref();
         let names = [folder].into_iter().chain(own).chain(merge.keys());
-        let is_name = |name: &str| !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '\0']);
+        let is_name =
+            |name: &str| !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '\0']);
         if let Some(wrong) = names.into_iter().find(|name| !is_name(name)) {
             return Err(self.wrong(keys.span(), format!("`{wrong}` is no name of a file or folder")));
         }

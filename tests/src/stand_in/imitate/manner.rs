@@ -106,7 +106,8 @@ impl Manner {
             return text.to_owned();
         }
         let is_name = |word: &&str| word.len() > 1 && word.starts_with('@');
-        let names = text.split_whitespace().filter(is_name).map(|name| format!("\n--- content of {name} ---"));
+        let names =
+            text.split_whitespace().filter(is_name).map(|name| format!("\n--- content of {name} ---"));
         names.fold(text.to_owned(), |text, content| text + &content)
     }
 }

@@ -15,7 +15,8 @@ impl Memory {
         let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_default());
         let folder = home.join(".stand-in");
         fs::create_dir_all(&folder)?;
-        let name: String = conversation.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+        let name: String =
+            conversation.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let file = folder.join(name).with_extension("jsonl");
         let known = fs::read_to_string(&file).unwrap_or_default();
         let prompts = known.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

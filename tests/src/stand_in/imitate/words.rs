@@ -33,7 +33,8 @@ impl Words {
             "claude" => (settings(after("--settings").map(PathBuf::from))?, PathBuf::new()),
             "codex" => (configured(args), PathBuf::new()),
             "gemini" => {
-                let folder = home("GEMINI_CLI_HOME").or_else(|| home("HOME")).unwrap_or_default().join(".gemini");
+                let folder =
+                    home("GEMINI_CLI_HOME").or_else(|| home("HOME")).unwrap_or_default().join(".gemini");
                 let chats = folder.join("tmp/home/chats");
                 fs::create_dir_all(&chats)?;
                 (settings(Some(folder.join("settings.json")))?, chats.join(format!("{conversation}.jsonl")))
