@@ -17,12 +17,15 @@ use super::act::Halt;
 use super::composer::{Composer, Input};
 use super::terminal::{self, Raw};
 use crate::stub::asked::{Answer, reply};
-pub(super) use manner::Manner;
+use manner::Manner;
 use memory::Memory;
 use words::Words;
 
 /// What a prompt begins with.
 const FIRST_LINE: &str = "[niia]";
+/// Of what stands in its composer it shows so much.
+const SHOWN_BYTES_MAX: usize = 240;
+const SHOWN_CHARS_MAX: usize = 60;
 /// While it answers it looks for keys so often.
 const KEYS_PERIOD: Duration = Duration::from_millis(10);
 
@@ -169,8 +172,9 @@ impl Imitation {
     }
 
     fn draw(&self) -> io::Result<()> {
-        let text = String::from_utf8_lossy(self.composer.text()).replace(char::is_control, " ");
-        let shown: String = text.chars().take(60).collect();
+        let text = self.composer.text();
+        let head = String::from_utf8_lossy(&text[..text.len().min(SHOWN_BYTES_MAX)]);
+        let shown: String = head.replace(char::is_control, " ").chars().take(SHOWN_CHARS_MAX).collect();
         terminal::print(&(self.manner.composer)(&shown), true)
     }
 }

@@ -1,9 +1,10 @@
 //! Turns of a conversation: each prompt is put once, and its end is told by the tool's own word.
 
+use std::path::PathBuf;
+
 use niia_spec::detect::word::{LATER_BY_MS, RECORD_WITHIN_MS};
 use niia_spec::detect::{self, Process, Told, TurnEnd};
 use niia_spec::profile::{Profile, TurnEnds};
-use std::path::PathBuf;
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
@@ -254,9 +255,10 @@ impl Follow<'_> {
         let end = self.end;
         let report = self.reached.glass.statuses().strongest().map(|report| report.at_ms);
         let looks = profile.hooks.iter().chain(&profile.records).any(|rule| rule.screen.is_some());
-        let screen = match looks || report.is_some_and(|at_ms| at_ms >= since_ms) {
-            true => self.reached.glass.screen_at(end).map(|screen| screen.text()).unwrap_or_default(),
-            false => String::new(),
+        let screen = if looks || report.is_some_and(|at_ms| at_ms >= since_ms) {
+            self.reached.glass.screen_at(end).map(|screen| screen.text()).unwrap_or_default()
+        } else {
+            String::new()
         };
         let process = Process::Running { has_printed: true };
         let seen = detect::Seen {

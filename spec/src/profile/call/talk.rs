@@ -55,14 +55,10 @@ impl Profile {
         }))
     }
 
-    fn conversation_env<'a>(
-        &'a self,
-        conversation: &'a Conversation,
-        call: &'a Call<'_>,
-    ) -> impl Iterator<Item = (String, String)> + 'a {
+    fn conversation_env(&self, conversation: &Conversation, call: &Call<'_>) -> Vec<(String, String)> {
         let granted = call.talk.permission.and_then(|word| self.permission_env.get(word));
         let env = conversation.env.iter().chain(granted.into_iter().flatten());
-        env.map(|(name, value)| (name.clone(), put_in(value, &call.talk)))
+        env.map(|(name, value)| (name.clone(), put_in(value, &call.talk))).collect()
     }
 
     /// What niia calls a conversation of this tool; nothing where any name will do.

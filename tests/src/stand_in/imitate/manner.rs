@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// What is typed, and what becomes of it.
-pub(in super::super) struct Manner {
+pub(super) struct Manner {
     pub name: &'static str,
     pub version: &'static str,
     /// What it prints first: questions to its terminal among it.
@@ -29,7 +29,7 @@ pub(in super::super) struct Manner {
 const PASTE_ON: &str = "\x1b[?2004h";
 
 impl Manner {
-    pub fn of(name: &str) -> Option<Manner> {
+    pub(super) fn of(name: &str) -> Option<Manner> {
         let plain = Manner {
             name: "",
             version: "",
