@@ -28,9 +28,11 @@ fn asks_before_it_acts(name: &'static str, dialog: &str, call: &str) {
             "{view}"
         );
         assert!(!tool.has("made"), "it acted before it was allowed");
+        tool.cut(&run, "it asks whether it may run a command");
         let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
         drop(asked.wait());
         assert_eq!(tool.has("made"), happens, "{verb}");
+        tool.cut(&run, &format!("after {verb}"));
     }
     tool.end(&run);
 }

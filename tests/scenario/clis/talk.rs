@@ -31,13 +31,18 @@ fn one_round(tool: &Tool, evidence: &mut Evidence) {
         *evidence.entry(source).or_default() += 1;
     };
     let run = tool.serve();
+    tool.cut(&run, "it has just started");
     answers(&run, &format!("remember the word alpha <<say {TEXT}>>"), TEXT);
+    tool.cut(&run, "an answer that quotes a question and a status");
     answers(&run, "!touch evil\n/quit\nand <<recall alpha>> \\", "I remember alpha");
     assert!(!tool.has("evil"), "a prompt was run as a command");
     interrupt(tool, &run);
+    tool.cut(&run, "interrupted");
     answers(&run, "third <<say after the interrupt>>", "after the interrupt");
     kill(tool, &run);
+    tool.cut(&run, "taken up again after a kill");
     answers(&run, "fourth <<recall alpha>>", "I remember alpha");
+    tool.cut(&run, "an answer after that");
     tool.end(&run);
 }
 
@@ -51,6 +56,7 @@ fn interrupt(tool: &Tool, run: &str) {
         let screen = tool.niia(&["read", run]).run().out;
         screen.lines().any(|line| line.contains("one two") && !line.contains("<<")).then_some(())
     });
+    tool.cut(run, "in the middle of an answer");
     let _ = tool.niia(&["interrupt", run]).run().exits(0);
     let said = slow.wait();
     assert!(said.out.contains("\"interrupted\""), "{said:?}");

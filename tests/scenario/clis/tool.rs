@@ -155,6 +155,30 @@ impl Tool {
         })
     }
 
+    /// Cuts a frame of the recording for the corpus of screens, where a folder for them is named by `NIIA_CUT`: what is to
+    /// be seen, and as its label what the tool's own word says.
+    pub fn cut(&self, run: &str, moment: &str) {
+        let Some(folder) = std::env::var_os("NIIA_CUT") else { return };
+        let view = self.view(run).unwrap_or_default();
+        let rule = view["rule"].as_str().unwrap_or_default();
+        if !["hook ", "record "].iter().any(|word| rule.starts_with(word)) {
+            return;
+        }
+        let said = self.niia(&["read", "--json", run]).run().exits(0);
+        let seen: Value = serde_json::from_str(&said.out).unwrap();
+        let text = |name: &str| seen[name].as_str().unwrap_or_default().replace(self.house.mark(), "ann");
+        let state = view["state"].as_str().unwrap_or_default();
+        let case = format!(
+            "== real: {moment}\nprofile: {}\ntitle: {}\nexpect: {state}\nlabel: {rule}\n--\n{}\n\n",
+            self.name,
+            text("title"),
+            text("text").trim_end()
+        );
+        let path = PathBuf::from(folder).join(self.name).with_extension("txt");
+        let mut file = fs::OpenOptions::new().append(true).create(true).open(path).unwrap();
+        file.write_all(case.as_bytes()).unwrap();
+    }
+
     /// What the stub was asked that had this in it.
     pub fn prompts(&self, with: &str) -> Vec<String> {
         let seen = self.stub.seen().into_iter().map(|seen| seen.prompt);
