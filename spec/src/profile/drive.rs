@@ -49,6 +49,12 @@ pub struct TypingWay {
     pub final_newline: bool,
     /// A space is put after each `@`, which else names a file to be read in.
     pub at_space: bool,
+    /// So many blanks stand in a tab's place: the tool would put them there itself.
+    pub tab_spaces: usize,
+    /// The tool takes white space from the end of a text.
+    pub trims: bool,
+    /// What the tool takes out of a text; nothing where the pattern is empty.
+    pub drops: Pattern,
     /// Keys that empty the composer.
     pub clear: String,
     /// Keys that end a turn early.
@@ -63,6 +69,9 @@ impl Default for TypingWay {
             settle_ms: 50,
             final_newline: true,
             at_space: false,
+            tab_spaces: 0,
+            trims: false,
+            drops: Pattern::new(""),
             clear: String::new(),
             interrupt: String::new(),
             confirmed_by_word: false,

@@ -49,6 +49,17 @@ impl Pattern {
         self.find(text).is_some()
     }
 
+    /// The text without what matches; an empty pattern takes nothing.
+    pub fn taken_out_of(&self, text: &str) -> String {
+        if self.text.is_empty() {
+            return text.to_owned();
+        }
+        match self.compiled.get_or_init(|| compile(&self.text).ok()) {
+            Some(regex) => regex.replace_all(text, "").into_owned(),
+            None => text.to_owned(),
+        }
+    }
+
     /// What the first group that took part holds where the text matches; the match itself where there is no group.
     pub fn group<'t>(&self, text: &'t str) -> Option<&'t str> {
         let regex = self.compiled.get_or_init(|| compile(&self.text).ok()).as_ref()?;
@@ -67,6 +78,8 @@ impl PartialEq for Pattern {
         self.text == other.text
     }
 }
+
+impl Eq for Pattern {}
 
 impl Serialize for Pattern {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

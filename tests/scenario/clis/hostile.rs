@@ -5,6 +5,7 @@
 
 use std::fs;
 
+use niia_spec::profile::built_in_text;
 use niia_tests::House;
 use niia_tests::house::Call;
 
@@ -100,9 +101,23 @@ fn prompts(count: usize, longest: usize) -> Vec<String> {
 /// What must arrive: without C0 except newline and tab, without DEL and C1, with one kind of newline, and with what the
 /// tool's profile declares.
 fn as_it_arrives(text: &str, name: &str) -> String {
-    let text: String =
+    let mut text: String =
         text.replace("\r\n", "\n").chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect();
-    if name == "gemini" { text.replace('@', "@ ") } else { text }
+    let profile = built_in_text(name).unwrap();
+    let declares = |key: &str| profile.lines().any(|line| line == key);
+    if declares("at_space = true") {
+        text = text.replace('@', "@ ");
+    }
+    if declares("tab_spaces = 4") {
+        text = text.replace('\t', "    ");
+    }
+    if declares(r"drops = '[\u{202a}-\u{202e}\u{2066}-\u{2069}]'") {
+        text.retain(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
+    }
+    if declares("trims = true") {
+        text.truncate(text.trim_end().len());
+    }
+    text
 }
 
 /// Asks by a file: a prompt may be longer than any argument.

@@ -73,11 +73,19 @@ impl Profile {
     }
 
     /// A prompt as this tool is given it: without control characters, behind a fixed first line, with a line feed at
-    /// its end, and with a space after each `@` where the tool would read a file's name.
+    /// its end, with a space after each `@` where the tool would read a file's name, and without what it would take
+    /// out or put in itself, so that what it takes is what was typed.
     pub fn as_typed(&self, text: &str) -> String {
-        let mut text = neutralise(text);
-        if self.typing.at_space {
+        let way = &self.typing;
+        let mut text = way.drops.taken_out_of(&neutralise(text));
+        if way.at_space {
             text = text.replace('@', "@ ");
+        }
+        if way.tab_spaces > 0 {
+            text = text.replace('\t', &" ".repeat(way.tab_spaces));
+        }
+        if way.trims {
+            text.truncate(text.trim_end().len());
         }
         let first = if self.prefix_line { format!("{FIRST_LINE}\n") } else { String::new() };
         let last = if self.typing.final_newline { "\n" } else { "" };
