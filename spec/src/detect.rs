@@ -9,7 +9,10 @@ pub mod word;
 use serde::{Deserialize, Serialize};
 
 pub use status::{Report, ReportState, Statuses};
-pub use word::{Told, TurnEnd, Turned, is_receipt, session_name, turn_end};
+pub use word::{
+    Told, TurnEnd, Turned, goes_on_trying, is_foreign, is_receipt, is_taken, session_name, transcript_told,
+    turn_end,
+};
 
 use crate::profile::{DialogRule, Exit, Profile, ScreenMeaning, ScreenRule};
 

@@ -2,7 +2,8 @@
 //!
 //! Orders in the last text a person said, of which the last one counts:
 //! `<<say TEXT>>` answers this, `<<slow MS TEXT>>` answers it word by word with that pause, `<<tool NAME JSON>>` calls
-//! a tool with this input and, given its result, answers `the tool said: ` and the result's first line.
+//! a tool with this input and, given its result, answers `the tool said: ` and the result's first line, `<<recall
+//! WORD>>` says whether a person has said that word before.
 
 use serde_json::Value;
 
@@ -28,6 +29,8 @@ pub struct Asked {
     /// How many times a person spoke.
     pub turns: usize,
     first: String,
+    /// All that persons said before the last text.
+    before: String,
     /// What a tool returned, where that is the last word.
     result: Option<String>,
 }
@@ -88,6 +91,7 @@ impl Asked {
             prompt: persons.last().map(|text| (*text).clone()).unwrap_or_default(),
             turns: persons.len(),
             first: persons.first().map(|text| (*text).clone()).unwrap_or_default(),
+            before: persons.iter().rev().skip(1).map(|text| text.as_str()).collect::<Vec<_>>().join("\n"),
             result,
         })
     }
@@ -111,10 +115,29 @@ impl Asked {
                 let input = serde_json::from_str(input).unwrap_or(Value::Null);
                 Answer::Tool { name: name.to_owned(), input }
             }
+            ("recall", word) if self.before.contains(word) => text(format!("I remember {word}")),
+            ("recall", word) => text(format!("I know no {word}")),
             ("say", rest) => text(rest.replace("{turns}", &self.turns.to_string())),
             _ => text(format!("no such order: {order}")),
         }
     }
+}
+
+/// What is answered to the last of these texts, which one person said one after the other.
+#[must_use]
+pub fn reply(said: &[String]) -> Answer {
+    let (last, before) = said.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
+    let asked = Asked {
+        api: Api::Messages,
+        model: String::new(),
+        streams: false,
+        prompt: last.to_owned(),
+        turns: said.len(),
+        first: said.first().cloned().unwrap_or_default(),
+        before: before.join("\n"),
+        result: None,
+    };
+    asked.answer()
 }
 
 /// The last order of a text. Tools put words of their own around a prompt.
