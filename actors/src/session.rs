@@ -39,7 +39,9 @@ pub mod query;
 pub mod screen;
 pub mod token;
 mod trees;
+mod used;
 pub mod view;
+pub mod way;
 
 pub use clock::wall_ms;
 pub use desk::{Painted, ScreenText, VIEWER_EVENTS_MAX, ViewerEvent, ViewerId};

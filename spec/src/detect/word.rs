@@ -187,6 +187,12 @@ pub fn is_receipt(profile: &Profile, told: &Told, prompt: &str) -> bool {
     })
 }
 
+/// Whether this word says that some prompt was taken.
+pub fn takes_a_prompt(profile: &Profile, told: &Told) -> bool {
+    let mut rules = profile.hooks.iter().chain(&profile.records);
+    rules.any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
+}
+
 /// Tools trim a prompt, so white space at its ends does not count.
 fn same_text(taken: &str, sent: &str) -> bool {
     let (taken, sent) = (taken.trim(), sent.trim());

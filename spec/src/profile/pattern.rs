@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The compiled size a pattern may have; a repetition of repetitions grows without end.
 const PATTERN_BYTES_MAX: usize = 1024 * 1024;
@@ -45,6 +47,26 @@ impl Pattern {
 
     pub fn is_match(&self, text: &str) -> bool {
         self.find(text).is_some()
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Serialize for Pattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Pattern, D::Error> {
+        let pattern = Pattern::new(&String::deserialize(deserializer)?);
+        pattern.check().map_err(|message| D::Error::custom(format!("not a pattern: {message}")))?;
+        Ok(pattern)
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Orders in the last text a person said, of which the last one counts:
 //! `<<say TEXT>>` answers this, `<<slow MS TEXT>>` answers it word by word with that pause, `<<tool NAME JSON>>` calls
-//! a tool with this input and, given its result, answers `the tool said: ` and the result's first line.
+//! a tool with this input and, given its result, answers `the tool said: ` and the result's first line. Several orders
+//! divided by ` ;; ` are followed one after the other, each once the one before has its result. `<<quote TEXT>>` answers
+//! the lines of the prompt in which the text stands. `{cwd}` is the folder the tool says it works in.
 
 use serde_json::Value;
 
@@ -30,6 +32,9 @@ pub struct Asked {
     first: String,
     /// What a tool returned, where that is the last word.
     result: Option<String>,
+    /// How many results came since a person spoke.
+    results: usize,
+    cwd: String,
 }
 
 /// What is answered.
@@ -81,7 +86,11 @@ impl Asked {
             Some(Said::Tool(result)) => Some(result.clone()),
             _ => None,
         };
+        let results = said.iter().rev().take_while(|said| !matches!(said, Said::Person(_)));
+        let results = results.filter(|said| matches!(said, Said::Tool(_))).count();
         Some(Asked {
+            results,
+            cwd: cwd(&request.body),
             api,
             model: model.unwrap_or_default().to_owned(),
             streams,
@@ -95,12 +104,15 @@ impl Asked {
     #[must_use]
     pub fn answer(&self) -> Answer {
         let text = |text: String| Answer::Text { text, pause_ms: 0 };
-        if let Some(result) = &self.result {
+        let order = order(&self.prompt).map(|orders| orders.split(" ;; ").collect::<Vec<_>>());
+        let step = order.as_ref().and_then(|steps| steps.get(self.results)).map(|step| step.trim());
+        if let Some(result) = self.result.as_ref().filter(|_| step.is_none()) {
             return text(format!("the tool said: {}", result.lines().next().unwrap_or_default()));
         }
-        let Some(order) = order(&self.prompt) else {
+        let Some(order) = step.map(|step| step.replace("{cwd}", &self.cwd)) else {
             return text(format!("turns {}; first <{}>", self.turns, tail(&self.first)));
         };
+        let order = order.as_str();
         match order.split_once(' ').unwrap_or((order, "")) {
             ("slow", rest) => {
                 let (pause, text) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -111,10 +123,22 @@ impl Asked {
                 let input = serde_json::from_str(input).unwrap_or(Value::Null);
                 Answer::Tool { name: name.to_owned(), input }
             }
+            ("quote", rest) => {
+                let lines = self.prompt.lines().filter(|line| line.contains(rest) && !line.contains("<<"));
+                text(lines.collect::<Vec<_>>().join("\n"))
+            }
             ("say", rest) => text(rest.replace("{turns}", &self.turns.to_string())),
             _ => text(format!("no such order: {order}")),
         }
     }
+}
+
+/// The folder a tool says it works in, as its own words have it.
+fn cwd(body: &[u8]) -> String {
+    const SAYS: [&str; 2] = ["orking directory: ", "<cwd>"];
+    let body = String::from_utf8_lossy(body);
+    let rest = SAYS.iter().find_map(|says| body.split_once(says)).map(|(_, rest)| rest).unwrap_or_default();
+    rest.chars().take_while(|c| !"\\\"<\n ".contains(*c)).collect()
 }
 
 /// The last order of a text. Tools put words of their own around a prompt.

@@ -2,7 +2,7 @@
 
 use niia_spec::detect::word::LATER_BY_MS;
 use niia_spec::detect::{self, Process, Told, TurnEnd};
-use niia_spec::profile::{Profile, TurnEnds};
+use niia_spec::profile::{Profile, PromptBy, TurnEnds};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
@@ -33,6 +33,9 @@ pub(super) struct Talk {
     pub(super) told: Vec<Told>,
     turn: Option<Turn>,
     last: Option<TurnEnd>,
+    /// When that was, and when the tool last said anything.
+    ended_ms: u64,
+    heard_ms: u64,
     /// Who waits for the end of the turn under way.
     waiting: Vec<oneshot::Sender<Turned>>,
     name: Option<String>,
@@ -60,29 +63,44 @@ impl Follow<'_> {
                 return;
             }
         };
-        let talk = Talk { hooks, told: Vec::new(), turn: None, last: None, waiting: Vec::new(), name: None };
+        let talk = Talk {
+            hooks,
+            told: Vec::new(),
+            turn: None,
+            last: None,
+            ended_ms: 0,
+            heard_ms: clock::now_ms(),
+            waiting: Vec::new(),
+            name: None,
+        };
         self.talk = Some(talk);
         if self.reached.taken_up {
             return self.take_up_talk();
         }
-        let by_argument = !self.life.assignment.prompt.is_empty() && self.texts.is_empty();
-        if by_argument {
-            self.begin_turn(self.life.assignment.prompt.to_string(), None);
+        if self.reached.drawn.prompt == PromptBy::Argument {
+            self.begin_turn(self.first_prompt(), None);
         }
+    }
+
+    /// The prompt the tool began with, as it was given it.
+    fn first_prompt(&self) -> String {
+        let assignment = &self.life.assignment;
+        profile_of(assignment).map(|profile| profile.as_typed(&assignment.prompt)).unwrap_or_default()
     }
 
     /// What an earlier node heard says whether a turn is under way.
     fn take_up_talk(&mut self) {
         let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
+        let argument = self.reached.drawn.prompt == PromptBy::Argument;
+        let prompt = self.first_prompt();
         let Some(talk) = &mut self.talk else { return };
         talk.told = talk.hooks.news(clock::now_ms());
         talk.last = hooks::last_turn(&self.life.facts.folder, &profile);
         talk.learn_name(&profile);
-        let begun = talk.told.iter().any(|told| {
-            profile.hooks.iter().any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
-        });
-        if talk.last.is_none() && begun {
-            talk.turn = Some(Turn { prompt: String::new(), since_ms: 0, taken_ms: Some(0), reply: None });
+        let begun = talk.told.iter().any(|told| detect::takes_a_prompt(&profile, told));
+        // One that was an argument is on its way, whether the tool has said so yet or not.
+        if talk.last.is_none() && (begun || argument) {
+            talk.turn = Some(Turn { prompt, since_ms: 0, taken_ms: begun.then_some(0), reply: None });
         }
     }
 
@@ -119,7 +137,7 @@ impl Follow<'_> {
     }
 
     pub(super) fn is_in_turn(&self) -> bool {
-        self.talk.as_ref().is_some_and(|talk| talk.turn.is_some())
+        self.talk.as_ref().is_some_and(Talk::is_in_turn)
     }
 
     /// Somebody wants to know how the turn under way ends, or the last one ended.
@@ -185,8 +203,14 @@ impl Follow<'_> {
         let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
         let Some(talk) = &mut self.talk else { return };
         let news = talk.hooks.news(clock::now_ms());
-        let mut taken = false;
+        let (mut taken, any) = (false, !news.is_empty());
         for told in news {
+            talk.heard_ms = told.at_ms;
+            // A person typed it, or it had waited in the tool.
+            if talk.turn.is_none() && detect::takes_a_prompt(&profile, &told) {
+                let since_ms = told.at_ms;
+                talk.turn = Some(Turn { prompt: String::new(), since_ms, taken_ms: Some(since_ms), reply: None });
+            }
             if let Some(turn) = talk.turn.as_mut().filter(|turn| turn.taken_ms.is_none()) {
                 turn.taken_ms = detect::is_receipt(&profile, &told, &turn.prompt).then_some(told.at_ms);
                 taken |= turn.taken_ms.is_some();
@@ -196,6 +220,9 @@ impl Follow<'_> {
         let old = talk.told.len().saturating_sub(TOLD_MAX);
         talk.told.drain(..old);
         talk.learn_name(&profile);
+        if any {
+            self.look_soon();
+        }
         if taken {
             self.deliver(DeliveryEvent::Working).await;
         }
@@ -218,7 +245,9 @@ impl Follow<'_> {
         let Some(end) = self.turn_ended(&profile) else { return };
         if let Some(talk) = &mut self.talk {
             talk.last = Some(end.clone());
+            talk.ended_ms = clock::now_ms();
         }
+        self.look_soon();
         self.turned(&Turned::Ended(end));
         self.deliver(DeliveryEvent::Working).await;
         self.deliver(DeliveryEvent::Idle).await;
@@ -287,6 +316,25 @@ impl Follow<'_> {
 }
 
 impl Talk {
+    pub(super) fn is_in_turn(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// How the last turn ended, and when.
+    pub(super) fn last(&self) -> Option<(&TurnEnd, u64)> {
+        self.last.as_ref().map(|last| (last, self.ended_ms))
+    }
+
+    pub(super) fn heard_ms(&self) -> u64 {
+        self.heard_ms
+    }
+
+    /// Whether the tool's last word was that a command of its own runs.
+    pub(super) fn tool_runs(&self, profile: &Profile) -> bool {
+        let Some(last) = self.told.last() else { return false };
+        profile.hooks.iter().any(|rule| rule.runs && rule.holds(&last.event, &last.body))
+    }
+
     fn learn_name(&mut self, profile: &Profile) {
         let Some(name) = detect::session_name(profile, &self.told) else { return };
         if self.name.as_ref() == Some(&name) {

@@ -6,14 +6,16 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use niia_spec::course::Ending;
+use niia_spec::permission::Policy;
 use niia_spec::plan::Permission;
 use niia_spec::profile::Talk;
 
 use super::{Drawn, place};
+use crate::session::finish::profile_of;
 use crate::launch::Place;
 use crate::machine::Assignment;
 use crate::machine::local::LocalMachine;
-use crate::session::hooks;
+use crate::session::{hooks, way};
 
 /// Texts that outlive the call they are lent to.
 pub(super) struct Told {
@@ -34,7 +36,7 @@ impl Told {
         let cwd = match place(assignment)? {
             Place::Tree { path, .. } | Place::Folder { path } => path,
         };
-        let before = earlier(assignment);
+        let before = way::earlier(assignment).filter(|_| assignment.conversation);
         Ok(Told {
             resumes: before.is_some(),
             session: before.unwrap_or_else(|| name_of(&assignment.session.to_string())),
@@ -69,16 +71,7 @@ pub(super) fn grant(policy: &mut crate::sandbox::Policy, session_folder: &Path) 
 }
 
 fn overlay(session_folder: &Path) -> PathBuf {
-    session_folder.join("overlay")
-}
-
-/// How the same tool called the conversation of the attempt before this one.
-fn earlier(assignment: &Assignment) -> Option<String> {
-    let attempt = assignment.attempt();
-    let mut before = attempt.clone();
-    before.attempt = attempt.attempt.checked_sub(1).filter(|number| *number > 0)?;
-    let told = hooks::conversation(&assignment.context.session_folder(&before))?;
-    (told.profile == assignment.model_plan()?.profile).then_some(told.name)
+    session_folder.join(hooks::OVERLAY)
 }
 
 /// A name in the form of a UUID, the same for the same session: a node that takes it up draws the same launch.
@@ -100,11 +93,28 @@ pub(super) fn prepare(assignment: &Assignment, drawn: &Drawn, session_folder: &P
     let folder = overlay(session_folder);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     for (name, text) in &drawn.overlay {
-        let mut options = fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(folder.join(name))?;
-        io::Write::write_all(&mut file, text.as_bytes())?;
+        write(&folder.join(name), text.as_bytes())?;
     }
-    Ok(())
+    match policy(assignment, drawn) {
+        Some(policy) => write(&hooks::policy_path(session_folder), &serde_json::to_vec(&policy)?),
+        None => Ok(()),
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    io::Write::write_all(&mut file, bytes)
+}
+
+/// What the session lets its tool do: a worker's by its document. Whoever talks to a session without a prompt is asked
+/// by the tool itself.
+fn policy(assignment: &Assignment, drawn: &Drawn) -> Option<Policy> {
+    let session = &assignment.worker.session;
+    let profile = profile_of(assignment).filter(|_| !assignment.prompt.is_empty())?;
+    let mut writable = vec![drawn.launch.cwd.clone()];
+    writable.extend(session.scratchpad.then(|| assignment.context.scratchpad_folder()));
+    Policy::of(profile, session.permission, session.on_dialog, writable)
 }
 
 #[cfg(test)]

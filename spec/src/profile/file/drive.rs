@@ -63,6 +63,8 @@ pub(super) struct WordKeys {
     receipt: Option<String>,
     pending: Option<String>,
     session: Option<String>,
+    #[serde(default)]
+    runs: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,6 +98,8 @@ impl ProfileFile {
             }
         }
         put(&mut profile.typing, keys.typing.clone());
+        put(&mut profile.decides, keys.decides.clone().map(Some));
+        put(&mut profile.safe_commands, keys.safe_commands.clone().map(Some));
         put(&mut profile.version_pattern, self.maybe_pattern(keys.version_pattern.as_ref())?.map(Some));
         put(&mut profile.dialogs, keys.dialog.as_deref().map(|keys| self.dialogs(keys)).transpose()?);
         put(&mut profile.hooks, keys.hook.as_deref().map(|keys| self.words(keys, true)).transpose()?);
@@ -189,6 +193,7 @@ impl ProfileFile {
                 receipt: keys.receipt.clone(),
                 pending: keys.pending.clone(),
                 session: keys.session.clone(),
+                runs: keys.runs,
             })
         };
         keys.iter().map(rule).collect()
