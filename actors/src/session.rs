@@ -38,6 +38,7 @@ mod prepare;
 pub mod query;
 pub mod screen;
 pub mod token;
+mod transcript;
 mod trees;
 mod used;
 pub mod view;

@@ -8,11 +8,14 @@ pub mod call;
 pub mod classify;
 pub mod drive;
 pub mod file;
+pub mod home;
 pub mod outputs;
+pub mod path;
 pub mod pattern;
 pub mod preflight;
 pub mod sandboxed;
 pub mod text;
+pub mod transcript;
 mod way;
 
 use std::collections::BTreeMap;
@@ -25,11 +28,13 @@ pub use drive::{
     Conversation, Decides, DialogRule, Enter, FirstTurn, ReportRule, ToolKind, ToolRule, TurnEnds, TypingWay, WordRule,
 };
 pub use file::ProfileError;
+pub use home::{OwnHome, merged_settings};
 pub use outputs::{merged, outputs_of};
 pub use pattern::Pattern;
 pub use preflight::Preflight;
 pub use sandboxed::Sandboxed;
 pub use text::neutralise;
+pub use transcript::{AnswerIs, LineKind, Reading, Transcript};
 pub use way::Way;
 
 use crate::course::Unavailable;
@@ -99,6 +104,10 @@ pub struct Profile {
     pub silent_max_ms: u64,
     /// Arguments for each word of a document's `permission`.
     pub permission: BTreeMap<String, Vec<String>>,
+    /// The same for tools that are told by variables.
+    pub permission_env: BTreeMap<String, BTreeMap<String, String>>,
+    /// The file it writes its conversation down in.
+    pub transcript: Option<Transcript>,
     pub dialogs: Vec<DialogRule>,
     /// What the hooks it calls mean.
     pub hooks: Vec<WordRule>,
@@ -206,6 +215,15 @@ impl Profile {
     /// Whether it takes further prompts in one session.
     pub fn converses(&self) -> bool {
         self.conversation.is_some()
+    }
+
+    /// The times of quiet that mean something with this tool, the shortest first.
+    pub fn quiets(&self) -> Vec<u64> {
+        let words = self.hooks.iter().chain(&self.records).map(|rule| rule.quiet_ms);
+        let mut quiets: Vec<u64> = words.chain(self.screens.iter().map(|rule| rule.quiet_ms)).collect();
+        quiets.sort_unstable();
+        quiets.dedup();
+        quiets
     }
 
     /// The dialog of this name.

@@ -9,6 +9,7 @@ mod act;
 mod asked;
 mod chat;
 mod composer;
+mod imitate;
 mod linger;
 pub mod play;
 mod terminal;

@@ -178,12 +178,20 @@ impl<'a> Follow<'a> {
             let left = (self.grew_ms + ms).saturating_sub(clock::now_ms());
             Instant::now() + Duration::from_millis(left.max(1))
         };
-        let ready =
-            self.now.as_ref().filter(|typing| !typing.delivery.is_typing()).map(|_| quiet_for(QUIET_MS));
-        let ready = ready.filter(|_| clock::now_ms() < self.grew_ms + QUIET_MS);
+        let waits = self.now.as_ref().is_some_and(|typing| !typing.delivery.is_typing());
+        let ready = waits.then(|| self.next_quiet()).flatten().map(quiet_for);
         let idle = self.waiting.iter().map(|(ms, _)| quiet_for(*ms)).min();
         let doubt = self.doubt.as_ref().map(|doubt| doubt.next);
         [wake, ready, idle, doubt, self.turn_due(), self.work_due()].into_iter().flatten().min()
+    }
+
+    /// The next time of quiet after which the program may count as ready.
+    fn next_quiet(&self) -> Option<u64> {
+        let mut quiets =
+            profile_of(&self.life.assignment).map(|profile| profile.quiets()).unwrap_or_default();
+        quiets.push(QUIET_MS);
+        let so_far = clock::now_ms().saturating_sub(self.grew_ms);
+        quiets.into_iter().filter(|ms| *ms > so_far).min()
     }
 
     async fn grew(&mut self, end: u64) {
@@ -314,7 +322,7 @@ impl<'a> Follow<'a> {
             title: self.reached.glass.title().to_owned(),
             statuses: self.reached.glass.statuses().clone(),
             hooks: self.talk.as_ref().map(|talk| talk.told.clone()).unwrap_or_default(),
-            records: Vec::new(),
+            records: self.talk.as_ref().map(|talk| talk.records.told().to_vec()).unwrap_or_default(),
             quiet_ms: now_ms.saturating_sub(self.grew_ms),
             now_ms,
             printed_bytes: end,

@@ -9,7 +9,22 @@ use niia_actors::session::hooks::{self, BODY_BYTES_MAX, FOLDER_VARIABLE, tell};
 use niia_spec::permission::told as told_of;
 use serde_json::Value;
 
-use crate::failure::Exit;
+use crate::cli::profiles::Hook;
+use crate::failure::{Exit, Failure};
+
+mod relay;
+
+/// The same for whoever wrote more than the event.
+pub fn hook(words: &Hook) -> Result<Exit, Failure> {
+    match (&words.event, &words.from) {
+        (Some(event), _) => Ok(told(event)),
+        (None, Some(from)) => {
+            let relay = relay::Relay::new(from, words.login.as_deref(), &words.only, &words.with)?;
+            Ok(relay.run())
+        }
+        (None, None) => Err(Failure::usage("nothing happened: name an event")),
+    }
+}
 
 /// Taken up before anything else is: tools wait for their hooks.
 pub fn asked() -> Option<ExitCode> {

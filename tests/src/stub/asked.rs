@@ -4,7 +4,8 @@
 //! `<<say TEXT>>` answers this, `<<slow MS TEXT>>` answers it word by word with that pause, `<<tool NAME JSON>>` calls
 //! a tool with this input and, given its result, answers `the tool said: ` and the result's first line. Several orders
 //! divided by ` ;; ` are followed one after the other, each once the one before has its result. `<<quote TEXT>>` answers
-//! the lines of the prompt in which the text stands. `{cwd}` is the folder the tool says it works in.
+//! the lines of the prompt in which the text stands, `<<recall WORD>>` says whether a person has said that word before.
+//! `{cwd}` is the folder the tool says it works in.
 
 use serde_json::Value;
 
@@ -30,6 +31,8 @@ pub struct Asked {
     /// How many times a person spoke.
     pub turns: usize,
     first: String,
+    /// All that persons said before the last text.
+    before: String,
     /// What a tool returned, where that is the last word.
     result: Option<String>,
     /// How many results came since a person spoke.
@@ -97,6 +100,7 @@ impl Asked {
             prompt: persons.last().map(|text| (*text).clone()).unwrap_or_default(),
             turns: persons.len(),
             first: persons.first().map(|text| (*text).clone()).unwrap_or_default(),
+            before: persons.iter().rev().skip(1).map(|text| text.as_str()).collect::<Vec<_>>().join("\n"),
             result,
         })
     }
@@ -127,6 +131,8 @@ impl Asked {
                 let lines = self.prompt.lines().filter(|line| line.contains(rest) && !line.contains("<<"));
                 text(lines.collect::<Vec<_>>().join("\n"))
             }
+            ("recall", word) if self.before.contains(word) => text(format!("I remember {word}")),
+            ("recall", word) => text(format!("I know no {word}")),
             ("say", rest) => text(rest.replace("{turns}", &self.turns.to_string())),
             _ => text(format!("no such order: {order}")),
         }
@@ -139,6 +145,25 @@ fn cwd(body: &[u8]) -> String {
     let body = String::from_utf8_lossy(body);
     let rest = SAYS.iter().find_map(|says| body.split_once(says)).map(|(_, rest)| rest).unwrap_or_default();
     rest.chars().take_while(|c| !"\\\"<\n ".contains(*c)).collect()
+}
+
+/// What is answered to the last of these texts, which one person said one after the other.
+#[must_use]
+pub fn reply(said: &[String]) -> Answer {
+    let (last, before) = said.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
+    let asked = Asked {
+        api: Api::Messages,
+        model: String::new(),
+        streams: false,
+        prompt: last.to_owned(),
+        turns: said.len(),
+        first: said.first().cloned().unwrap_or_default(),
+        before: before.join("\n"),
+        result: None,
+        results: 0,
+        cwd: String::new(),
+    };
+    asked.answer()
 }
 
 /// The last order of a text. Tools put words of their own around a prompt.
