@@ -164,8 +164,7 @@ fn the_first_document_of_all_is_reviewed_by_the_real_claude_and_codex() {
         }
         let stub = Stub::open(0).unwrap();
         let port = stub.port();
-        let _ =
-            house.file("state/config/profiles/codex.toml", &CODEX.replace("PORT", &port.to_string()));
+        let _ = house.file("state/config/profiles/codex.toml", &CODEX.replace("PORT", &port.to_string()));
         let project = house.repository("project");
         let document = published(&house, "dual-review");
         let call = house.niia([Path::new("run"), &document, Path::new("--no-input")]).inside(project.path());

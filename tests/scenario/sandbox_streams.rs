@@ -35,11 +35,8 @@ struct Server {
 
 impl Server {
     fn open(listener: TcpListener) -> Server {
-        let server = Server {
-            sent: Arc::default(),
-            may_go_on: Arc::new(Barrier::new(2)),
-            is_over: Arc::default(),
-        };
+        let server =
+            Server { sent: Arc::default(), may_go_on: Arc::new(Barrier::new(2)), is_over: Arc::default() };
         let own = server.clone();
         std::thread::spawn(move || own.serve(&listener));
         server
@@ -63,7 +60,13 @@ impl Server {
 }
 
 /// Runs a worker that receives by this script, kills the node in the midst of it, and looks at all that came.
-fn goes_on(house: &House, server: &Server, document: &serde_json::Value, script: &str, environment: &[(&str, String)]) {
+fn goes_on(
+    house: &House,
+    server: &Server,
+    document: &serde_json::Value,
+    script: &str,
+    environment: &[(&str, String)],
+) {
     let project = house.repository("project");
     house.executable("claude", &format!("#!/bin/bash\n{script}\n"));
     let document = house.document("streaming", document);

@@ -223,6 +223,7 @@ fn for_people(request: &Request, own: &str) -> Option<&'static str> {
         Request::Machines(_) => "peer",
         Request::Through { .. } => "remote",
         Request::RunAbroad { .. } => "run --home",
+        Request::Fetch { .. } => "diff",
         Request::Node
         | Request::Cancel { .. }
         | Request::Run { .. }

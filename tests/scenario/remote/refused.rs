@@ -72,7 +72,8 @@ impl Stranger {
     fn trusted(house: &House, rights: &str) -> Stranger {
         let stranger = Stranger::with(Identity::passing().unwrap());
         let id = stranger.identity.id().to_string();
-        let add = ["peer", "add", "127.0.0.1:9", "--name", "stranger", "--fingerprint", &id, "--allow", rights];
+        let add =
+            ["peer", "add", "127.0.0.1:9", "--name", "stranger", "--fingerprint", &id, "--allow", rights];
         let _ = house.niia(add).run().exits(0);
         stranger
     }
@@ -123,7 +124,10 @@ fn a_wrong_code_is_said_on_both_sides_and_the_second_guess_needs_a_new_one() {
     let other = |code: &str| if code == "AAA-AAA" { "BBB-BBB".to_owned() } else { "AAA-AAA".to_owned() };
     let (code, here, there) = pair(&seoul, &laptop, "all", other);
     assert_eq!(code, 1, "{here}");
-    assert!(here.contains("the code was wrong") && there.contains("not the one that is shown"), "{here}{there}");
+    assert!(
+        here.contains("the code was wrong") && there.contains("not the one that is shown"),
+        "{here}{there}"
+    );
     says(&seoul, &["a pairing failed", "not the one that is shown"]);
     let again = laptop.niia(["pair", "ABC-DEF", &address(&seoul).to_string()]).run().exits(1);
     assert!(again.err.contains("nobody is awaited there"), "{}", again.err);
@@ -200,7 +204,10 @@ fn a_right_that_is_missing_is_named_on_both_sides_for_words_and_for_work() {
     let link = stranger.link(&seoul).unwrap();
     let mut work = stranger.open(&link, &attempt());
     let said: Word = stranger.runtime.block_on(frame::read(&mut work)).unwrap();
-    assert!(matches!(&said, Word::Refused { reason } if reason.contains("needs the right `run`")), "{said:?}");
+    assert!(
+        matches!(&said, Word::Refused { reason } if reason.contains("needs the right `run`")),
+        "{said:?}"
+    );
     says(&seoul, &["refused", "needs the right `run`", &theirs]);
     let (reader, writer) = stranger.open(&link, &Purpose::Control).into_inner();
     let mut control = Link::new(reader, writer);
@@ -292,7 +299,10 @@ fn a_frame_that_is_too_large_is_refused_before_it_comes_and_the_link_goes_on() {
                 }
             }
         });
-        assert!(matches!(&said, Word::Refused { reason } if reason.contains("larger than the 1048576")), "{said:?}");
+        assert!(
+            matches!(&said, Word::Refused { reason } if reason.contains("larger than the 1048576")),
+            "{said:?}"
+        );
     }
     says(&seoul, &["refused", "larger than the 1048576", &theirs]);
     assert!(!link.is_over(), "what is wrong on one stream ends that stream");
@@ -308,7 +318,8 @@ fn bytes_that_were_heard_on_the_wire_are_worth_nothing_when_they_are_said_again(
     let at = proxy.address().to_string();
     let _ = laptop.niia(["peer", "add", &at, "--name", "seoul", "--fingerprint", &of_seoul]).run().exits(0);
     let back = address(&laptop).to_string();
-    let _ = seoul.niia(["peer", "add", &back, "--name", "laptop", "--fingerprint", &of_laptop]).run().exits(0);
+    let _ =
+        seoul.niia(["peer", "add", &back, "--name", "laptop", "--fingerprint", &of_laptop]).run().exits(0);
     let tool = seoul.install("talker", "chat\nsay heard {prompt}");
     let run = seoul.niia(["serve".as_ref(), "--".as_ref(), tool.as_os_str()]).run().exits(0).run_id();
     let _ = laptop.niia(["remote", "write", "seoul", "only-once"]).run().exits(0);

@@ -46,7 +46,8 @@ impl Pair {
     fn new(through: bool) -> Pair {
         let (home, far) = (house("home"), house("far"));
         let target = address(&far).parse().unwrap_or_else(|error| panic!("no address: {error}"));
-        let proxy = Proxy::before(target, crate::Link::default(), 1).unwrap_or_else(|error| panic!("no proxy: {error}"));
+        let proxy = Proxy::before(target, crate::Link::default(), 1)
+            .unwrap_or_else(|error| panic!("no proxy: {error}"));
         let at = if through { proxy.address().to_string() } else { address(&far) };
         let fingerprint = |house: &House| {
             let said = house.niia(["peer", "ls", "--json"]).run().exits(0).json();
@@ -132,10 +133,20 @@ fn on_a_thread<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> T {
 }
 
 pub fn attach(rounds: usize) -> Vec<Row> {
-    let mut quiet = Row::new("key → echo through `remote attach`, p50 (limit: `attach` here)", "µs", Bar::TimesLimit(3.0));
-    let mut late = Row::new("key → echo through `remote attach`, p99 (limit: `attach` here)", "µs", Bar::Shown);
-    let mut busy = Row::new("the same while 1 GB is copied over the connection, p50 (limit: without)", "µs", Bar::TimesLimit(2.0));
-    let mut busy_late = Row::new("the same while 1 GB is copied over the connection, p99 (limit: without)", "µs", Bar::Shown);
+    let mut quiet = Row::new(
+        "key → echo through `remote attach`, p50 (limit: `attach` here)",
+        "µs",
+        Bar::TimesLimit(3.0),
+    );
+    let mut late =
+        Row::new("key → echo through `remote attach`, p99 (limit: `attach` here)", "µs", Bar::Shown);
+    let mut busy = Row::new(
+        "the same while 1 GB is copied over the connection, p50 (limit: without)",
+        "µs",
+        Bar::TimesLimit(2.0),
+    );
+    let mut busy_late =
+        Row::new("the same while 1 GB is copied over the connection, p99 (limit: without)", "µs", Bar::Shown);
     let pair = Pair::new(false);
     let echo = |house: &House| session(house, &scene::chore(&["--echo"]));
     let (here, there) = (echo(&pair.home), echo(&pair.far));
@@ -145,9 +156,10 @@ pub fn attach(rounds: usize) -> Vec<Row> {
         let local = on_a_thread(async || typed(&home, None, &here).await);
         let alone = on_a_thread(async || typed(&home, Some("far"), &there).await);
         let copying = std::thread::scope(|scope| {
-            let (copied, typed) = (scope.spawn(|| on_a_thread(async || copied(&ours, &flood).await)), scope.spawn(|| {
-                on_a_thread(async || typed(&home, Some("far"), &there).await)
-            }));
+            let (copied, typed) = (
+                scope.spawn(|| on_a_thread(async || copied(&ours, &flood).await)),
+                scope.spawn(|| on_a_thread(async || typed(&home, Some("far"), &there).await)),
+            );
             let rate = copied.join().unwrap_or_default();
             eprintln!("meanwhile {rate:.0} MB/s were copied");
             typed.join().unwrap_or_default()
@@ -196,7 +208,8 @@ async fn copied(folders: &Folders, session: &str) -> f64 {
 }
 
 pub fn start(rounds: usize) -> Vec<Row> {
-    let mut row = Row::new("`niia run` → first worker runs on another machine (limit: here)", "ms", Bar::Shown);
+    let mut row =
+        Row::new("`niia run` → first worker runs on another machine (limit: here)", "ms", Bar::Shown);
     let pair = Pair::new(false);
     let stamp = pair.far.at("tmp").join("stamp");
     let chore = scene::chore(&["--stamp", &stamp.display().to_string()]);
@@ -223,7 +236,8 @@ pub fn start(rounds: usize) -> Vec<Row> {
 }
 
 pub fn reconnect(rounds: usize) -> Vec<Row> {
-    let mut killed = Row::new("a node is killed → its worker is followed again, its start included", "ms", Bar::Shown);
+    let mut killed =
+        Row::new("a node is killed → its worker is followed again, its start included", "ms", Bar::Shown);
     let mut hole = Row::new("a black hole of 10 s ends → the worker is followed again", "ms", Bar::Shown);
     let pair = Pair::new(true);
     let mut document = scene::fan(1, &["sleep", "100000"]);
