@@ -1,5 +1,6 @@
 //! One file for each thing the product promises.
 
+mod agents;
 mod attach;
 mod clis;
 mod course;
@@ -19,8 +20,11 @@ mod refusals;
 mod rehearse;
 mod remote;
 mod resume;
+mod sandbox_documents;
 mod sandbox_inside;
 mod sandbox_refusals;
+mod sandbox_streams;
+mod sandbox_verbs;
 mod seeds;
 mod stand_in;
 mod storm;

@@ -23,6 +23,8 @@ pub struct Server {
 /// How servers are handed over; a tool that takes none has nothing here.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Handing {
+    /// The tool takes servers.
+    pub takes: bool,
     /// Takes the place of `{mcp}` in an argument list.
     pub argv: Vec<String>,
     pub env: BTreeMap<String, String>,
@@ -60,6 +62,7 @@ impl HandingKeys {
     /// Lays these keys over what is there, or says what is wrong with them.
     pub(crate) fn put(&self, into: &mut Handing) -> Result<(), String> {
         let HandingKeys { argv, env, files, form, server, own } = self.clone();
+        into.takes = true;
         into.argv = argv.unwrap_or_else(|| std::mem::take(&mut into.argv));
         into.env.extend(env.unwrap_or_default());
         into.files.extend(files.unwrap_or_default());
@@ -78,17 +81,6 @@ impl HandingKeys {
 }
 
 impl Handing {
-    /// Whether the tool takes servers at all.
-    pub fn takes(&self) -> bool {
-        [&self.argv]
-            .into_iter()
-            .flatten()
-            .chain(self.env.values())
-            .chain(self.files.values())
-            .next()
-            .is_some()
-    }
-
     /// All servers in the tool's own form, for `{servers}`.
     pub fn servers(&self, servers: &[Server]) -> String {
         let each = servers.iter().map(|server| (server.name.clone(), self.server(server)));

@@ -5,7 +5,7 @@ use niia_actors::mailbox::{self, Draft, Letter, Party};
 use niia_actors::run::RunHandle;
 use niia_spec::course::Event;
 use niia_spec::name::{RunId, WorkerId};
-use niia_spec::notice::{LetterView, RunView};
+use niia_spec::notice::{InboxView, LetterView, RunView};
 use serde_json::Value;
 
 use super::find::{live_run, not_found, run_id, trouble};
@@ -195,6 +195,22 @@ pub(super) async fn send(node: &Node, caller: &Caller, run: &RunName, post: Post
         };
         let sent = mailbox.send(draft).await.map_err(|error| trouble(chain(&error)))?;
         sent.map_err(|refusal| Refusal { code: RefusalCode::Limit, message: chain(&refusal), help: None })?;
+    }
+    if to == talks::ALL && readers.contains(&Party::Person) {
+        let letter = LetterView {
+            id: id.clone(),
+            from: from.to_string(),
+            to: Party::Person.to_string(),
+            text,
+            at_ms: niia_actors::session::wall_ms(),
+            read: false,
+            fate: Fate::Unread.receipt(),
+            cause,
+        };
+        // Those here have it; whom it does not reach is said to nobody but the log.
+        if let Err(error) = node.letters.send(&plan, &InboxView { run: name, letter }) {
+            tracing::warn!(%error, "a letter does not go to other machines");
+        }
     }
     Ok(Reply::Posted { id })
 }
