@@ -91,7 +91,8 @@ fn waiting(house: &House, project: &std::path::Path) -> [String; 3] {
 
 /// Says each of these in a shell, and what came of it into a file of the scratchpad.
 fn script(house: &House, attempts: &[(&str, String)]) -> String {
-    let mut script = "#!/bin/bash\nwhile ! niia status 2>&1 | grep -q approv; do sleep 0.1; done\n".to_owned();
+    let mut script =
+        "#!/bin/bash\nwhile ! niia status 2>&1 | grep -q approv; do sleep 0.1; done\n".to_owned();
     for (number, (_, words)) in attempts.iter().enumerate() {
         let words = words.replace("{own}", "$NIIA_RUN");
         script += &format!(
@@ -135,7 +136,10 @@ fn nobody_gets_out_by_what_niia_itself_can_be_asked_for() {
         for (number, (name, words)) in attempts.iter().enumerate() {
             let line = said.lines().find(|line| line.starts_with(&format!("{number} "))).unwrap();
             let code = line.split(' ').nth(1).unwrap();
-            assert!(!["0", "2", "124", "127"].contains(&code), "{walls:?}: it could {name} by `{words}`: {line}");
+            assert!(
+                !["0", "2", "124", "127"].contains(&code),
+                "{walls:?}: it could {name} by `{words}`: {line}"
+            );
         }
         // Nothing of it has happened.
         assert_eq!(house.node(), node);
@@ -153,7 +157,11 @@ fn nobody_gets_out_by_what_niia_itself_can_be_asked_for() {
                 assert_eq!(house.wait_over(&own, SOON)["state"], "done");
             }
             let said = house.niia(words.split(' ')).inside(project.path()).run();
-            let real = if words == NEEDS_ANOTHER { !said.err.contains("inside a session") } else { said.code == Some(0) };
+            let real = if words == NEEDS_ANOTHER {
+                !said.err.contains("inside a session")
+            } else {
+                said.code == Some(0)
+            };
             assert!(real, "a person cannot {name} by `{words}`: {said:?}");
         }
     }

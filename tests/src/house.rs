@@ -26,10 +26,10 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use call::{Call, Going, Said};
+pub(crate) use place::{is_seen_by_all, public_folder};
 pub use programs::niia;
 pub use pty::Terminal;
 pub use repository::Repository;
-pub(crate) use place::{is_seen_by_all, public_folder};
 pub use residents::Resident;
 pub use walls::Walls;
 
@@ -65,12 +65,7 @@ impl House {
         for part in ["bin", "home", "config", "data", "cache", "state", "tmp"] {
             must("furnish the house", fs::create_dir(folder.path().join(part)));
         }
-        House {
-            folder: Some(folder),
-            runs: RefCell::default(),
-            leaving_within: LEAVING_WITHIN,
-            walls: None,
-        }
+        House { folder: Some(folder), runs: RefCell::default(), leaving_within: LEAVING_WITHIN, walls: None }
     }
 
     /// A house whose residents have only so long to leave at the end.

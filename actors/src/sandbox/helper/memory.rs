@@ -133,7 +133,8 @@ fn segments(processes: &OwnedFd) -> io::Result<u64> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         text => text?,
     };
-    let of = |line: &str| line.split_whitespace().skip(14).filter_map(|bytes| bytes.parse::<u64>().ok()).sum();
+    let of =
+        |line: &str| line.split_whitespace().skip(14).filter_map(|bytes| bytes.parse::<u64>().ok()).sum();
     Ok(text.lines().skip(1).map(|line| -> u64 { of(line) }).sum())
 }
 

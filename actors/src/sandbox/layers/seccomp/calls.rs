@@ -131,10 +131,7 @@ pub(super) fn too_much(bytes_max: u64) -> Result<Rules, BackendError> {
     let shared = (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as u64;
     let shared = vec![more_than(1, bytes_max)?, condition(3, SeccompCmpOp::MaskedEq(shared), shared)?];
     let segment = vec![more_than(1, SEGMENT_BYTES_MAX)?];
-    Ok(Rules::from([
-        (libc::SYS_mmap, vec![rule(shared)?]),
-        (libc::SYS_shmget, vec![rule(segment)?]),
-    ]))
+    Ok(Rules::from([(libc::SYS_mmap, vec![rule(shared)?]), (libc::SYS_shmget, vec![rule(segment)?])]))
 }
 
 fn rule(conditions: Vec<seccompiler::SeccompCondition>) -> Result<SeccompRule, BackendError> {
