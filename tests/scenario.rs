@@ -1,5 +1,6 @@
 //! One file for each thing the product promises.
 
+mod agents;
 mod attach;
 mod clis;
 mod course;

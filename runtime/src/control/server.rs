@@ -16,11 +16,13 @@ use super::parts::{self, PartsError, Unpacker};
 use super::words::{MachinesRequest, Refusal, RefusalCode, Reply, Request};
 use crate::node::Node;
 
+mod abroad;
 mod agents;
 mod answer;
 mod attach;
 mod child;
 mod doors;
+mod egress;
 mod find;
 mod machines;
 mod rights;
@@ -29,7 +31,10 @@ mod sessions;
 mod talks;
 mod through;
 
+pub(crate) use egress::{run as veiled_run, run_stays};
+pub use machines::node_of_peer;
 pub use rights::Visitor;
+pub(crate) use runs::view as view_of_run;
 
 pub use doors::{Opener, doors};
 
@@ -140,7 +145,7 @@ impl Connection {
     }
 
     async fn reply(&self, reply: Reply) -> Result<(), ServeError> {
-        for part in parts::pack(reply)? {
+        for part in parts::pack(self.veiled(reply))? {
             self.sender.send(&part).await?;
         }
         Ok(())
@@ -149,6 +154,15 @@ impl Connection {
     async fn handle(&mut self, request: Request) -> Result<(), ServeError> {
         if let Err(refusal) = self.may(&request) {
             return self.reply(Reply::Refused(refusal)).await;
+        }
+        if let Err(refusal) = self.stays(&request).await {
+            return self.reply(Reply::Refused(refusal)).await;
+        }
+        let mut request = request;
+        match self.abroad(&mut request) {
+            Ok(Some(run)) => return self.ask_abroad(run, request).await,
+            Ok(None) => {}
+            Err(refusal) => return self.reply(Reply::Refused(refusal)).await,
         }
         if let Some(home) = self.home(&request) {
             return self.ask_home(home, request).await;
@@ -208,6 +222,8 @@ fn for_people(request: &Request, own: &str) -> Option<&'static str> {
         Request::Inbox { .. } => "inbox",
         Request::Machines(_) => "peer",
         Request::Through { .. } => "remote",
+        Request::RunAbroad { .. } => "run --home",
+        Request::Fetch { .. } => "diff",
         Request::Node
         | Request::Cancel { .. }
         | Request::Run { .. }
