@@ -25,6 +25,7 @@ mod sandbox_inside;
 mod sandbox_refusals;
 mod sandbox_streams;
 mod sandbox_verbs;
+mod sandbox_world;
 mod seeds;
 mod stand_in;
 mod storm;

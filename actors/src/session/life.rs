@@ -316,6 +316,15 @@ impl Life {
         }
     }
 
+    /// Nobody is left who could knock.
+    fn shut_door(&mut self) {
+        self.door = None;
+        if self.assignment.worker.session.sandbox.is_some() {
+            // Where it was never opened there is nothing to remove.
+            let _ = std::fs::remove_file(prepare::control_socket(&self.facts.folder));
+        }
+    }
+
     fn runs(&self, terminal: &Terminal) {
         let minder = Recording::open(&self.facts.folder).map(|recording| recording.start().minder);
         self.facts.runs_as(minder.unwrap_or_default(), terminal.pid());
@@ -330,6 +339,7 @@ impl Life {
         if let Over::Lost(_) = over {
             self.sweep().await;
         }
+        self.shut_door();
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
         let (ordered, unsure) = (self.ordered, self.unsure.take());
         let _turn = self.turn().await;
@@ -381,6 +391,7 @@ impl Life {
     }
 
     async fn put_away(&mut self, drawn: Drawn, prepared: Prepared) {
+        self.shut_door();
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
         let done = self.with_chores(move |chores| {
             prepare::put_away(&assignment, &machine, &(drawn, prepared), &chores);
