@@ -49,11 +49,11 @@ impl Remotes {
     }
 
     pub(super) fn give(&self, session: &SessionId, id: NodeId) {
-        self.with(|given| drop(given.insert(session.clone(), id)));
+        self.with(|given| given.insert(session.clone(), id));
     }
 
     fn take_back(&self, session: &SessionId) {
-        self.with(|given| drop(given.remove(session)));
+        self.with(|given| given.remove(session));
     }
 
     /// The places that a plan's choice means and that are known here, with their bound of sessions.
