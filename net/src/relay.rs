@@ -10,6 +10,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
@@ -34,10 +35,10 @@ pub struct Relay {
 }
 
 impl Relay {
-    pub fn new(identity: &Identity) -> Result<Relay, EndpointError> {
+    pub fn new(identity: &Identity, idle: Duration) -> Result<Relay, EndpointError> {
         let (came, waiting) = mpsc::channel(WAITING_MAX);
         let carried = Arc::new(Carried { ways: Mutex::default(), came, waiting: Mutex::new(waiting) });
-        let endpoint = Endpoint::over(identity, Arc::clone(&carried) as Arc<dyn AsyncUdpSocket>)?;
+        let endpoint = Endpoint::over(identity, Arc::clone(&carried) as Arc<dyn AsyncUdpSocket>, idle)?;
         Ok(Relay { endpoint, carried })
     }
 
@@ -198,7 +199,7 @@ mod tests {
 
     fn end() -> (NodeId, Relay) {
         let identity = Identity::passing().unwrap();
-        (identity.id(), Relay::new(&identity).unwrap())
+        (identity.id(), Relay::new(&identity, crate::endpoint::IDLE).unwrap())
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -25,8 +25,8 @@ use crate::node::Node;
 pub use clock::now as boottime;
 pub use links::ReachError;
 pub use pairing::{PairingError, Shown};
-pub use relays::carry as carry_between;
 pub use peers::{PeerView, names_nobody};
+pub use relays::carry as carry_between;
 pub use settings::NetworkSettings;
 
 #[derive(Debug, thiserror::Error)]
@@ -116,6 +116,7 @@ impl Network {
     pub async fn serve(&self, node: &Arc<Node>) {
         // A node serves once.
         let _ = self.node.set(Arc::downgrade(node));
+        tokio::spawn(crate::remote::doubt(Arc::downgrade(node), self.lease()));
         tokio::spawn(Network::keep_ways(Arc::downgrade(node)));
         if (self.settings.listen.is_some() || !self.trust.is_empty())
             && let Err(error) = self.opened().await
@@ -126,6 +127,11 @@ impl Network {
 
     pub fn id(&self) -> NodeId {
         self.identity.id()
+    }
+
+    /// Without a word for so long nobody knows whether another machine still works.
+    pub fn lease(&self) -> std::time::Duration {
+        self.settings.lease()
     }
 
     /// The names under which a document may mean this machine.
@@ -166,7 +172,7 @@ impl Network {
     fn bind(&self) -> Result<Endpoint, NetworkError> {
         let mut last = None;
         for address in self.settings.addresses() {
-            match Endpoint::bind(&self.identity, address) {
+            match Endpoint::bind(&self.identity, address, self.settings.lease()) {
                 Ok(endpoint) => return Ok(endpoint.written_down(self.tap()?)),
                 Err(error) => last = Some(error),
             }

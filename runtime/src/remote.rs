@@ -3,6 +3,7 @@
 mod abroad;
 mod carry;
 mod choice;
+mod doubt;
 mod files;
 mod guest;
 mod hosted;
@@ -14,15 +15,18 @@ mod words;
 
 use std::sync::Arc;
 
+use niia_net::frame;
+use niia_net::link::LinkError;
 use niia_net::peer::{PeerLink, Stream};
 
 pub use abroad::Abroad;
+pub use doubt::doubt;
 pub use files::{bring, fetch};
 pub use guest::Guests;
 pub use hosted::starter_of;
 pub use letters::Letters;
 pub use machine::{Remotes, hosts_of};
-pub use words::{Purpose, RelaySaid};
+pub use words::{Purpose, RelaySaid, Word};
 
 use crate::control::caller::Caller;
 use crate::control::server::{self, Visitor};
@@ -52,8 +56,11 @@ pub async fn serve(node: Arc<Node>, link: PeerLink) {
 
 async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(), String> {
     let purpose = tokio::time::timeout(PURPOSE_WITHIN, PeerLink::purpose(&mut stream)).await;
-    let purpose: Purpose =
-        purpose.map_err(|_| "it did not say what for".to_owned())?.map_err(|e| chain(&e))?;
+    let purpose: Purpose = match purpose {
+        Ok(Ok(purpose)) => purpose,
+        Ok(Err(error)) => return refused(link, &mut stream, &error).await,
+        Err(_) => return Err("it did not say what for".to_owned()),
+    };
     match purpose {
         Purpose::Control => {
             let visitor = Visitor { id: link.id, name: link.name.clone() };
@@ -70,6 +77,7 @@ async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(),
             let served = server::talk((reader, writer), node, Caller::Agent(session), None).await;
             served.map_err(|error| chain(&error))
         }
+        Purpose::Held { sessions } => doubt::answer(&node, &link.id, &sessions, stream).await,
         Purpose::Host { run, repository } => {
             hosted::serve(node, link.id, stream, run, repository).await.map_err(|error| chain(&error))
         }
@@ -88,4 +96,14 @@ async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(),
             guest::serve(node, link.id, stream, session, repository).await.map_err(|error| chain(&error))
         }
     }
+}
+
+/// Says to both sides what is wrong with what was said; a stream that only broke needs no words.
+async fn refused(link: &PeerLink, stream: &mut Stream, error: &LinkError) -> Result<(), String> {
+    let reason = chain(error);
+    if !matches!(error, LinkError::Wire(_)) {
+        return Err(reason);
+    }
+    tracing::warn!(peer = %link.id, reason, "refused");
+    frame::write(stream, &Word::Refused { reason }).await.map_err(|error| chain(&error))
 }

@@ -9,6 +9,7 @@ mod home;
 mod hosts;
 mod losing;
 mod pairing;
+mod refused;
 mod relay;
 mod talks;
 mod twins;

@@ -77,6 +77,13 @@ impl PeerLink {
         Ok(stream)
     }
 
+    /// A stream of which nobody is told what it is for.
+    #[cfg(feature = "probe")]
+    pub async fn bare(&self) -> Result<Stream, PeerError> {
+        let (writer, reader) = self.connection.open_bi().await.map_err(broken)?;
+        Ok(tokio::io::join(reader, Outgoing::new(writer, None)))
+    }
+
     /// The next stream the other end opens. What it is for stands in its first frame, see [`PeerLink::purpose`].
     pub async fn accept(&self) -> Result<Stream, PeerError> {
         let (writer, reader) = self.connection.accept_bi().await.map_err(broken)?;

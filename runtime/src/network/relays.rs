@@ -25,7 +25,7 @@ impl Network {
     async fn relay(&self) -> Result<&Relay, NetworkError> {
         self.relay
             .get_or_try_init(|| async {
-                let mut relay = Relay::new(&self.identity)?;
+                let mut relay = Relay::new(&self.identity, self.lease())?;
                 relay.endpoint = relay.endpoint.written_down(self.tap()?);
                 self.listen(relay.endpoint.clone());
                 Ok(relay)
@@ -50,7 +50,8 @@ impl Network {
         let stream = joined.unwrap_or_else(|_| Err("it does not answer".to_owned())).map_err(&failed)?;
         let relay = self.relay().await?;
         let (reader, writer) = stream.into_inner();
-        let address = relay.join(id, reader, writer).ok_or_else(|| failed("too many ways are open".to_owned()))?;
+        let address =
+            relay.join(id, reader, writer).ok_or_else(|| failed("too many ways are open".to_owned()))?;
         let connected = relay.endpoint.connect(&[address], Some(*id)).await;
         connected.map_err(|source| ReachError::Connect { name: name.clone(), source })
     }

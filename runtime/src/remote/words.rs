@@ -22,6 +22,8 @@ pub enum Purpose {
     /// An attempt that is made here for a run of the node that asks. `repository` names its repository among those of
     /// that node.
     Work { session: SessionId, repository: Option<String> },
+    /// Attempts that are kept here for the node that is asked: which of them does nobody want any more?
+    Held { sessions: Vec<SessionId> },
     /// A run of the node that asks, which is to have its home here.
     Host { run: RunId, repository: Option<String> },
     /// A letter for people: it follows.
@@ -130,6 +132,11 @@ pub enum Word {
     File {
         path: String,
         parent: Option<String>,
+    },
+    /// This version of that file is here now.
+    Have {
+        path: String,
+        version: String,
     },
 }
 

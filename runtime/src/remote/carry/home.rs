@@ -11,8 +11,8 @@ use niia_spec::course::{Ending, Outcome};
 use niia_spec::plan::Egress;
 
 use super::Trouble;
-use crate::remote::pad::{Changed, Pad, Take};
-use crate::remote::talk::Talk;
+use crate::remote::pad::{Changed, Have, Pad, Take};
+use crate::remote::talk::Mouth;
 use crate::remote::words::{Offer, Word};
 
 /// The home side of one attempt.
@@ -44,23 +44,19 @@ impl Home {
     }
 
     /// Gives the attempt away: what it is, the commits that are lacking there, the scratchpad.
-    pub async fn give(&self, talk: &mut Talk, known: Vec<ObjectId>) -> Result<(), Trouble> {
+    pub async fn give(&self, mouth: &mut Mouth, known: Vec<ObjectId>) -> Result<(), Trouble> {
         let this = self.clone();
         let packed = away(move || this.packed(&known)).await?;
         let (offer, pack) = packed;
-        talk.bring(&Word::Offer, &offer).await?;
+        mouth.bring(&Word::Offer, &offer).await?;
         if let Some(pack) = pack {
-            talk.bring(&Word::Pack, &pack).await?;
+            mouth.bring(&Word::Pack, &pack).await?;
         }
         if self.assignment.worker.session.scratchpad {
-            self.send_files(talk, true).await?;
+            self.send_files(mouth, true).await?;
         }
-        talk.say(&Word::Ready).await?;
-        match talk.next().await? {
-            (Word::Accepted, _) => Ok(()),
-            (Word::Refused { reason }, _) => Err(Trouble::Refused(reason)),
-            (word, _) => Err(Trouble::Broken(format!("it says {word:?} out of turn"))),
-        }
+        mouth.say(&Word::Ready).await?;
+        Ok(())
     }
 
     fn packed(&self, known: &[ObjectId]) -> Result<(Vec<u8>, Option<Vec<u8>>), String> {
@@ -104,18 +100,28 @@ impl Home {
     }
 
     /// Sends what changed in the scratchpad here since the last time.
-    pub async fn step(&self, talk: &mut Talk) -> Result<(), Trouble> {
+    pub async fn step(&self, mouth: &mut Mouth) -> Result<(), Trouble> {
         if self.assignment.worker.session.scratchpad {
-            self.send_files(talk, false).await?;
+            self.send_files(mouth, false).await?;
         }
         Ok(())
     }
 
-    async fn send_files(&self, talk: &mut Talk, all: bool) -> Result<(), Trouble> {
+    /// A new talk: what the last one may have swallowed is said again.
+    pub fn begins_anew(&self) {
+        lock(&self.pad).begins_anew();
+    }
+
+    /// The other side has this version of a file.
+    pub fn has(&self, path: String, version: String) {
+        lock(&self.pad).has(path, version);
+    }
+
+    async fn send_files(&self, mouth: &mut Mouth, all: bool) -> Result<(), Trouble> {
         let pad = Arc::clone(&self.pad);
         let changed = away(move || Ok(lock(&pad).changed(all))).await?;
         for Changed { path, parent, bytes } in changed {
-            talk.bring(&Word::File { path, parent }, &bytes).await?;
+            mouth.bring(&Word::File { path, parent }, &bytes).await?;
         }
         Ok(())
     }
@@ -125,9 +131,15 @@ impl Home {
         self.assignment.worker.session.egress == Egress::All
     }
 
-    pub async fn file(&self, path: String, parent: Option<String>, bytes: Vec<u8>) -> Result<(), Trouble> {
+    /// Takes a file of the scratchpad there; what is to be answered to it.
+    pub async fn file(
+        &self,
+        path: String,
+        parent: Option<String>,
+        bytes: Vec<u8>,
+    ) -> Result<Option<Have>, Trouble> {
         if !self.is_open() {
-            return Ok(());
+            return Ok(None);
         }
         let (pad, trouble) = (Arc::clone(&self.pad), Arc::clone(&self.trouble));
         let attempt = self.assignment.attempt();
@@ -139,9 +151,13 @@ impl Home {
                     tracing::warn!(path = came.path, who, "both sides changed a file; both are kept")
                 }
                 Ok(_) => {}
-                Err(reason) => lock(&trouble).push(format!("{}: {reason}", came.path)),
+                Err(reason) => {
+                    tracing::warn!(path = came.path, who, reason, "refused: a file that may not be put here");
+                    lock(&trouble).push(format!("{}: {reason}", came.path));
+                    return Ok(None);
+                }
             }
-            Ok(())
+            Ok(Some(came.have()))
         })
         .await
     }

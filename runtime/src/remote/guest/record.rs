@@ -156,6 +156,12 @@ impl Record {
         pack.map_err(|error| chain(&error))?.map(fs::read).transpose().map_err(|error| error.to_string())
     }
 
+    /// Takes back that it was accepted.
+    pub fn discard(&self, guests: &Path, last: bool) -> io::Result<()> {
+        fs::remove_file(&self.file)?;
+        if last { fs::remove_dir_all(self.run_folder(guests)) } else { Ok(()) }
+    }
+
     /// Removes it, and with the last one everything of its run but the commits that may be of use again.
     pub fn remove(&self, context: &RunContext, last: bool) -> io::Result<()> {
         for file in [self.file.clone(), self.ending_file()] {
