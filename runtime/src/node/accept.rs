@@ -50,6 +50,8 @@ pub async fn accept_as(node: &Node, run: RunId, mut plan: Plan, origin: Origin) 
     let (begun, live) = (run.clone(), node.live.clone());
     let journal = node.journal.clone();
     let taken = tokio::task::spawn_blocking(move || {
+        // A folder that is there already is another run's, and stays as it is.
+        begin_folder(&folder)?;
         let made = make(&begun, &folder, &plan, origin).and_then(|meta| {
             let words = (serde_json::to_vec(&*plan), serde_json::to_vec(&stripped(&meta)));
             let (Ok(plan_bytes), Ok(meta_bytes)) = words else {
@@ -105,15 +107,11 @@ pub fn name(document: &Slug) -> RunId {
     Slug::nearest(&format!("{stem}-{suffix}"))
 }
 
-/// Makes the run's folder and its beginning in the repository.
+/// Makes what lies in the run's folder, and its beginning in the repository.
 fn make(run: &RunId, folder: &Path, plan: &Plan, mut origin: Origin) -> Result<RunMeta, Refusal> {
     let trouble = |what: &str, error: &dyn std::error::Error| {
         refusal(RefusalCode::Trouble, format!("{what}: {}", chain(error)))
     };
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| trouble("the run's folder cannot be made", &error))?;
     if origin.from.is_some() {
         // The folder it was begun in lies on another machine.
         origin.cwd = folder.join("work");
@@ -131,6 +129,12 @@ fn make(run: &RunId, folder: &Path, plan: &Plan, mut origin: Origin) -> Result<R
         begun_at_ms: niia_actors::session::wall_ms(),
         origin,
         base: base.map(|id| id.as_str().to_owned()),
+    })
+}
+
+fn begin_folder(folder: &Path) -> Result<(), Refusal> {
+    fs::DirBuilder::new().mode(0o700).create(folder).map_err(|error| {
+        refusal(RefusalCode::Trouble, format!("the run's folder cannot be made: {}", chain(&error)))
     })
 }
 
