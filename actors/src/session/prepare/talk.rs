@@ -218,6 +218,7 @@ pub(super) fn prepare(
     if !assignment.conversation {
         return Ok(());
     }
+    hooks::prepare(session_folder)?;
     make(&talk.kept)?;
     if let Some(policy) = policy(assignment, drawn) {
         write(&hooks::policy_path(session_folder), &serde_json::to_string(&policy)?)?;
