@@ -14,6 +14,7 @@ mod inside;
 mod logs;
 mod machines;
 mod origin;
+mod preflight;
 mod profile;
 mod replay;
 mod run;

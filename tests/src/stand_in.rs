@@ -42,6 +42,11 @@ pub fn main() -> ExitCode {
         _ => {}
     }
     let (name, play_file, rest) = parts(&words);
+    if rest == ["--version"] {
+        // As the tools do, whatever their play is: niia asks before it starts one.
+        println!("{name} (stand-in) 1");
+        return ExitCode::SUCCESS;
+    }
     let asked = asked::Asked::by(&rest);
     let play = match find_play(play_file.as_deref(), asked.prompt.is_some()) {
         Ok(play) => play,

@@ -10,6 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use niia_spec::detect::{self, Process, Statuses, Told, TurnEnd, transcript_told};
+use niia_spec::permission::Policy;
 use niia_spec::profile::Profile;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -32,6 +33,8 @@ const WHOLE: [&str; 2] = ["last_assistant_message", "prompt"];
 
 const WORDS: &str = "told.jsonl";
 const PIPE: &str = "pipe";
+/// The folder of a session's own settings.
+pub(super) const OVERLAY: &str = "overlay";
 const CONVERSATION: &str = "conversation.json";
 const LAST_TURN: &str = "turn.json";
 
@@ -80,6 +83,16 @@ pub fn tell(folder: &Path, event: &str, body: &[u8]) -> io::Result<()> {
         drop(pipe.write(b"\n"));
     }
     Ok(())
+}
+
+/// Where a session's policy lies: beside the tool's own settings, which a sandboxed session cannot change.
+pub(super) fn policy_path(session_folder: &Path) -> PathBuf {
+    session_folder.join(OVERLAY).join("permission.json")
+}
+
+/// What the session lets its tool do, for a hook that knows the folder in which it tells.
+pub fn policy(hooks: &Path) -> Option<Policy> {
+    serde_json::from_slice(&fs::read(policy_path(hooks.parent()?)).ok()?).ok()
 }
 
 /// Makes the folder and the pipe.
@@ -194,16 +207,24 @@ pub(super) fn conversation(session_folder: &Path) -> Option<Conversation> {
     serde_json::from_slice(&fs::read(folder(session_folder).join(CONVERSATION)).ok()?).ok()
 }
 
+/// All that a session told; nothing where that cannot be read.
+pub(super) fn all(session_folder: &Path) -> Vec<Told> {
+    let mut bytes = Vec::new();
+    let Ok(file) = open_words(&folder(session_folder)) else { return Vec::new() };
+    if let Err(error) = file.take(FILE_BYTES_MAX).read_to_end(&mut bytes) {
+        tracing::warn!(folder = %session_folder.display(), %error, "hooks cannot be read");
+    }
+    let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+    lines.map(|line| heard(line, 0)).collect()
+}
+
 /// The last turn a session has ended, from its files alone.
 pub(super) fn last_turn(session_folder: &Path, profile: &Profile) -> Option<TurnEnd> {
     let kept = fs::read(folder(session_folder).join(LAST_TURN)).ok();
     if let Some(kept) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
         return Some(kept);
     }
-    let mut bytes = Vec::new();
-    open_words(&folder(session_folder)).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
-    let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    let told: Vec<Told> = lines.map(|line| heard(line, 0)).collect();
+    let told = all(session_folder);
     let path = told.iter().rev().find_map(|told| transcript_told(profile, told));
     let records = match (path, &profile.transcript) {
         (Some(path), Some(transcript)) => transcript::whole(Path::new(&path), transcript, profile),

@@ -255,6 +255,12 @@ pub fn is_receipt(profile: &Profile, told: &Told, prompt: &str) -> bool {
     })
 }
 
+/// Whether this word says that some prompt was taken.
+pub fn takes_a_prompt(profile: &Profile, told: &Told) -> bool {
+    let mut rules = profile.hooks.iter().chain(&profile.records);
+    rules.any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
+}
+
 /// Tools trim a prompt, so white space at its ends does not count.
 ///
 /// Some divide it into lines elsewhere, or put blanks in a tab's place: that it was taken is known all the same.

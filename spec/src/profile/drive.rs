@@ -31,6 +31,13 @@ pub struct Conversation {
     pub(crate) beside: Vec<Entry>,
 }
 
+impl Conversation {
+    /// Whether it can be taken up again by the tool's own means.
+    pub fn resumes(&self) -> bool {
+        self.resume.is_some()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FirstTurn {
@@ -79,6 +86,40 @@ impl Default for TypingWay {
     }
 }
 
+/// How the hook answers that a tool asks whether it may do something.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decides {
+    /// The hook that waits for an answer.
+    pub event: String,
+    /// The field that holds the tool's name.
+    pub name: String,
+    /// What is printed to let it happen.
+    pub allow: String,
+    /// What is printed to refuse; `{reason}` is the reason as a text of JSON.
+    pub deny: String,
+    #[serde(default, rename = "tool")]
+    pub tools: Vec<ToolRule>,
+}
+
+/// What a tool of this name does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ToolRule {
+    pub tool: Pattern,
+    pub kind: ToolKind,
+    /// The field that holds the command, or the file.
+    pub field: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolKind {
+    Run,
+    Edit,
+    Read,
+}
+
 /// A dialog of the tool, and the keys that answer it.
 #[derive(Clone, Debug)]
 pub struct DialogRule {
@@ -120,6 +161,8 @@ pub struct WordRule {
     pub code: Option<String>,
     /// The field that holds the prompt that was taken.
     pub receipt: Option<String>,
+    /// A command of the tool's own runs from here to its next word.
+    pub runs: bool,
     /// A field that holds what still goes on; where it is not empty, the turn is not over.
     pub pending: Option<String>,
     /// The field that holds the tool's own name of the conversation.

@@ -2,8 +2,10 @@
 //!
 //! Orders in the last text a person said, of which the last one counts:
 //! `<<say TEXT>>` answers this, `<<slow MS TEXT>>` answers it word by word with that pause, `<<tool NAME JSON>>` calls
-//! a tool with this input and, given its result, answers `the tool said: ` and the result's first line, `<<recall
-//! WORD>>` says whether a person has said that word before.
+//! a tool with this input and, given its result, answers `the tool said: ` and the result's first line. Several orders
+//! divided by ` ;; ` are followed one after the other, each once the one before has its result. `<<quote TEXT>>` answers
+//! the lines of the prompt in which the text stands, `<<recall WORD>>` says whether a person has said that word before.
+//! `{cwd}` is the folder the tool says it works in.
 
 use serde_json::Value;
 
@@ -33,6 +35,9 @@ pub struct Asked {
     before: String,
     /// What a tool returned, where that is the last word.
     result: Option<String>,
+    /// How many results came since a person spoke.
+    results: usize,
+    cwd: String,
 }
 
 /// What is answered.
@@ -84,7 +89,11 @@ impl Asked {
             Some(Said::Tool(result)) => Some(result.clone()),
             _ => None,
         };
+        let results = said.iter().rev().take_while(|said| !matches!(said, Said::Person(_)));
+        let results = results.filter(|said| matches!(said, Said::Tool(_))).count();
         Some(Asked {
+            results,
+            cwd: cwd(&request.body),
             api,
             model: model.unwrap_or_default().to_owned(),
             streams,
@@ -99,12 +108,15 @@ impl Asked {
     #[must_use]
     pub fn answer(&self) -> Answer {
         let text = |text: String| Answer::Text { text, pause_ms: 0 };
-        if let Some(result) = &self.result {
+        let order = order(&self.prompt).map(|orders| orders.split(" ;; ").collect::<Vec<_>>());
+        let step = order.as_ref().and_then(|steps| steps.get(self.results)).map(|step| step.trim());
+        if let Some(result) = self.result.as_ref().filter(|_| step.is_none()) {
             return text(format!("the tool said: {}", result.lines().next().unwrap_or_default()));
         }
-        let Some(order) = order(&self.prompt) else {
+        let Some(order) = step.map(|step| step.replace("{cwd}", &self.cwd)) else {
             return text(format!("turns {}; first <{}>", self.turns, tail(&self.first)));
         };
+        let order = order.as_str();
         match order.split_once(' ').unwrap_or((order, "")) {
             ("slow", rest) => {
                 let (pause, text) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -115,12 +127,24 @@ impl Asked {
                 let input = serde_json::from_str(input).unwrap_or(Value::Null);
                 Answer::Tool { name: name.to_owned(), input }
             }
+            ("quote", rest) => {
+                let lines = self.prompt.lines().filter(|line| line.contains(rest) && !line.contains("<<"));
+                text(lines.collect::<Vec<_>>().join("\n"))
+            }
             ("recall", word) if self.before.contains(word) => text(format!("I remember {word}")),
             ("recall", word) => text(format!("I know no {word}")),
             ("say", rest) => text(rest.replace("{turns}", &self.turns.to_string())),
             _ => text(format!("no such order: {order}")),
         }
     }
+}
+
+/// The folder a tool says it works in, as its own words have it.
+fn cwd(body: &[u8]) -> String {
+    const SAYS: [&str; 2] = ["orking directory: ", "<cwd>"];
+    let body = String::from_utf8_lossy(body);
+    let rest = SAYS.iter().find_map(|says| body.split_once(says)).map(|(_, rest)| rest).unwrap_or_default();
+    rest.chars().take_while(|c| !"\\\"<\n ".contains(*c)).collect()
 }
 
 /// What is answered to the last of these texts, which one person said one after the other.
@@ -136,6 +160,8 @@ pub fn reply(said: &[String]) -> Answer {
         first: said.first().cloned().unwrap_or_default(),
         before: before.join("\n"),
         result: None,
+        results: 0,
+        cwd: String::new(),
     };
     asked.answer()
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use niia_spec::detect::word::{LATER_BY_MS, RECORD_WITHIN_MS};
 use niia_spec::detect::{self, Process, Told, TurnEnd};
-use niia_spec::profile::{Profile, TurnEnds};
+use niia_spec::profile::{Profile, PromptBy, TurnEnds};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
@@ -49,6 +49,8 @@ pub(super) struct Talk {
     news_ms: u64,
     turn: Option<Turn>,
     last: Option<TurnEnd>,
+    /// When that was.
+    ended_ms: u64,
     /// Who waits for the end of the turn under way.
     waiting: Vec<oneshot::Sender<Turned>>,
     name: Option<String>,
@@ -84,9 +86,10 @@ impl Follow<'_> {
             told: Vec::new(),
             records: Records::default(),
             tail,
-            news_ms: 0,
+            news_ms: clock::now_ms(),
             turn: None,
             last: None,
+            ended_ms: 0,
             waiting: Vec::new(),
             name: None,
         };
@@ -97,15 +100,22 @@ impl Follow<'_> {
         if self.reached.taken_up {
             return self.take_up_talk();
         }
-        let by_argument = !self.life.assignment.prompt.is_empty() && self.texts.is_empty();
-        if by_argument {
-            self.begin_turn(self.life.assignment.prompt.to_string(), None);
+        if self.reached.drawn.prompt == PromptBy::Argument {
+            self.begin_turn(self.first_prompt(), None);
         }
+    }
+
+    /// The prompt the tool began with, as it was given it.
+    fn first_prompt(&self) -> String {
+        let assignment = &self.life.assignment;
+        profile_of(assignment).map(|profile| profile.as_typed(&assignment.prompt)).unwrap_or_default()
     }
 
     /// What an earlier node heard says whether a turn is under way.
     fn take_up_talk(&mut self) {
         let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
+        let argument = self.reached.drawn.prompt == PromptBy::Argument;
+        let prompt = self.first_prompt();
         let Some(talk) = &mut self.talk else { return };
         talk.last = hooks::last_turn(&self.life.facts.folder, &profile);
         talk.news(&profile, clock::now_ms());
@@ -114,8 +124,9 @@ impl Follow<'_> {
         let begun = words.any(|(told, rules)| {
             rules.iter().any(|rule| rule.begins_turn() && rule.holds(&told.event, &told.body))
         });
-        if talk.last.is_none() && begun {
-            talk.turn = Some(Turn { prompt: String::new(), since_ms: 0, taken_ms: Some(0), reply: None });
+        // One that was an argument is on its way, whether the tool has said so yet or not.
+        if talk.last.is_none() && (begun || argument) {
+            talk.turn = Some(Turn { prompt, since_ms: 0, taken_ms: begun.then_some(0), reply: None });
         }
     }
 
@@ -154,7 +165,7 @@ impl Follow<'_> {
     }
 
     pub(super) fn is_in_turn(&self) -> bool {
-        self.talk.as_ref().is_some_and(|talk| talk.turn.is_some())
+        self.talk.as_ref().is_some_and(Talk::is_in_turn)
     }
 
     /// Somebody wants to know how the turn under way ends, or the last one ended.
@@ -226,7 +237,12 @@ impl Follow<'_> {
     pub(super) async fn hear(&mut self) {
         let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
         let Some(talk) = &mut self.talk else { return };
-        if talk.news(&profile, clock::now_ms()) {
+        let before_ms = talk.news_ms;
+        let taken = talk.news(&profile, clock::now_ms());
+        if talk.news_ms != before_ms {
+            self.look_soon();
+        }
+        if taken {
             self.deliver(DeliveryEvent::Working).await;
         }
     }
@@ -254,10 +270,12 @@ impl Follow<'_> {
         }
         if let Some(talk) = &mut self.talk {
             talk.last = Some(end.clone());
+            talk.ended_ms = clock::now_ms();
             if let Err(error) = talk.hooks.keep_turn(Some(&end)) {
                 tracing::warn!(session = %self.life.assignment.session, %error, "a turn's end cannot be kept");
             }
         }
+        self.look_soon();
         self.turned(&Turned::Ended(end));
         self.deliver(DeliveryEvent::Working).await;
         self.deliver(DeliveryEvent::Idle).await;
@@ -330,6 +348,26 @@ impl Follow<'_> {
 }
 
 impl Talk {
+    pub(super) fn is_in_turn(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// How the last turn ended, and when.
+    pub(super) fn last(&self) -> Option<(&TurnEnd, u64)> {
+        self.last.as_ref().map(|last| (last, self.ended_ms))
+    }
+
+    /// When the tool told something last.
+    pub(super) fn heard_ms(&self) -> u64 {
+        self.news_ms
+    }
+
+    /// Whether the tool's last word was that a command of its own runs.
+    pub(super) fn tool_runs(&self, profile: &Profile) -> bool {
+        let Some(last) = self.told.last() else { return false };
+        profile.hooks.iter().any(|rule| rule.runs && rule.holds(&last.event, &last.body))
+    }
+
     /// Takes what the tool told since; true where the prompt of the turn under way was taken.
     fn news(&mut self, profile: &Profile, now_ms: u64) -> bool {
         let mut taken = false;
@@ -341,6 +379,12 @@ impl Talk {
                 && self.tail.as_ref().is_none_or(|tail| !tail.is_at(&path))
             {
                 self.tail = Some(Tail::new(path));
+            }
+            // A person typed it, or it had waited in the tool.
+            if self.turn.is_none() && detect::takes_a_prompt(profile, &told) {
+                let since_ms = told.at_ms;
+                let taken_ms = Some(since_ms);
+                self.turn = Some(Turn { prompt: String::new(), since_ms, taken_ms, reply: None });
             }
             taken |= self.takes(profile, &told);
             self.news_ms = now_ms;

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use niia_spec::course::Ending;
+use niia_spec::permission::Policy;
 use niia_spec::plan::Permission;
 use niia_spec::profile::{OwnHome, Profile, Talk, merged_settings};
 
@@ -15,7 +16,7 @@ use crate::launch::{Launch, Place};
 use crate::machine::Assignment;
 use crate::machine::local::LocalMachine;
 use crate::session::finish::profile_of;
-use crate::session::hooks;
+use crate::session::{hooks, way};
 
 /// The longest file of a user's settings that is added to.
 const SETTINGS_BYTES_MAX: u64 = 1024 * 1024;
@@ -66,7 +67,7 @@ impl Told {
         let cwd = match place(assignment)? {
             Place::Tree { path, .. } | Place::Folder { path } => path,
         };
-        let before = earlier(assignment);
+        let before = way::earlier(assignment).filter(|_| assignment.conversation);
         let secret = secret(folder)
             .map_err(|error| failed(format!("its folder {} cannot be written: {error}", folder.display())))?;
         let mut told = Told {
@@ -152,7 +153,7 @@ pub(super) fn grant(policy: &mut crate::sandbox::Policy, assignment: &Assignment
 }
 
 fn overlay(session_folder: &Path) -> PathBuf {
-    session_folder.join("overlay")
+    session_folder.join(hooks::OVERLAY)
 }
 
 /// A folder that all attempts of a worker share: the first one's.
@@ -160,15 +161,6 @@ fn kept(assignment: &Assignment) -> PathBuf {
     let mut first = assignment.attempt().clone();
     first.attempt = 1;
     assignment.context.session_folder(&first).join("kept")
-}
-
-/// How the same tool called the conversation of the attempt before this one.
-fn earlier(assignment: &Assignment) -> Option<String> {
-    let attempt = assignment.attempt();
-    let mut before = attempt.clone();
-    before.attempt = attempt.attempt.checked_sub(1).filter(|number| *number > 0)?;
-    let told = hooks::conversation(&assignment.context.session_folder(&before))?;
-    (told.profile == assignment.model_plan()?.profile).then_some(told.name)
 }
 
 /// A name in the form of a UUID, the same for the same session: a node that takes it up draws the same launch.
@@ -215,10 +207,23 @@ pub(super) fn prepare(
     for (name, text) in &talk.overlay {
         write(&folder.join(name), text)?;
     }
+    if let Some(policy) = policy(assignment, drawn) {
+        write(&hooks::policy_path(session_folder), &serde_json::to_string(&policy)?)?;
+    }
     match &talk.home {
         Some(home) => make_home(home, talk.theirs.as_deref(), &drawn.launch),
         None => Ok(()),
     }
+}
+
+/// What the session lets its tool do: a worker's by its document. Whoever talks to a session without a prompt is asked
+/// by the tool itself.
+fn policy(assignment: &Assignment, drawn: &super::Drawn) -> Option<Policy> {
+    let session = &assignment.worker.session;
+    let profile = profile_of(assignment).filter(|_| !assignment.prompt.is_empty())?;
+    let mut writable = vec![drawn.launch.cwd.clone()];
+    writable.extend(session.scratchpad.then(|| assignment.context.scratchpad_folder()));
+    Policy::of(profile, session.permission, session.on_dialog, writable)
 }
 
 /// Makes the folder of settings where the launch says that it is. In a sandbox nothing of the user's is linked: it

@@ -98,6 +98,8 @@ pub(super) struct WordKeys {
     pending: Option<String>,
     session: Option<String>,
     #[serde(default)]
+    runs: bool,
+    #[serde(default)]
     matches: BTreeMap<String, Spanned<String>>,
     screen: Option<Spanned<String>>,
     #[serde(default)]
@@ -139,6 +141,8 @@ impl ProfileFile {
             profile.transcript = Some(self.transcript(transcript.get_ref())?);
         }
         put(&mut profile.typing, keys.typing.clone());
+        put(&mut profile.decides, keys.decides.clone().map(Some));
+        put(&mut profile.safe_commands, keys.safe_commands.clone().map(Some));
         put(&mut profile.version_pattern, self.maybe_pattern(keys.version_pattern.as_ref())?.map(Some));
         put(&mut profile.dialogs, keys.dialog.as_deref().map(|keys| self.dialogs(keys)).transpose()?);
         put(&mut profile.hooks, keys.hook.as_deref().map(|keys| self.words(keys, true)).transpose()?);
@@ -276,6 +280,7 @@ impl ProfileFile {
                 receipt: keys.receipt.clone(),
                 pending: keys.pending.clone(),
                 session: keys.session.clone(),
+                runs: keys.runs,
                 matches: self.matches(&keys.matches)?,
                 screen: self.maybe_pattern(keys.screen.as_ref())?,
                 quiet_ms: keys.quiet_ms,
