@@ -12,6 +12,7 @@ use niia_actors::failpoint::{self, FailPointError};
 use niia_actors::journal::{Health, Journal, JournalError};
 use niia_actors::keeper::Keeper;
 use niia_actors::machine::Machines;
+use niia_actors::machine::breakers::BreakerRoom;
 use niia_actors::machine::local::LocalMachine;
 use niia_actors::run::LiveSessions;
 use niia_actors::sandbox::RunAs;
@@ -97,6 +98,7 @@ pub struct Node {
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
     pub run_as: Option<RunAs>,
+    breakers: BreakerRoom,
     pub quarantined: Vec<(String, String)>,
     /// The way to other machines; nothing where this node's own key cannot be used.
     pub network: Option<Arc<Network>>,
@@ -149,6 +151,7 @@ impl Node {
             sessions_max: self.sessions_max,
             memory_floor_mib: self.memory_floor_mib,
             degraded,
+            breakers: self.breakers.all(),
         }
     }
 
@@ -212,6 +215,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let (doors, opener) = server::doors(run_as.map(|user| user.uid));
     let here = LocalMachine::new(keeper, live.clone(), sessions_max, &program, state.path())
         .confining(run_as, Arc::new(doors));
+    let breakers = here.breakers().clone();
     let network = network_of(&state, options.network);
     let remotes = network.clone().map(|network| Arc::new(Remotes::new(network, live.clone())));
     let machines = machines_of(here, remotes.clone());
@@ -242,6 +246,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         sessions_max,
         memory_floor_mib: options.memory_floor_mib,
         run_as,
+        breakers,
         quarantined,
         network,
         remotes,

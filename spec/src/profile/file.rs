@@ -13,7 +13,7 @@ use crate::profile::call::{Entry, Hole, Template};
 use crate::usage::read::UsageRule;
 use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
 use crate::profile::{
-    Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay,
+    Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay, WorksBy,
 };
 
 /// The largest profile file: the longest built-in one has 3 KiB.
@@ -76,6 +76,7 @@ struct Keys {
     sandboxed: Option<Spanned<SandboxedKeys>>,
     preflight: Option<Preflight>,
     usage: Option<UsageRule>,
+    works_by: Option<Vec<WorksBy>>,
 }
 
 /// An argument or a group of arguments, which stand or fall together.
@@ -159,6 +160,7 @@ impl ProfileFile {
         put(&mut profile.errors, errors);
         put(&mut profile.screens, screens);
         put(&mut profile.preflight, keys.preflight.clone());
+        put(&mut profile.works_by, keys.works_by.clone());
         put(&mut profile.usage, keys.usage.clone().map(Some));
         profile.names.extend(keys.names.clone().unwrap_or_default());
         profile.tags.extend(keys.tags.clone().unwrap_or_default());
@@ -208,6 +210,7 @@ impl ProfileFile {
             reports: Vec::new(),
             sandboxed: Sandboxed::default(),
             usage: None,
+            works_by: Vec::new(),
             preflight: Preflight::default(),
             argv: Vec::new(),
             large: None,
