@@ -104,6 +104,13 @@ impl RunHandle {
         ask(&self.0, |reply| RunMessage::Record(Box::new(event), reply)).await
     }
 
+    /// As `happened`; `reply` is answered when it is durable.
+    pub fn record_for(&self, event: Event, reply: RpcReplyPort<()>) {
+        if let Err(error) = tell(&self.0, RunMessage::Record(Box::new(event), reply)) {
+            tracing::debug!(%error, "news for a run that is gone");
+        }
+    }
+
     pub async fn claim(&self, key: String, by: WorkerId) -> Result<Claim, AskError> {
         ask(&self.0, |reply| RunMessage::Claim { key, by, reply }).await
     }

@@ -52,7 +52,8 @@ impl Breakers {
     /// All that stand now, for people.
     pub fn all(&self, now_ms: u64) -> Vec<(&str, &Open, u64)> {
         let keys = self.open.keys();
-        keys.filter_map(|key| self.stands(key, now_ms).map(|(open, left)| (key.as_str(), open, left))).collect()
+        keys.filter_map(|key| self.stands(key, now_ms).map(|(open, left)| (key.as_str(), open, left)))
+            .collect()
     }
 
     /// Takes in how an attempt ended that had asked the provider; answers whether that changed anything.
@@ -65,7 +66,14 @@ impl Breakers {
         }
     }
 
-    fn refused(&mut self, key: &str, class: Unavailable, reason: &str, again: Option<u64>, now_ms: u64) -> bool {
+    fn refused(
+        &mut self,
+        key: &str,
+        class: Unavailable,
+        reason: &str,
+        again: Option<u64>,
+        now_ms: u64,
+    ) -> bool {
         let times = self.open.get(key).map_or(0, |open| open.times).saturating_add(1);
         let Some(first) = pause(class) else { return false };
         let doubled = if class.passes() {

@@ -10,6 +10,7 @@ mod budget;
 mod contact;
 mod crew;
 mod dialogue;
+mod egress;
 mod failover;
 mod halt;
 mod map;
@@ -27,6 +28,7 @@ mod worker;
 
 pub use budget::{Budget, RESERVE_USD_MILLIONTHS};
 pub use contact::{Access, Contact};
+pub use egress::STAYS;
 pub use failover::{ROUND_PAUSE_MS, ROUND_PAUSE_MS_MAX, ROUNDS_MAX};
 pub use halt::Halt;
 pub use map::CourseError;

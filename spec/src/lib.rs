@@ -1,7 +1,7 @@
 //! What a connector.json means: text → document → plan → course. Pure: no clock, file, network, thread or async.
 
-mod check;
 pub mod breaker;
+mod check;
 pub mod condition;
 pub mod course;
 pub mod detect;

@@ -86,10 +86,16 @@ pub struct Policy {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
-    Allow { because: String },
-    Deny { because: String },
+    Allow {
+        because: String,
+    },
+    Deny {
+        because: String,
+    },
     /// A person decides.
-    Ask { because: String },
+    Ask {
+        because: String,
+    },
 }
 
 /// What a tool asks for.
@@ -129,7 +135,9 @@ impl Policy {
             Err(because) => because,
         };
         Some(match (self.permission, self.on_dialog) {
-            (Permission::ReadOnly, _) => Decision::Deny { because: format!("permission is read-only: {because}") },
+            (Permission::ReadOnly, _) => {
+                Decision::Deny { because: format!("permission is read-only: {because}") }
+            }
             (_, OnDialog::Allow) => Decision::Allow { because: format!("on_dialog is allow: {because}") },
             (_, OnDialog::Deny) => Decision::Deny { because: format!("on_dialog is deny: {because}") },
             (_, OnDialog::Ask | OnDialog::Fail) => Decision::Ask { because },
@@ -193,7 +201,8 @@ impl Policy {
 
     fn is_safe(&self, words: &[String]) -> bool {
         let does_more = |word: &String| {
-            UNSAFE_WORDS.contains(&word.as_str()) || UNSAFE_PREFIXES.iter().any(|prefix| word.starts_with(prefix))
+            UNSAFE_WORDS.contains(&word.as_str())
+                || UNSAFE_PREFIXES.iter().any(|prefix| word.starts_with(prefix))
         };
         if words.iter().any(does_more) {
             return false;

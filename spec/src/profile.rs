@@ -25,7 +25,8 @@ use serde::{Deserialize, Serialize};
 pub use call::{Beginning, Call, CallError, FIRST_LINE, Invocation, PromptBy, Talk};
 pub use classify::{Exit, class_of, classify};
 pub use drive::{
-    Conversation, Decides, DialogRule, Enter, FirstTurn, ReportRule, ToolKind, ToolRule, TurnEnds, TypingWay, WordRule,
+    Conversation, Decides, DialogRule, Enter, FirstTurn, ReportRule, ToolKind, ToolRule, TurnEnds, TypingWay,
+    WordRule,
 };
 pub use file::ProfileError;
 pub use home::{OwnHome, merged_settings};

@@ -89,7 +89,8 @@ impl Usage {
         } else if local {
             self.cost_usd_millionths = Some(0);
         } else if self.cost_usd_millionths.is_none() {
-            self.cost_usd_millionths = price::of(&model.profile, model.model.as_deref()).map(|price| self.at(price));
+            self.cost_usd_millionths =
+                price::of(&model.profile, model.model.as_deref()).map(|price| self.at(price));
         }
         self
     }
@@ -137,9 +138,13 @@ mod tests {
 
     #[test]
     fn small_sums_are_not_rounded_away() {
-        for (millionths, text) in
-            [(1, "$0.000001"), (9_999, "$0.009999"), (10_000, "$0.01"), (10_001, "$0.02"), (12_345_678, "$12.35")]
-        {
+        for (millionths, text) in [
+            (1, "$0.000001"),
+            (9_999, "$0.009999"),
+            (10_000, "$0.01"),
+            (10_001, "$0.02"),
+            (12_345_678, "$12.35"),
+        ] {
             assert_eq!(dollars(millionths), text);
         }
     }

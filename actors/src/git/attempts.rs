@@ -42,8 +42,11 @@ impl RunTrees {
 
     /// Which files differ between the run's begin and a ref of its own, and by how much.
     pub fn stat(&self, reference: &str) -> Result<Option<String>, GitError> {
-        let Some(commit): Option<ObjectId> = refs::read(self.repository(), reference)? else { return Ok(None) };
-        let call = self.engine.call("diff").args(["--stat=100", "--no-color", "--no-ext-diff", "--no-textconv"]);
+        let Some(commit): Option<ObjectId> = refs::read(self.repository(), reference)? else {
+            return Ok(None);
+        };
+        let call =
+            self.engine.call("diff").args(["--stat=100", "--no-color", "--no-ext-diff", "--no-textconv"]);
         let text = call.arg(self.base()).arg(&commit).text()?;
         let mut lines: Vec<&str> = text.lines().collect();
         if lines.len() > STAT_LINES_MAX {

@@ -108,7 +108,8 @@ pub fn key(profile: &Profile, model: &ModelPlan, env: &BTreeMap<String, String>)
     }
     let home = env.get("HOME").map(String::as_str).unwrap_or_default();
     for file in &profile.preflight.login_files {
-        let changed = fs::metadata(file.replace("{home}", home)).map(|found| (found.ctime(), found.ctime_nsec()));
+        let changed =
+            fs::metadata(file.replace("{home}", home)).map(|found| (found.ctime(), found.ctime_nsec()));
         add(format!("{:?}", changed.ok()).as_bytes());
     }
     Some(format!("{}@{}", profile.id, &hash.finalize().to_hex()[..16]))
@@ -117,7 +118,8 @@ pub fn key(profile: &Profile, model: &ModelPlan, env: &BTreeMap<String, String>)
 /// Counts sleep as well: who is back in an hour is back then.
 fn now_ms() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    u64::try_from(now.tv_sec).unwrap_or_default() * 1000 + u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000_000
+    u64::try_from(now.tv_sec).unwrap_or_default() * 1000
+        + u64::try_from(now.tv_nsec).unwrap_or_default() / 1_000_000
 }
 
 fn boot() -> String {

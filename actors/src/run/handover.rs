@@ -19,14 +19,20 @@ pub(super) fn brief(context: &RunContext, ending: &Ending, reason: &str) -> Stri
     });
     match (&ending.kept, stat) {
         (Some(kept), Some(stat)) if !stat.is_empty() => {
-            parts.push(format!("What it and those before it changed (also kept as `{kept}`):\n{}", quoted(&stat)));
+            parts.push(format!(
+                "What it and those before it changed (also kept as `{kept}`):\n{}",
+                quoted(&stat)
+            ));
         }
         _ => parts.push("It left no change that is known.".to_owned()),
     }
     // What cannot be listed is not told; the attempt sees it for itself.
     let listed = context.scratchpad.ls("").map(|listing| listing.entries).unwrap_or_default();
-    let files: Vec<&str> =
-        listed.iter().filter(|entry| entry.kind == EntryKind::File).map(|entry| entry.path.as_str()).collect();
+    let files: Vec<&str> = listed
+        .iter()
+        .filter(|entry| entry.kind == EntryKind::File)
+        .map(|entry| entry.path.as_str())
+        .collect();
     if !files.is_empty() {
         let more = files.len().saturating_sub(FILES_NAMED_MAX);
         let names = files.iter().take(FILES_NAMED_MAX).copied().collect::<Vec<_>>();

@@ -117,7 +117,10 @@ impl<'a> Follow<'a> {
         let assignment = &self.life.assignment;
         let talks = profile_of(assignment).filter(|_| assignment.conversation);
         Outgoing {
-            text: talks.map_or_else(|| assignment.prompt.to_string(), |profile| profile.as_typed(&assignment.prompt)),
+            text: talks.map_or_else(
+                || assignment.prompt.to_string(),
+                |profile| profile.as_typed(&assignment.prompt),
+            ),
             first_line: (talks.is_none() && self.reached.drawn.prefix_line).then_some(FIRST_LINE),
             mark: PROMPT_MARK,
             reply: None,

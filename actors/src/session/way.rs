@@ -133,9 +133,11 @@ pub(super) fn earlier(assignment: &Assignment) -> Option<String> {
         assignment.context.session_folder(&before)
     });
     let mut before = folders.map(|folder| (hooks::conversation(&folder), folder)).peekable();
-    let newest = before.peek().and_then(|(told, _)| told.clone()).filter(|told| told.profile == profile.id)?;
+    let newest =
+        before.peek().and_then(|(told, _)| told.clone()).filter(|told| told.profile == profile.id)?;
     // One that was taken up itself had its prompt in an attempt before.
     let same = before.take_while(|(told, _)| told.as_ref() == Some(&newest));
-    let taken = |(_, folder): (_, PathBuf)| hooks::all(&folder).iter().any(|told| takes_a_prompt(profile, told));
+    let taken =
+        |(_, folder): (_, PathBuf)| hooks::all(&folder).iter().any(|told| takes_a_prompt(profile, told));
     same.into_iter().any(taken).then_some(newest.name)
 }

@@ -54,7 +54,8 @@ impl Tool {
         };
         let said = tool::said(profile, &path, &vars);
         let way = profile.way(said.as_deref());
-        let first = said.as_deref().and_then(|said| said.lines().map(str::trim).find(|line| !line.is_empty()));
+        let first =
+            said.as_deref().and_then(|said| said.lines().map(str::trim).find(|line| !line.is_empty()));
         let version = way.version.clone().or_else(|| first.map(neutral));
         let home = vars.get("HOME").cloned().unwrap_or_default();
         let repository = repository.map(|path| path.display().to_string());
@@ -77,7 +78,9 @@ impl Tool {
             troubles.push((format!("{}: {}", self.profile, self.because), "install it".to_owned()));
         }
         let Some(found) = &self.found else { return troubles };
-        if self.conversation && let Known::No { by } = &found.trusted {
+        if self.conversation
+            && let Known::No { by } = &found.trusted
+        {
             let what = format!("{} does not trust this repository yet (by {by}) and will ask", self.profile);
             troubles.push((what, format!("start `{}` here once by hand, and answer it", self.profile)));
         }
@@ -93,7 +96,8 @@ impl Tool {
         let Some(program) = &self.program else { return format!("{}: not installed", self.profile) };
         let version = self.version.as_deref().unwrap_or("version unknown");
         let way = if self.conversation { "holds a conversation" } else { "called for one prompt" };
-        let mut line = format!("{}: {} ({version}); {way}, {}", self.profile, program.display(), self.because);
+        let mut line =
+            format!("{}: {} ({version}); {way}, {}", self.profile, program.display(), self.because);
         if self.conversation {
             line.push_str(&format!("; given up when silent for {} s", self.silent_max_ms / 1000));
         }

@@ -27,7 +27,7 @@ pub fn surroundings(caller: &Caller, document: &str) -> Result<Surroundings, Fai
         default_model: caller.config()?.default_model,
         mcp,
         file_stem: stem(document),
-        hosts: own_hosts(),
+        hosts: own_hosts(caller.config()?.network.name.as_deref()),
         repository: repository.map(|found| Repository { root: found.root }),
     })
 }

@@ -28,8 +28,10 @@ pub(super) fn next(counted: &[Attempt], models: u32, rounds_max: u32, salt: u64)
     }
     let again = |model: &u32| newest(counted, *model).is_some_and(is_transient);
     let model = (0..models).find(again)?;
-    let waits = (0..models).filter(again).filter_map(|model| newest(counted, model)?.ending.as_ref()?.again_in_ms);
-    let pause = (ROUND_PAUSE_MS << (rounds - 1).min(16)).max(waits.min().unwrap_or(0)).min(ROUND_PAUSE_MS_MAX);
+    let waits =
+        (0..models).filter(again).filter_map(|model| newest(counted, model)?.ending.as_ref()?.again_in_ms);
+    let pause =
+        (ROUND_PAUSE_MS << (rounds - 1).min(16)).max(waits.min().unwrap_or(0)).min(ROUND_PAUSE_MS_MAX);
     let jitter = mixed(salt, u64::from(rounds)) % (pause / JITTER_PART).max(1);
     Some((model, pause + jitter))
 }
@@ -62,11 +64,13 @@ fn class_of(attempt: &Attempt) -> Option<Unavailable> {
 }
 
 fn crashed_resumably(attempt: &Attempt) -> bool {
-    class_of(attempt) == Some(Unavailable::Crashed) && attempt.ending.as_ref().is_some_and(|ending| ending.resumable)
+    class_of(attempt) == Some(Unavailable::Crashed)
+        && attempt.ending.as_ref().is_some_and(|ending| ending.resumable)
 }
 
 fn crashes(counted: &[Attempt], model: u32) -> usize {
-    let crashed = |attempt: &&Attempt| attempt.model == model && class_of(attempt) == Some(Unavailable::Crashed);
+    let crashed =
+        |attempt: &&Attempt| attempt.model == model && class_of(attempt) == Some(Unavailable::Crashed);
     counted.iter().filter(crashed).count()
 }
 
@@ -98,7 +102,10 @@ impl Unavailable {
 
     /// Whether it passes by itself within minutes.
     pub fn passes(self) -> bool {
-        matches!(self, Unavailable::RateLimited | Unavailable::Overloaded | Unavailable::Network | Unavailable::Hangs)
+        matches!(
+            self,
+            Unavailable::RateLimited | Unavailable::Overloaded | Unavailable::Network | Unavailable::Hangs
+        )
     }
 }
 

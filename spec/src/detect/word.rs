@@ -162,7 +162,7 @@ fn of_turn<'a>(
     since_ms: u64,
 ) -> impl Iterator<Item = &'a Told> + use<'a> {
     let begins =
-        |told: &Told| rules.iter().any(|rule| rule.begins_turn() && rule.holds(&told.event, &told.body));
+        move |told: &Told| rules.iter().any(|rule| rule.begins_turn() && rule.holds(&told.event, &told.body));
     told.iter().rev().take_while(move |told| told.at_ms >= since_ms && !begins(told))
 }
 

@@ -81,7 +81,8 @@ pub enum Next {
 
 /// What becomes of it now.
 pub fn next(worker: &Worker<'_>, rules: &Rules) -> Next {
-    if let Some(asks) = worker.asks.as_ref().filter(|asks| asks.kind != Asked::Login || worker.last.is_none()) {
+    if let Some(asks) = worker.asks.as_ref().filter(|asks| asks.kind != Asked::Login || worker.last.is_none())
+    {
         return asked(asks, worker.held, rules);
     }
     if worker.held {
@@ -104,7 +105,8 @@ fn ended(last: &TurnEnd, ago_ms: u64, written_ms: Option<u64>, rules: &Rules) ->
         if left > 0 {
             return Next::Ask { ms: left };
         }
-        let reason = format!("its turn was interrupted, and nobody went on within {} ms", rules.answer_within_ms);
+        let reason =
+            format!("its turn was interrupted, and nobody went on within {} ms", rules.answer_within_ms);
         return end(Outcome::NeedsAttention { reason }, &last.source, None);
     }
     let left = SETTLE_MS.saturating_sub(ago_ms).max(person);
@@ -121,7 +123,11 @@ fn asked(asks: &Asks<'_>, held: bool, rules: &Rules) -> Next {
         // Another model may have a login; a person who is here types one.
         let reason = format!("it wants a login: {excerpt}");
         let class = Unavailable::NotLoggedIn;
-        return if held { Next::Ask { ms: PERSON_MS } } else { end(Outcome::Unavailable { class, reason }, &what, None) };
+        return if held {
+            Next::Ask { ms: PERSON_MS }
+        } else {
+            end(Outcome::Unavailable { class, reason }, &what, None)
+        };
     }
     match rules.on_dialog {
         OnDialog::Allow if asks.dialog.is_some() && !held => return Next::Answer { allow: true },
@@ -154,7 +160,8 @@ fn end(outcome: Outcome, evidence: &str, answer: Option<String>) -> Next {
 impl Verdict {
     /// That of its last turn.
     pub fn of(turn: &TurnEnd) -> Verdict {
-        let reason = if turn.reason.is_empty() { "it does not say why".to_owned() } else { turn.reason.clone() };
+        let reason =
+            if turn.reason.is_empty() { "it does not say why".to_owned() } else { turn.reason.clone() };
         let outcome = match (turn.ends, turn.class) {
             (TurnEnds::Answered, _) => Outcome::Done,
             (TurnEnds::Interrupted, _) => {
@@ -171,8 +178,7 @@ impl Verdict {
 mod tests {
     use super::*;
 
-    const RULES: Rules =
-        Rules { on_dialog: OnDialog::Ask, answer_within_ms: 60_000, silent_max_ms: 600_000 };
+    const RULES: Rules = Rules { on_dialog: OnDialog::Ask, answer_within_ms: 60_000, silent_max_ms: 600_000 };
 
     fn turn(ends: TurnEnds, class: Option<Unavailable>) -> TurnEnd {
         TurnEnd { ends, answer: Some("42".into()), class, reason: "why".into(), source: "hook:Stop".into() }

@@ -36,7 +36,9 @@ pub(super) fn simple_commands(line: &str) -> Option<Vec<Vec<String>>> {
             }
             ';' | '\n' => next_command(&mut commands, &mut word)?,
             '>' => harmless_redirection(&mut chars, &mut word)?,
-            '&' | '|' | '<' | '$' | '`' | '\\' | '(' | ')' | '{' | '}' | '#' | '!' | '\r' | '\0' => return None,
+            '&' | '|' | '<' | '$' | '`' | '\\' | '(' | ')' | '{' | '}' | '#' | '!' | '\r' | '\0' => {
+                return None;
+            }
             '~' if word.is_none() => return None,
             c => word.get_or_insert_default().push(c),
         }
@@ -69,10 +71,12 @@ fn harmless_redirection(
         None | Some("1" | "2") => {}
         Some(_) => return None,
     }
-    let into: String = std::iter::from_fn(|| chars.next_if(|c| !c.is_whitespace() && !";|".contains(*c))).collect();
+    let into: String =
+        std::iter::from_fn(|| chars.next_if(|c| !c.is_whitespace() && !";|".contains(*c))).collect();
     if into.is_empty() {
         while chars.next_if_eq(&' ').is_some() {}
-        let into: String = std::iter::from_fn(|| chars.next_if(|c| !c.is_whitespace() && !";|&".contains(*c))).collect();
+        let into: String =
+            std::iter::from_fn(|| chars.next_if(|c| !c.is_whitespace() && !";|&".contains(*c))).collect();
         return (into == "/dev/null").then_some(());
     }
     matches!(into.as_str(), "&1" | "&2" | "/dev/null").then_some(())
@@ -90,7 +94,10 @@ mod tests {
         };
         for (line, wanted) in [
             ("cargo test", Some("cargo test")),
-            ("git diff --stat && cargo test 2>&1 | tail -n 5", Some("git diff --stat + cargo test + tail -n 5")),
+            (
+                "git diff --stat && cargo test 2>&1 | tail -n 5",
+                Some("git diff --stat + cargo test + tail -n 5"),
+            ),
             ("grep -rn 'a && b' src; ls", Some("grep -rn a && b src + ls")),
             ("ls > /dev/null", Some("ls")),
             ("ls >/dev/null 2>&1 ;", Some("ls")),

@@ -10,11 +10,11 @@ use toml::Spanned;
 
 use crate::course::Unavailable;
 use crate::profile::call::{Entry, Hole, Template};
-use crate::usage::read::UsageRule;
 use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
 use crate::profile::{
     Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay, WorksBy,
 };
+use crate::usage::read::UsageRule;
 
 /// The largest profile file: the longest built-in one has 3 KiB.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;

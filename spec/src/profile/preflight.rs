@@ -58,7 +58,11 @@ pub struct Around<'a> {
 
 impl Preflight {
     pub fn look(&self, version: Option<&str>, around: &Around<'_>) -> Found {
-        Found { login: self.login(around), trusted: self.trusted(around), update: self.update(version, around) }
+        Found {
+            login: self.login(around),
+            trusted: self.trusted(around),
+            update: self.update(version, around),
+        }
     }
 
     fn login(&self, around: &Around<'_>) -> Known {
@@ -112,14 +116,23 @@ mod tests {
         let profiles = Profiles::built_in().unwrap();
         let look = |id: &str, version: &str, variable: &str, files: &[(&str, &str)]| {
             let env = |name: &str| (name == variable).then(|| "x".to_owned());
-            let file = |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
+            let file =
+                |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
             let around = Around { home: "/home/ann", repository: Some("/repo"), env: &env, file: &file };
             profiles.get(id).unwrap().preflight.look(Some(version), &around)
         };
         let trusts = r#"{"projects":{"/repo":{"hasTrustDialogAccepted":true}}}"#;
         let yes = |by: &str| Known::Yes { by: by.into() };
-        let found = look("claude", "2.1.329 (Claude Code)", "ANTHROPIC_API_KEY", &[("/home/ann/.claude.json", trusts)]);
-        assert_eq!(found, Found { login: yes("$ANTHROPIC_API_KEY"), trusted: yes("/home/ann/.claude.json"), update: None });
+        let found = look(
+            "claude",
+            "2.1.329 (Claude Code)",
+            "ANTHROPIC_API_KEY",
+            &[("/home/ann/.claude.json", trusts)],
+        );
+        assert_eq!(
+            found,
+            Found { login: yes("$ANTHROPIC_API_KEY"), trusted: yes("/home/ann/.claude.json"), update: None }
+        );
         let found = look("claude", "2.1.329 (Claude Code)", "", &[]);
         assert_eq!(found.login, Known::Unknown);
         assert_eq!(found.trusted, Known::No { by: "/home/ann/.claude.json".into() });

@@ -66,7 +66,10 @@ mod tests {
     #[test]
     fn the_table_can_be_read_and_knows_what_it_knows() {
         assert_eq!(as_of().len(), "2026-11-30".len());
-        assert_eq!(of("claude", Some("haiku")), Some(Price { input: 1_000_000, output: 5_000_000, cached: 100_000 }));
+        assert_eq!(
+            of("claude", Some("haiku")),
+            Some(Price { input: 1_000_000, output: 5_000_000, cached: 100_000 })
+        );
         assert_eq!(of("claude", Some("no-such-model")), None);
         assert_eq!(of("claude", None), None, "whose model nobody named");
         assert_eq!(of("codex", Some("haiku")), None);

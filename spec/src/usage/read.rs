@@ -115,7 +115,13 @@ impl<'a> Reader<'a> {
         let input = sum(&self.rule.input);
         let input_tokens = if self.rule.input_includes_cached { input.saturating_sub(cached) } else { input };
         let output_tokens = sum(&self.rule.output);
-        Some(Usage { input_tokens, cached_tokens: cached, output_tokens, turns: 1, cost_usd_millionths: None })
+        Some(Usage {
+            input_tokens,
+            cached_tokens: cached,
+            output_tokens,
+            turns: 1,
+            cost_usd_millionths: None,
+        })
     }
 }
 
@@ -184,6 +190,9 @@ mod tests {
         let after = read("codex", &[&one, "{", &two]).unwrap();
         assert_eq!((before.usage.input_tokens, after.usage.input_tokens), (80, 230));
         let since = after.since(Some(&before));
-        assert_eq!((since.input_tokens, since.cached_tokens, since.output_tokens, since.turns), (150, 0, 7, 1));
+        assert_eq!(
+            (since.input_tokens, since.cached_tokens, since.output_tokens, since.turns),
+            (150, 0, 7, 1)
+        );
     }
 }

@@ -120,12 +120,15 @@ fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
     if class != row.class {
         return Err(format!("its class is {}: {class}", tried[0]));
     }
-    if tried[0]["evidence"].as_str().is_none_or(str::is_empty) || !explained.contains(&format!("({})", row.class)) {
+    if tried[0]["evidence"].as_str().is_none_or(str::is_empty)
+        || !explained.contains(&format!("({})", row.class))
+    {
         return Err(format!("the class and its evidence are not explained:\n{explained}"));
     }
     let asked: Vec<Duration> =
         other.seen().iter().filter(|seen| seen.prompt.contains("the task")).map(|seen| seen.after).collect();
-    let prompted = other.seen().iter().filter(|seen| seen.prompt.contains("the task") && seen.turns == 1).count();
+    let prompted =
+        other.seen().iter().filter(|seen| seen.prompt.contains("the task") && seen.turns == 1).count();
     if asked.is_empty() || prompted == 0 {
         return Err("the other tool was not asked".to_owned());
     }
@@ -133,7 +136,11 @@ fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
     let went_on = other.opened() + asked[0];
     let from = failing.seen().first().map_or(begun, |seen| failing.opened() + seen.after);
     let took = went_on.saturating_duration_since(from);
-    let most = if row.class == "hangs" { Duration::from_millis(SILENT_MAX_MS) + GOES_ON_WITHIN } else { GOES_ON_WITHIN };
+    let most = if row.class == "hangs" {
+        Duration::from_millis(SILENT_MAX_MS) + GOES_ON_WITHIN
+    } else {
+        GOES_ON_WITHIN
+    };
     if took > most {
         return Err(format!("it went on after {took:?}"));
     }
@@ -180,7 +187,8 @@ fn kill_in_turn(desk: &Desk, run: &str, failing: &Stub, row: &Row) {
     niia_tests::wait_until("it is asked", LIMIT, || asked().then_some(()));
     let session = format!("{run}/work/1");
     let pid = niia_tests::wait_until("its program is known", LIMIT, || {
-        let view: Value = serde_json::from_str(&desk.niia(&["explain", "--json", &session]).run().out).ok()?;
+        let view: Value =
+            serde_json::from_str(&desk.niia(&["explain", "--json", &session]).run().out).ok()?;
         view["pid"].as_i64()
     });
     if row.trouble == CrashAfterATool {

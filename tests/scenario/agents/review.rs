@@ -37,7 +37,12 @@ fn claude_works_in_a_run_by_a_conversation_and_what_it_may_is_decided_by_its_doc
     let told = fs::read_to_string(format!("{folder}/sessions/work/1/1/hooks/told.jsonl")).unwrap();
     assert!(told.contains("\"niia_decided\":\"deny\""), "{told}");
     // Asked once, and its turn ended once.
-    let prompts = desk.claude.seen().iter().filter(|seen| seen.turns == 1 && seen.prompt.contains("Make the file")).count();
+    let prompts = desk
+        .claude
+        .seen()
+        .iter()
+        .filter(|seen| seen.turns == 1 && seen.prompt.contains("Make the file"))
+        .count();
     assert!(prompts >= 1, "{:?}", desk.claude.seen());
     assert_eq!(told.matches("\"event\":\"Stop\"").count(), 1, "{told}");
 }
@@ -91,7 +96,10 @@ fn a_review_by_claude_and_codex_is_synthesized_by_claude_which_quotes_both() {
             "{}/sessions/review/{worker}/1/hooks/told.jsonl",
             status["folder"].as_str().unwrap()
         ));
-        assert!(told.unwrap().contains("\"niia_decided\":\"allow\""), "worker {worker} was allowed by policy");
+        assert!(
+            told.unwrap().contains("\"niia_decided\":\"allow\""),
+            "worker {worker} was allowed by policy"
+        );
     }
     user_files_are_as_they_were(&desk, &before);
 }

@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use niia_spec::profile::built_in_text;
+use niia_spec::profile::Profiles;
 use niia_tests::House;
 use niia_tests::house::Call;
 
@@ -103,18 +103,16 @@ fn prompts(count: usize, longest: usize) -> Vec<String> {
 fn as_it_arrives(text: &str, name: &str) -> String {
     let mut text: String =
         text.replace("\r\n", "\n").chars().filter(|c| matches!(c, '\n' | '\t') || !c.is_control()).collect();
-    let profile = built_in_text(name).unwrap();
-    let declares = |key: &str| profile.lines().any(|line| line == key);
-    if declares("at_space = true") {
+    let profiles = Profiles::built_in().unwrap();
+    let declared = &profiles.get(name).unwrap().typing;
+    text = declared.drops.taken_out_of(&text);
+    if declared.at_space {
         text = text.replace('@', "@ ");
     }
-    if declares("tab_spaces = 4") {
-        text = text.replace('\t', "    ");
+    if declared.tab_spaces > 0 {
+        text = text.replace('\t', &" ".repeat(declared.tab_spaces));
     }
-    if declares(r"drops = '[\u{202a}-\u{202e}\u{2066}-\u{2069}]'") {
-        text.retain(|c| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'));
-    }
-    if declares("trims = true") {
+    if declared.trims {
         text.truncate(text.trim_end().len());
     }
     text

@@ -22,14 +22,21 @@ const LOOK_EVERY_MS: u64 = 100;
 /// Between two keys of a dialog's answer.
 const BETWEEN_KEYS: Duration = Duration::from_millis(80);
 
-/// Single keys: Enter is one of its own.
-fn split_keys(keys: &str) -> impl Iterator<Item = &str> {
-    keys.split_inclusive('\r')
-        .flat_map(|part| match part.strip_suffix('\r') {
-            Some("") | None => [part, ""],
-            Some(before) => [before, "\r"],
-        })
-        .filter(|key| !key.is_empty())
+/// Single keys: Enter is one of its own, and each escape begins another one.
+fn split_keys(keys: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for (at, c) in keys.char_indices().filter(|(_, c)| matches!(c, '\r' | '\x1b')) {
+        parts.push(&keys[from..at]);
+        from = at;
+        if c == '\r' {
+            parts.push("\r");
+            from = at + 1;
+        }
+    }
+    parts.push(&keys[from..]);
+    parts.retain(|key| !key.is_empty());
+    parts
 }
 
 /// What is known of the conversation.
@@ -176,9 +183,20 @@ impl Follow<'_> {
     pub(super) async fn interrupt(&mut self) {
         let keys = profile_of(&self.life.assignment).map(|profile| profile.typing.interrupt.clone());
         let Some(keys) = keys.filter(|keys| !keys.is_empty()) else { return };
-        if let Err(error) = self.write_soon(keys.as_bytes()).await {
+        if let Err(error) = self.press(&keys).await {
             tracing::warn!(session = %self.life.assignment.session, %error, "it could not be interrupted");
         }
+    }
+
+    /// Presses keys one after the other: several in one burst may be taken for one, or for a paste.
+    async fn press(&self, keys: &str) -> std::io::Result<()> {
+        for (n, key) in split_keys(keys).into_iter().enumerate() {
+            if n > 0 {
+                tokio::time::sleep(BETWEEN_KEYS).await;
+            }
+            self.write_soon(key.as_bytes()).await?;
+        }
+        Ok(())
     }
 
     /// Presses the keys that answer the dialog, if one is to be seen at this moment and the profile knows them.
@@ -197,11 +215,7 @@ impl Follow<'_> {
         let keys = keys
             .clone()
             .ok_or_else(|| format!("profile {} knows no keys for the dialog {id}", profile.id))?;
-        // Arrows and Enter in one burst may be taken for a paste.
-        for key in split_keys(&keys) {
-            self.write_soon(key.as_bytes()).await.map_err(|error| error.to_string())?;
-            tokio::time::sleep(BETWEEN_KEYS).await;
-        }
+        self.press(&keys).await.map_err(|error| error.to_string())?;
         Ok(id)
     }
 
@@ -416,5 +430,19 @@ impl Talk {
             Ok(()) => self.name = Some(name),
             Err(error) => tracing::warn!(%error, "the conversation's name cannot be kept"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_keys;
+
+    #[test]
+    fn keys_are_pressed_one_by_one() {
+        assert_eq!(split_keys("\x1b[B\r"), ["\x1b[B", "\r"]);
+        assert_eq!(split_keys("\x1b\x1b"), ["\x1b", "\x1b"]);
+        assert_eq!(split_keys("y\r"), ["y", "\r"]);
+        assert_eq!(split_keys("1"), ["1"]);
+        assert!(split_keys("").is_empty());
     }
 }

@@ -111,7 +111,9 @@ impl Follow<'_> {
         let end = self.end;
         let Some(work) = &mut self.work else { return };
         work.seen_end = end;
-        let wait = |ms: u64| Instant::now() + Duration::from_millis(ms.max(1)).min(LOOK_EVERY.max(Duration::from_secs(5)));
+        let wait = |ms: u64| {
+            Instant::now() + Duration::from_millis(ms.max(1)).min(LOOK_EVERY.max(Duration::from_secs(5)))
+        };
         match next {
             Next::Wait { ms } => {
                 work.next = wait(ms);
@@ -147,7 +149,8 @@ impl Follow<'_> {
             }),
             _ => None,
         };
-        let on_its_way = !self.texts.is_empty() || self.now.as_ref().is_some_and(|now| !now.delivery.is_over());
+        let on_its_way =
+            !self.texts.is_empty() || self.now.as_ref().is_some_and(|now| !now.delivery.is_over());
         let worker = work::Worker {
             in_turn: talk.is_in_turn() || on_its_way || detected.state == State::Working,
             last: talk.last().map(|(last, at_ms)| (last, now_ms.saturating_sub(at_ms))),
@@ -178,7 +181,10 @@ impl Follow<'_> {
         let what = match &self.detected {
             Some(detected) => {
                 let dialog = detected.dialog.as_deref().map(|id| format!("{id}: ")).unwrap_or_default();
-                format!("{dialog}{}", detected.evidence.excerpt.split_whitespace().collect::<Vec<_>>().join(" "))
+                format!(
+                    "{dialog}{}",
+                    detected.evidence.excerpt.split_whitespace().collect::<Vec<_>>().join(" ")
+                )
             }
             None => String::new(),
         };

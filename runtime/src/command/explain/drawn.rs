@@ -32,7 +32,7 @@ fn draw(size: Size, output: &[u8]) -> Drawn {
     for found in Scanner::from(0).feed(output) {
         if let Found::Status { body, .. } = found {
             // A report that is none says nothing about the program.
-            drop(statuses.take(&body, 0));
+            let _ = statuses.take(&body, 0);
         }
     }
     Drawn { text: screen.text(), title: screen.title().to_owned(), statuses }

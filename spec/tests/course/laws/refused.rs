@@ -41,7 +41,8 @@ pub fn then(tries: &[Try], models: u32, is_mender: bool) -> Then {
     if round >= rounds_max {
         return Then::Nothing;
     }
-    let told = (0..models).filter(|model| may_come_back(*model)).filter_map(|model| newest(model)?.again_in_ms);
+    let told =
+        (0..models).filter(|model| may_come_back(*model)).filter_map(|model| newest(model)?.again_in_ms);
     let grown = ROUND_PAUSE_MS * 2_u64.pow(round - 1);
     Then::Later(first, grown.max(told.min().unwrap_or(0)).min(ROUND_PAUSE_MS_MAX))
 }
@@ -62,7 +63,9 @@ fn comes_back(tried: &Try) -> bool {
     let Some(Outcome::Unavailable { class, .. }) = &tried.outcome else { return false };
     let soon = tried.again_in_ms.is_none_or(|ms| ms <= ROUND_PAUSE_MS_MAX);
     soon && match class {
-        Unavailable::RateLimited | Unavailable::Overloaded | Unavailable::Network | Unavailable::Hangs => true,
+        Unavailable::RateLimited | Unavailable::Overloaded | Unavailable::Network | Unavailable::Hangs => {
+            true
+        }
         Unavailable::Quota => tried.again_in_ms.is_some(),
         _ => false,
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use niia_spec::course::{
-    Command, EndReason, Ending, Event, Gathering, Outcome, ROUND_PAUSE_MS_MAX, RunCourse, RunState, Unavailable, Wake,
+    Command, EndReason, Ending, Event, Gathering, Outcome, ROUND_PAUSE_MS_MAX, RunCourse, RunState,
+    Unavailable, Wake,
 };
 use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::plan::Plan;
