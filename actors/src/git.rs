@@ -29,7 +29,7 @@ mod merge;
 pub(crate) mod overlay;
 mod paths;
 mod private;
-pub(crate) mod process;
+pub(crate) use crate::bounded as process;
 mod program;
 mod refs;
 mod remove;

@@ -1,6 +1,7 @@
 //! What carries a plan out on this machine: run, phase, session, and what they stand on.
 
 pub mod ask;
+pub mod bounded;
 pub mod failpoint;
 pub mod git;
 pub mod journal;

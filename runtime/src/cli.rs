@@ -20,7 +20,7 @@ const NOUNS: &str = "\
 More, each with its own --help:
   runs       rehearse runs resume explain approve deny answer schema profile claim output scratchpad
   sessions   serve sessions read write wait-idle get-answer interrupt resize kill replay
-  agents     mailbox mesh inbox done mcp
+  agents     mailbox mesh inbox done agent mcp
   machines   pair peer remote login
   the node   gc top completions man
 
@@ -106,6 +106,9 @@ pub enum Verb {
     /// Read and write the folder the workers of a run share
     #[command(hide = true)]
     Scratchpad(agents::Scratchpad),
+    /// An agent of niia's own, on a local model
+    #[command(hide = true)]
+    Agent(agents::Agent),
     /// Send and read letters between workers
     #[command(hide = true)]
     Mailbox(agents::Mailbox),

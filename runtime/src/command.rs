@@ -29,6 +29,7 @@ mod talks;
 mod top;
 mod work;
 
+pub(crate) use hook::real;
 pub(crate) use origin::environment_of;
 
 use std::any::Any;
@@ -43,6 +44,7 @@ use clap_complete::CompleteEnv;
 use niia_actors::sandbox;
 use serde::Serialize;
 
+use crate::cli::agents::{Agent, AgentVerb};
 use crate::cli::node::DaemonVerb;
 use crate::cli::{Cli, Verb};
 use crate::config::{Config, ConfigError, Folders, FoldersError};
@@ -109,6 +111,9 @@ fn perform(cli: Cli) -> Result<Exit, Failure> {
     {
         return daemon::run(state);
     }
+    if let Verb::Agent(Agent { verb: AgentVerb::Ollama { model, once, prompt } }) = &cli.verb {
+        return crate::line_agent::main(model, prompt.as_deref(), *once);
+    }
     inside::refuse(&cli.verb)?;
     trace::to_stderr();
     let caller = Caller { json: cli.json, folders: Folders::of_this_user()?, machine: None };
@@ -149,6 +154,7 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Claim(words) => agents::claim(caller, words).await,
         Verb::Output(words) => agents::output(caller, words).await,
         Verb::Scratchpad(words) => agents::scratchpad(caller, words).await,
+        Verb::Agent(_) => Err(Failure::out_of_turn("agent")),
         Verb::Mailbox(words) => agents::mailbox(caller, words).await,
         Verb::Mesh(words) => talks::mesh(caller, words).await,
         Verb::Inbox(words) => talks::inbox(caller, words).await,

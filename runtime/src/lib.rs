@@ -6,6 +6,7 @@ pub mod command;
 pub mod config;
 pub mod control;
 pub mod failure;
+pub mod line_agent;
 pub mod mcp;
 pub mod network;
 pub mod node;

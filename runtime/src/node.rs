@@ -11,6 +11,7 @@ use niia_actors::ask::chain;
 use niia_actors::failpoint::{self, FailPointError};
 use niia_actors::journal::{Health, Journal, JournalError};
 use niia_actors::keeper::Keeper;
+use niia_actors::machine::breakers::BreakerRoom;
 use niia_actors::machine::local::LocalMachine;
 use niia_actors::machine::{Machine, Machines};
 use niia_actors::run::LiveSessions;
@@ -102,6 +103,7 @@ pub struct Node {
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
     pub run_as: Option<RunAs>,
+    breakers: BreakerRoom,
     pub quarantined: Vec<(String, String)>,
     /// The way to other machines; nothing where this node's own key cannot be used.
     pub network: Option<Arc<Network>>,
@@ -163,6 +165,7 @@ impl Node {
             sessions_max: self.sessions_max,
             memory_floor_mib: self.memory_floor_mib,
             degraded,
+            breakers: self.breakers.all(),
         }
     }
 
@@ -226,6 +229,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let (doors, opener) = server::doors(run_as.map(|user| user.uid));
     let here = LocalMachine::new(keeper, live.clone(), sessions_max, &program, state.path())
         .confining(run_as, Arc::new(doors));
+    let breakers = here.breakers().clone();
     let network = network_of(&state, options.network);
     let here: Arc<dyn Machine> = Arc::new(here);
     let remotes = network.clone().map(|network| Remotes::new(network, live.clone(), Arc::clone(&here)));
@@ -264,6 +268,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         sessions_max,
         memory_floor_mib: options.memory_floor_mib,
         run_as,
+        breakers,
         quarantined,
         network,
         remotes,

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::course::{Outcome, PhaseOutcome, RunOutcome};
 use crate::name::{PhaseName, RunId, SessionId, WorkerName};
+use crate::usage::{Total, Usage};
 
 /// One run as it stands now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,9 @@ pub struct RunView {
     pub branch: Option<String>,
     pub phases: Vec<PhaseView>,
     pub warnings: Vec<String>,
+    /// What its attempts used that have ended; what nobody knows is counted as unknown.
+    #[serde(default)]
+    pub usage: Total,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +139,12 @@ pub struct AttemptView {
     pub commit: Option<String>,
     /// First characters of the answer.
     pub excerpt: Option<String>,
+    /// What it used, where that is known.
+    #[serde(default)]
+    pub usage: Option<Usage>,
+    /// The ref under which its work stands as it was when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
 }
 
 /// One session as it stands now.

@@ -20,6 +20,7 @@ use crate::ask::chain;
 use crate::keeper::{self, OpenError, Opened, Terminal};
 use crate::launch::Prepared;
 use crate::machine::local::LocalMachine;
+use crate::machine::starts::Start;
 use crate::machine::{Assignment, News, breakers};
 use crate::phase::PhaseHandle;
 use crate::recording::Recording;
@@ -44,6 +45,8 @@ pub(super) struct Life {
     pub door: Option<Door>,
     /// Why it was ended by niia itself: nobody can say what became of its prompt.
     pub unsure: Option<String>,
+    /// Its tool's start, until the tool is seen to be there.
+    pub starting: Option<Start>,
 }
 
 /// A terminal that was reached.
@@ -72,7 +75,7 @@ pub(super) async fn live(arguments: SessionArguments) {
     drop(known.await);
     let assignment = Arc::new(assignment);
     let mut life =
-        Life { assignment, machine, parent, facts, orders, ordered: None, door: None, unsure: None };
+        Life { assignment, machine, parent, facts, orders, ordered: None, door: None, unsure: None, starting: None };
     let place = life.place().await;
     let ending = match place {
         Some(place) => life.with_place(place).await,
@@ -217,6 +220,9 @@ impl Life {
         };
         drop(turn);
         self.open_door();
+        if let Some(profile) = finish::profile_of(&self.assignment).filter(|profile| !profile.errors.is_empty()) {
+            self.starting = self.machine.starts.turn(&profile.id).await;
+        }
         crate::failpoint::hit("session.before_start");
         let folder = self.facts.folder.clone();
         self.facts.is_at(program.cwd.clone());
@@ -336,6 +342,7 @@ impl Life {
     /// What remains to be done once the program is gone.
     async fn end(&mut self, over: Over, rest: Option<(Drawn, Prepared)>) -> Ending {
         self.facts.does("is brought to its end");
+        self.starting = None;
         if let Over::Lost(_) = over {
             self.sweep().await;
         }

@@ -26,6 +26,7 @@ use crate::machine::local::LocalMachine;
 
 mod mcp;
 mod talk;
+mod tmp;
 
 /// A session drawn up, with what is needed to end it as well.
 #[derive(Debug)]
@@ -178,6 +179,9 @@ fn own_env(assignment: &Assignment, machine: &LocalMachine) -> BTreeMap<String, 
         let hooks = hooks::folder(&folder).display().to_string();
         env.insert(hooks::FOLDER_VARIABLE.to_owned(), hooks);
     }
+    if let Some(folder) = tmp::folder(assignment) {
+        env.insert("TMPDIR".to_owned(), folder.display().to_string());
+    }
     if !lines.is_empty() {
         env.insert("NIIA_WORKTREES".to_owned(), lines.join(":"));
     }
@@ -245,6 +249,8 @@ pub(super) fn ready(
     let kept = kept.and_then(|()| keep_prompt(&folder, &assignment.prompt));
     let kept = kept.and_then(|()| talk::prepare(assignment, drawn, &folder));
     kept.map_err(|error| failed(format!("its folder {} cannot be written: {error}", folder.display())))?;
+    let tmp = tmp::folder(assignment).map_or(Ok(()), |folder| tmp::make(&folder));
+    tmp.map_err(|error| failed(format!("a folder for what passes cannot be made: {error}")))?;
     make_folders(&drawn.launch, &folder)
         .map_err(|error| failed(format!("the folders of its sandbox: {error}")))?;
     if let Some(mend) = &assignment.mend {
@@ -371,6 +377,9 @@ pub(super) fn put_away(
     let mut runner = |what: &'static str, number, text: &str| chores.run(&drawn.launch, what, number, text);
     for failure in launch::finish_by(&drawn.launch, prepared, kept, &mut runner).failures {
         tracing::warn!(session = %assignment.session, error = chain(&failure), "a teardown failed");
+    }
+    if let Some(folder) = tmp::folder(assignment) {
+        tmp::remove(&folder);
     }
     let ports = machine.state_folder.join("ports");
     if let Err(error) = launch::release_ports(&ports, &assignment.session) {

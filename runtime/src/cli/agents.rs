@@ -13,6 +13,29 @@ pub struct RunOption {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  niia agent ollama --model llama3 \"what is in this folder?\"")]
+pub struct Agent {
+    #[command(subcommand)]
+    pub verb: AgentVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AgentVerb {
+    /// Talk to a model of Ollama that can read and write files here and run commands, as far as it is allowed to
+    #[command(after_help = "Example:\n  OLLAMA_HOST=gpu:11434 niia agent ollama --model llama3")]
+    Ollama {
+        /// The model, as Ollama calls it
+        #[arg(long)]
+        model: String,
+        /// End after the first answer
+        #[arg(long)]
+        once: bool,
+        /// What is asked first
+        prompt: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "Example:\n  niia claim src/parser.rs && echo mine")]
 pub struct Claim {
     /// What is taken, in any words the workers agree on

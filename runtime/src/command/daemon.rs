@@ -15,7 +15,7 @@ use crate::failure::{Exit, Failure};
 use crate::node::{self, NodeOptions};
 use crate::notify::Notifier;
 use crate::report::table::{Table, cell, toned_cell};
-use crate::report::{Look, Tone, bytes, duration};
+use crate::report::{Look, Tone, bytes, duration, neutral};
 use crate::trace;
 
 /// How long a node that was told to stop is waited for.
@@ -127,6 +127,10 @@ pub fn node_text(view: &NodeView, look: Look) -> String {
     fact("runs", view.runs_live.to_string());
     fact("sessions", format!("{} of at most {}", view.sessions_live, view.sessions_max));
     fact("memory", format!("no session is started below {} free", bytes(view.memory_floor_mib << 20)));
+    for one in &view.breakers {
+        let (class, left) = (one.open.class.word(), duration(one.left_ms));
+        fact("not asked", format!("{} for another {left}: {class}, {}", one.provider, neutral(&one.open.reason)));
+    }
     if let Some(trouble) = &view.degraded {
         table.row(vec![toned_cell("trouble", Tone::Bad), cell(trouble)]);
     }

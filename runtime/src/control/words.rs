@@ -447,4 +447,7 @@ pub struct NodeView {
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
     pub degraded: Option<String>,
+    /// Providers that are not asked now.
+    #[serde(default)]
+    pub breakers: Vec<niia_actors::machine::breakers::Standing>,
 }

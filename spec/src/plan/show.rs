@@ -1,5 +1,6 @@
 //! The plan for people: what would be started, by whom, where, in which trees, under which limits.
 
+mod cost;
 mod table;
 mod words;
 
@@ -167,6 +168,7 @@ fn rest(plan: &Plan, firings: &[String]) -> String {
     }
     say("machines", words::machines(plan));
     say("limits", words::limits(&plan.limits));
+    say("cost", cost::range(plan));
     say("tools", words::tools(plan));
     say("trusted", plan.trusted_domains.join(", "));
     if let Some(schedule) = &plan.schedule {

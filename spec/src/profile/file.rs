@@ -13,7 +13,7 @@ use crate::profile::call::{Entry, Hole, Template};
 use crate::profile::mcp::{Handing, HandingKeys};
 use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
 use crate::profile::{
-    Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay,
+    Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay, WorksBy,
 };
 use crate::usage::read::UsageRule;
 
@@ -78,6 +78,7 @@ struct Keys {
     mcp: Option<Spanned<HandingKeys>>,
     preflight: Option<Preflight>,
     usage: Option<UsageRule>,
+    works_by: Option<Vec<WorksBy>>,
 }
 
 /// An argument or a group of arguments, which stand or fall together.
@@ -161,6 +162,7 @@ impl ProfileFile {
         put(&mut profile.errors, errors);
         put(&mut profile.screens, screens);
         put(&mut profile.preflight, keys.preflight.clone());
+        put(&mut profile.works_by, keys.works_by.clone());
         put(&mut profile.usage, keys.usage.clone().map(Some));
         profile.names.extend(keys.names.clone().unwrap_or_default());
         profile.tags.extend(keys.tags.clone().unwrap_or_default());
@@ -215,6 +217,7 @@ impl ProfileFile {
             sandboxed: Sandboxed::default(),
             mcp: Handing::default(),
             usage: None,
+            works_by: Vec::new(),
             preflight: Preflight::default(),
             argv: Vec::new(),
             large: None,

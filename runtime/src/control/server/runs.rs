@@ -134,6 +134,7 @@ fn quarantined(run: &str, reason: String) -> RunView {
         branch: None,
         phases: Vec::new(),
         warnings: Vec::new(),
+        usage: niia_spec::usage::Total::default(),
     }
 }
 
