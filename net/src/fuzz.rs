@@ -55,7 +55,8 @@ pub fn frame(bytes: &[u8]) {
 /// When somebody is taken for somebody else.
 pub fn announcement(bytes: &[u8]) {
     let id = NodeId::of_key(b"x");
-    let (instance, own) = (format!("{}.{}", id.short(), crate::discovery::SERVICE), id.to_string().into_bytes());
+    let (instance, own) =
+        (format!("{}.{}", id.short(), crate::discovery::SERVICE), id.to_string().into_bytes());
     let (words, address) = (String::from_utf8_lossy(bytes), std::net::SocketAddr::from(([10, 0, 0, 1], 1)));
     for (name, text) in [(instance.as_str(), bytes), (words.as_ref(), bytes), (instance.as_str(), &own[..])] {
         let read = |key: &str| if key == "id" { Some(text) } else { Some(bytes) };
@@ -107,7 +108,9 @@ mod tests {
             let at = random.usize(..=bytes.len());
             match random.u8(..6) {
                 0 if at < bytes.len() => bytes[at] ^= 1 << random.u8(..8),
-                1 if at < bytes.len() => bytes[at] = [0, 0xff, 0x7f, 0xc1, 0xdd, 0xdf, 0xc6][random.usize(..7)],
+                1 if at < bytes.len() => {
+                    bytes[at] = [0, 0xff, 0x7f, 0xc1, 0xdd, 0xdf, 0xc6][random.usize(..7)]
+                }
                 2 => bytes.insert(at, random.u8(..)),
                 3 => bytes.truncate(at),
                 4 => {
@@ -137,7 +140,8 @@ mod tests {
     /// A query, and a response with the records of a node.
     fn announcements() -> Vec<Vec<u8>> {
         let id = NodeId::of_key(b"x");
-        let texts = [id.to_string().into_bytes(), b"1".to_vec(), "Häuser\u{202e}".as_bytes().to_vec(), vec![0; 300]];
+        let texts =
+            [id.to_string().into_bytes(), b"1".to_vec(), "Häuser\u{202e}".as_bytes().to_vec(), vec![0; 300]];
         let name = |labels: &[&str]| -> Vec<u8> {
             let labels = labels.iter().flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat());
             labels.chain([0]).collect()
@@ -146,7 +150,9 @@ mod tests {
         let text = format!("id={id}");
         let text: Vec<u8> = [&[text.len() as u8], text.as_bytes(), b"\x03v=1\x06pair=1"].concat();
         let query = [&[0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0], &service[..], &[0, 12, 0, 1]].concat();
-        let record = [&service[..], &[0, 16, 0x80, 1, 0, 0, 0, 120], &(text.len() as u16).to_be_bytes(), &text].concat();
+        let record =
+            [&service[..], &[0, 16, 0x80, 1, 0, 0, 0, 120], &(text.len() as u16).to_be_bytes(), &text]
+                .concat();
         let response = [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0], &record[..]].concat();
         texts.into_iter().chain([query, response]).collect()
     }

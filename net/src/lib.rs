@@ -10,8 +10,8 @@ pub mod pairing;
 pub mod peer;
 #[cfg(feature = "probe")]
 pub mod probe;
-pub mod relay;
 pub mod reconnect;
+pub mod relay;
 pub mod transfer;
 pub mod trust;
 pub mod wire;

@@ -25,8 +25,8 @@ use crate::node::Node;
 pub use clock::now as boottime;
 pub use links::ReachError;
 pub use pairing::{PairingError, Shown};
-pub use relays::carry as carry_between;
 pub use peers::{PeerView, names_nobody};
+pub use relays::carry as carry_between;
 pub use settings::NetworkSettings;
 
 #[derive(Debug, thiserror::Error)]

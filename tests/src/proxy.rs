@@ -177,7 +177,10 @@ impl Carrier {
 
     /// Waits until somebody speaks, or until something is due.
     fn listen(&self) -> io::Result<()> {
-        let due = self.waiting.peek().map_or(TURN, |Reverse((due, ..))| due.saturating_duration_since(Instant::now()));
+        let due = self
+            .waiting
+            .peek()
+            .map_or(TURN, |Reverse((due, ..))| due.saturating_duration_since(Instant::now()));
         let sockets = std::iter::once(&self.front).chain(self.backs.values());
         let mut sockets: Vec<PollFd<'_>> = sockets.map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
         let limit = Timespec::try_from(due.min(TURN)).map_err(io::Error::other)?;

@@ -18,7 +18,8 @@ pub(super) fn handle() -> io::Result<Handle> {
     if let Some(thread) = THREAD.get() {
         return Ok(thread.handle().clone());
     }
-    let built = Builder::new_multi_thread().worker_threads(1).thread_name("niia-network").enable_all().build()?;
+    let built =
+        Builder::new_multi_thread().worker_threads(1).thread_name("niia-network").enable_all().build()?;
     // Of two that are built at once the first stays, and the other one has nothing to do yet.
     if let Err(second) = THREAD.set(built) {
         second.shutdown_background();

@@ -25,7 +25,9 @@ pub enum Happened {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Done {
     /// Open a talk, after a pause that grows with the failures.
-    Open { failures: u32 },
+    Open {
+        failures: u32,
+    },
     /// Leave the talk: it leads nowhere.
     HangUp,
     /// Say everything that is needed to begin.
@@ -238,15 +240,43 @@ mod tests {
     fn a_new_attempt_is_given_followed_and_brought_home() {
         let done = played(
             home(false),
-            &[(0, Opened), (0, Heard(New)), (1, Heard(Accepted)), (2, Heard(Started)), (3, Heard(Started)), (4, Tick), (5, Heard(Over)), (6, Broke)],
+            &[
+                (0, Opened),
+                (0, Heard(New)),
+                (1, Heard(Accepted)),
+                (2, Heard(Started)),
+                (3, Heard(Started)),
+                (4, Tick),
+                (5, Heard(Over)),
+                (6, Broke),
+            ],
         );
-        let expected = [vec![], vec![Give], vec![], vec![TellStarted], vec![], vec![Beat], vec![Done::Finish(Finish::Result)], vec![]];
+        let expected = [
+            vec![],
+            vec![Give],
+            vec![],
+            vec![TellStarted],
+            vec![],
+            vec![Beat],
+            vec![Done::Finish(Finish::Result)],
+            vec![],
+        ];
         assert_eq!(done, expected);
     }
 
     #[test]
     fn a_machine_that_says_nothing_for_a_lease_is_left_and_asked_again() {
-        let events = [(0, Opened), (0, Heard(Known)), (7, Tick), (8, Heard(Other)), (16, Tick), (17, Tick), (30, Opened), (30, Tick), (31, Heard(Known))];
+        let events = [
+            (0, Opened),
+            (0, Heard(Known)),
+            (7, Tick),
+            (8, Heard(Other)),
+            (16, Tick),
+            (17, Tick),
+            (30, Opened),
+            (30, Tick),
+            (31, Heard(Known)),
+        ];
         let done = played(home(false), &events);
         assert_eq!(done[2..6], [vec![Beat], vec![], vec![Beat], vec![HangUp, Open { failures: 0 }]]);
         assert_eq!(done[7], [], "a talk that has just begun is not silent yet");
@@ -264,7 +294,8 @@ mod tests {
 
     #[test]
     fn an_order_to_end_reaches_the_machine_or_ends_the_waiting() {
-        let with = played(home(false), &[(0, Opened), (0, Heard(Known)), (1, Ordered(CANCEL)), (2, Heard(Over))]);
+        let with =
+            played(home(false), &[(0, Opened), (0, Heard(Known)), (1, Ordered(CANCEL)), (2, Heard(Over))]);
         assert_eq!(with[2..], [vec![End(CANCEL)], vec![Done::Finish(Finish::Result)]]);
         let ordered = Done::Finish(Finish::Ordered(CANCEL));
         let giving = played(home(false), &[(0, Opened), (0, Heard(New)), (1, Ordered(CANCEL))]);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::PeerError;
-use super::tap::Outgoing;
 use super::link::{CloseCode, PeerLink, Stream, broken};
+use super::tap::Outgoing;
 use crate::endpoint::Shaken;
 use crate::frame;
 use crate::identity::NodeId;

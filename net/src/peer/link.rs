@@ -81,7 +81,7 @@ impl PeerLink {
     #[cfg(feature = "probe")]
     pub async fn bare(&self) -> Result<Stream, PeerError> {
         let (writer, reader) = self.connection.open_bi().await.map_err(broken)?;
-        Ok(tokio::io::join(reader, writer))
+        Ok(tokio::io::join(reader, Outgoing::new(writer, None)))
     }
 
     /// The next stream the other end opens. What it is for stands in its first frame, see [`PeerLink::purpose`].

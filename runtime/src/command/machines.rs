@@ -88,9 +88,8 @@ pub async fn peer(caller: &Caller, words: Peer) -> Result<Exit, Failure> {
             return done(&caller.ask(Request::Machines(request)).await?, "peer rm");
         }
         PeerVerb::Allow { name, rights, folder, models } => {
-            let absolute = |folder: &std::path::PathBuf| {
-                Ok(std::path::absolute(folder)?.to_string_lossy().into_owned())
-            };
+            let absolute =
+                |folder: &std::path::PathBuf| Ok(std::path::absolute(folder)?.to_string_lossy().into_owned());
             let folders = folder.iter().map(absolute).collect::<Result<Vec<String>, Failure>>()?;
             let folders = (!folders.is_empty()).then_some(folders);
             MachinesRequest::PeerAllow { name, rights, folders, models }
@@ -152,9 +151,7 @@ pub async fn remote(caller: &Caller, words: Remote) -> Result<Exit, Failure> {
         RemoteVerb::Sessions { machine, all } => {
             sessions::sessions(&caller.on(&machine), Sessions { run: None, all, machine: None }).await
         }
-        RemoteVerb::Run { machine, words } => {
-            run::run(caller, Run { home: Some(machine), ..*words }).await
-        }
+        RemoteVerb::Run { machine, words } => run::run(caller, Run { home: Some(machine), ..*words }).await,
         RemoteVerb::Start { machine, words } => serve::serve_at(caller, words, Some(machine)).await,
         RemoteVerb::Read(there) => {
             let name = AnySession { session: there.session };
@@ -187,8 +184,9 @@ async fn copy(caller: &Caller, from: &str, to: &str) -> Result<Exit, Failure> {
         (Some((machine, there)), None) => (machine, there, to, true),
         (None, Some((machine, there))) => (machine, there, from, false),
         _ => {
-            return Err(Failure::usage("one of both is a path here, the other one MACHINE:PATH")
-                .help("`niia remote cp notes.md seoul-server:/srv/data/`; a name with a colon is written ./name"));
+            return Err(Failure::usage("one of both is a path here, the other one MACHINE:PATH").help(
+                "`niia remote cp notes.md seoul-server:/srv/data/`; a name with a colon is written ./name",
+            ));
         }
     };
     let began = std::time::Instant::now();

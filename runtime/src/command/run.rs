@@ -104,12 +104,7 @@ fn tell_once(plan: &Plan) {
 }
 
 /// Hands a plan to the node. Nothing is begun unless the node says so.
-async fn submit(
-    caller: &Caller,
-    plan: Plan,
-    extra: Extra,
-    home: Option<String>,
-) -> Result<Begun, Failure> {
+async fn submit(caller: &Caller, plan: Plan, extra: Extra, home: Option<String>) -> Result<Begun, Failure> {
     let origin = match &home {
         None => origin(caller, &plan, extra)?,
         Some(_) => origin_for_elsewhere(caller, &plan, extra)?,

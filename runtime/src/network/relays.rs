@@ -50,7 +50,8 @@ impl Network {
         let stream = joined.unwrap_or_else(|_| Err("it does not answer".to_owned())).map_err(&failed)?;
         let relay = self.relay().await?;
         let (reader, writer) = stream.into_inner();
-        let address = relay.join(id, reader, writer).ok_or_else(|| failed("too many ways are open".to_owned()))?;
+        let address =
+            relay.join(id, reader, writer).ok_or_else(|| failed("too many ways are open".to_owned()))?;
         let connected = relay.endpoint.connect(&[address], Some(*id)).await;
         connected.map_err(|source| ReachError::Connect { name: name.clone(), source })
     }

@@ -131,7 +131,9 @@ impl Abroad {
     }
 
     fn network(&self) -> Result<&Arc<Network>, String> {
-        self.network.as_ref().ok_or_else(|| "this node's own key cannot be used, so it reaches nobody".to_owned())
+        self.network
+            .as_ref()
+            .ok_or_else(|| "this node's own key cannot be used, so it reaches nobody".to_owned())
     }
 
     /// Gives a run a home elsewhere. When this returns its name, it is durable there.
@@ -215,7 +217,8 @@ impl Abroad {
                 let git = record.folder.join("git");
                 let base = accept::starting_point(&repository, &record.run, &git, origin.include_dirty);
                 let base = base.inspect_err(|_| drop(std::fs::remove_dir_all(&record.folder)))?;
-                RunTrees::begin(&repository, &record.run, &git, &base).map_err(|error| trouble(chain(&error)))?;
+                RunTrees::begin(&repository, &record.run, &git, &base)
+                    .map_err(|error| trouble(chain(&error)))?;
                 (origin.base, record.base) = (Some(base.as_str().to_owned()), Some(base));
                 record.keep().map_err(|error| trouble(error.to_string()))?;
             }
@@ -354,8 +357,9 @@ impl Abroad {
                 (Word::Answer, bytes) => brought.report = Some(bytes),
                 (Word::Written { path }, bytes) => brought.written.push((path, bytes)),
                 (Word::Stands, bytes) => {
-                    break serde_json::from_slice(&bytes)
-                        .map_err(|error| Trouble::Broken(format!("how it stands cannot be read: {error}")))?;
+                    break serde_json::from_slice(&bytes).map_err(|error| {
+                        Trouble::Broken(format!("how it stands cannot be read: {error}"))
+                    })?;
                 }
                 (Word::Beat, _) => {}
                 (Word::Refused { reason }, _) => return Err(Trouble::Refused(reason)),
@@ -381,7 +385,9 @@ impl Abroad {
         }
         match tokio::time::timeout(GIVEN_WITHIN, self.collect(run, true)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(Trouble::Broken(reason) | Trouble::Refused(reason) | Trouble::Home(reason))) => Err(reason),
+            Ok(Err(Trouble::Broken(reason) | Trouble::Refused(reason) | Trouble::Home(reason))) => {
+                Err(reason)
+            }
             Err(_) => Err(format!("no answer within {GIVEN_WITHIN:?}")),
         }
     }
@@ -408,7 +414,8 @@ fn pack_of(
 ) -> Result<Option<Vec<u8>>, String> {
     let repository = Repository::discover(root).map_err(|error| chain(&error))?;
     let room = tempfile::tempdir_in(folder).map_err(|error| error.to_string())?;
-    let pack = repository.pack(room.path(), std::slice::from_ref(base), known).map_err(|error| chain(&error))?;
+    let pack =
+        repository.pack(room.path(), std::slice::from_ref(base), known).map_err(|error| chain(&error))?;
     pack.map(std::fs::read).transpose().map_err(|error| error.to_string())
 }
 

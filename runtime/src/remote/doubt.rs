@@ -93,7 +93,10 @@ fn waits_for(view: &RunView, session: &SessionId) -> bool {
         return view.state == RunState::Running;
     };
     let newest = known.session.as_ref().map_or(0, |newest| newest.attempt.attempt);
-    let lives = matches!(known.state, WorkerState::Waiting | WorkerState::Starting | WorkerState::Working | WorkerState::Ending);
+    let lives = matches!(
+        known.state,
+        WorkerState::Waiting | WorkerState::Starting | WorkerState::Working | WorkerState::Ending
+    );
     // A run that waits for a person may want it after all.
     newest <= session.attempt.attempt && (lives || view.state == RunState::NeedsAttention)
 }

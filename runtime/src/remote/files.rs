@@ -85,10 +85,15 @@ fn of_run(node: &Node, from: &NodeId, path: &Path, writes: bool) -> Result<Optio
         return Err(format!("of a run there are {}", OF_RUN.join(", ")));
     };
     if !OF_RUN.iter().any(|open| part == *open) || writes && part != "scratchpad" {
-        return Err(format!("of a run there are {}, and the scratchpad alone is written to", OF_RUN.join(", ")));
+        return Err(format!(
+            "of a run there are {}, and the scratchpad alone is written to",
+            OF_RUN.join(", ")
+        ));
     }
     if run_stays(node, &run) {
-        return Err(format!("what `{run}` has here stays here: it has workers whose `egress` does not let it go"));
+        return Err(format!(
+            "what `{run}` has here stays here: it has workers whose `egress` does not let it go"
+        ));
     }
     Ok(Some(Open { root: node.run_folder(&run), below: below.to_owned() }))
 }
@@ -173,7 +178,8 @@ impl Unfinished {
     }
 
     fn finish(mut self) -> Result<(), String> {
-        let moved = rustix::fs::renameat(&self.folder, self.name.as_str(), &self.folder, self.last.as_os_str());
+        let moved =
+            rustix::fs::renameat(&self.folder, self.name.as_str(), &self.folder, self.last.as_os_str());
         moved.map_err(|error| io::Error::from(error).to_string())?;
         self.finished = true;
         Ok(())
@@ -189,7 +195,9 @@ pub async fn take(
     name: String,
 ) -> Result<(), String> {
     let begun = match open_to(&node, &from, &path, true) {
-        Ok(open) => blocking(move || Unfinished::begin(&open, &name)).await.map_err(|error| error.to_string()),
+        Ok(open) => {
+            blocking(move || Unfinished::begin(&open, &name)).await.map_err(|error| error.to_string())
+        }
         Err(reason) => Err(reason),
     };
     let (unfinished, file) = match begun {

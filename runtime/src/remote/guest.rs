@@ -8,9 +8,9 @@ mod asked;
 mod record;
 mod talk;
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -102,7 +102,14 @@ pub struct Guests {
 impl Guests {
     pub fn new(state_folder: &Path, machines: Arc<Machines>, live: LiveSessions) -> Guests {
         let (table, changes) = (Mutex::default(), watch::Sender::new(0));
-        Guests { folder: state_folder.join("guests"), machines, live, table, changes, folders: tokio::sync::Mutex::new(()) }
+        Guests {
+            folder: state_folder.join("guests"),
+            machines,
+            live,
+            table,
+            changes,
+            folders: tokio::sync::Mutex::new(()),
+        }
     }
 
     /// Takes up what an earlier node of this machine had begun.
@@ -136,7 +143,9 @@ impl Guests {
 
     /// The node a run belongs to, some of whose sessions are here.
     pub fn home_of_run(&self, run: &RunId) -> Option<NodeId> {
-        self.with(|table| table.guests.values().find(|guest| guest.session.run == *run).map(|guest| guest.home))
+        self.with(|table| {
+            table.guests.values().find(|guest| guest.session.run == *run).map(|guest| guest.home)
+        })
     }
 
     /// The plan of a run of another machine, some of whose sessions are here.
@@ -200,11 +209,7 @@ impl Guests {
     }
 
     /// Has an attempt made, or takes it up where it is. The files are those that came along.
-    async fn begin_with(
-        self: &Arc<Self>,
-        record: Record,
-        files: Vec<Changed>,
-    ) -> Result<Arc<Guest>, String> {
+    async fn begin_with(self: &Arc<Self>, record: Record, files: Vec<Changed>) -> Result<Arc<Guest>, String> {
         let (live, folder) = (self.live.clone(), self.folder.clone());
         let opened = tokio::task::spawn_blocking(move || {
             let context = Arc::new(record.context(&folder, live)?);

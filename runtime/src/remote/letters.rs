@@ -162,7 +162,8 @@ impl Letters {
 
     /// Keeps a letter that came for people here.
     pub async fn take(&self, from: &NodeId, mut stream: Stream) -> Result<(), String> {
-        let letter: InboxView = frame::read_up_to(&mut stream, LETTER_BYTES_MAX).await.map_err(|e| chain(&e))?;
+        let letter: InboxView =
+            frame::read_up_to(&mut stream, LETTER_BYTES_MAX).await.map_err(|e| chain(&e))?;
         let said = match self.taken(from, letter).await {
             Ok(()) => Said::Kept,
             Err(reason) => {
@@ -176,7 +177,8 @@ impl Letters {
     async fn taken(&self, from: &NodeId, mut view: InboxView) -> Result<(), String> {
         let peer = self.network.as_ref().and_then(|network| network.trust().get(from));
         let peer = peer.filter(|peer| peer.rights != Rights::NONE);
-        let peer = peer.ok_or_else(|| format!("{from} may do nothing here, so it writes to nobody either"))?;
+        let peer =
+            peer.ok_or_else(|| format!("{from} may do nothing here, so it writes to nobody either"))?;
         view.letter.from = format!("{} on {}", view.letter.from, peer.name);
         view.letter.read = false;
         let name = format!("{}.json", file_name(&from.short(), &view));
@@ -197,7 +199,9 @@ impl Letters {
             let _ = fs::remove_file(old);
         }
         let (notifier, from) = (self.notifier.clone(), view.letter.from);
-        tokio::spawn(async move { notifier.tell(&format!("niia: {from} writes to you: `niia inbox`")).await });
+        tokio::spawn(
+            async move { notifier.tell(&format!("niia: {from} writes to you: `niia inbox`")).await },
+        );
         Ok(())
     }
 

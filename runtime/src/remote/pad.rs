@@ -27,12 +27,7 @@ pub enum Take {
 /// Decides by the versions alone: the one that is here, the one both sides are known to have had, the one the newcomer
 /// was made of, and the newcomer.
 #[must_use]
-pub fn take(
-    here: Option<&Version>,
-    both: Option<&Version>,
-    parent: Option<&Version>,
-    new: &Version,
-) -> Take {
+pub fn take(here: Option<&Version>, both: Option<&Version>, parent: Option<&Version>, new: &Version) -> Take {
     match here {
         Some(here) if here == new => Take::Nothing,
         // It is said once more, after a talk broke: what was made of it here meanwhile is newer.

@@ -47,9 +47,8 @@ fn wanted(seed: u64) -> Vec<(usize, u64)> {
     let some = count("NIIA_NET_SCENARIOS", FEW).min(SCENARIOS.len());
     // A few of them begin somewhere else each time.
     let first = if some == SCENARIOS.len() { 0 } else { seed as usize % SCENARIOS.len() };
-    let of_round = |round: u64| {
-        (0..some).map(move |n| ((first + n * 5) % SCENARIOS.len(), seed.wrapping_add(round)))
-    };
+    let of_round =
+        |round: u64| (0..some).map(move |n| ((first + n * 5) % SCENARIOS.len(), seed.wrapping_add(round)));
     (0..seeds).flat_map(of_round).collect()
 }
 

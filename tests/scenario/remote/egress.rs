@@ -97,7 +97,9 @@ fn what_a_program_says_to_its_home_is_its_answer_too_and_under_none_there_is_non
         paired(&laptop, &lab, "run");
         lab.install(
             "claude",
-            &format!("run niia output set verdict {CANARY}\nrun niia mailbox send person {CANARY}\nsay {CANARY}"),
+            &format!(
+                "run niia output set verdict {CANARY}\nrun niia mailbox send person {CANARY}\nsay {CANARY}"
+            ),
         );
         let project = laptop.repository("project");
         let run = laptop.detach(project.path(), &laptop.document("kept", &document(egress)));

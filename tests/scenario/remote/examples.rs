@@ -12,7 +12,10 @@ fn run(example: &str, shows: &[&str]) {
     for text in shows {
         assert!(said.out.contains(text), "{text}\n{}{}", said.out, said.err);
     }
-    assert!(std::fs::read_dir(house.at("tmp")).unwrap().flatten().all(|e| !e.path().is_dir()), "nothing stays");
+    assert!(
+        std::fs::read_dir(house.at("tmp")).unwrap().flatten().all(|e| !e.path().is_dir()),
+        "nothing stays"
+    );
 }
 
 #[test]

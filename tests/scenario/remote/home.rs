@@ -51,9 +51,13 @@ fn a_run_whose_home_is_elsewhere_goes_on_while_the_machine_that_began_it_is_froz
         (status["state"] == "done" && !status["report"].is_null()).then_some(status)
     });
     assert!(laptop.report(&run).contains("pr was done"), "{here:#}");
-    for (file, house) in
-        [("research-1", &seoul), ("research-5", &seoul), ("implement-1", &seoul), ("verify-2", &sf), ("pr-1", &seoul)]
-    {
+    for (file, house) in [
+        ("research-1", &seoul),
+        ("research-5", &seoul),
+        ("implement-1", &seoul),
+        ("verify-2", &sf),
+        ("pr-1", &seoul),
+    ] {
         let made = project.show(&format!("niia/{run}/result"), &format!("{file}.txt"));
         assert_eq!(made.trim(), house.mark(), "{file}");
     }

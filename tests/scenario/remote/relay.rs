@@ -13,10 +13,8 @@ fn fingerprint(house: &House) -> String {
 
 /// A machine whose other side is told nothing of where it is.
 fn via(house: &House, name: &str, of: &House) {
-    let _ = house
-        .niia(["peer", "add", name, "--via", "hub", "--fingerprint", &fingerprint(of)])
-        .run()
-        .exits(0);
+    let _ =
+        house.niia(["peer", "add", name, "--via", "hub", "--fingerprint", &fingerprint(of)]).run().exits(0);
 }
 
 #[test]

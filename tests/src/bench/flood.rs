@@ -24,7 +24,11 @@ const STRANGERS: usize = 64;
 const GARBAGE_BYTES: usize = 1_200;
 
 pub fn measure(rounds: usize) -> Vec<Row> {
-    let mut late = Row::new("key → echo here under 10,000 half-open handshakes and a flood, p99 (limit: quiet)", "µs", Bar::TimesLimit(2.0));
+    let mut late = Row::new(
+        "key → echo here under 10,000 half-open handshakes and a flood, p99 (limit: quiet)",
+        "µs",
+        Bar::TimesLimit(2.0),
+    );
     let mut middle = Row::new("the same, p50 (limit: quiet)", "µs", Bar::Shown);
     let mut memory = Row::new("the node's memory under it, peak (limit: before)", "MiB", Bar::Shown);
     let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
@@ -83,7 +87,8 @@ impl Drop for Flood {
 pub fn flood(at: &str) -> io::Result<()> {
     let at: SocketAddr = at.parse().map_err(io::Error::other)?;
     let half = probe::half_handshakes(at, HALF_OPEN).map_err(io::Error::other)?;
-    let strangers: io::Result<Vec<UdpSocket>> = (0..STRANGERS).map(|_| UdpSocket::bind("127.0.0.1:0")).collect();
+    let strangers: io::Result<Vec<UdpSocket>> =
+        (0..STRANGERS).map(|_| UdpSocket::bind("127.0.0.1:0")).collect();
     let strangers = strangers?;
     let throw = |number: usize, bytes: &[u8]| {
         // What the kernel will not take is not thrown.

@@ -9,11 +9,11 @@ use niia_net::endpoint::{Endpoint, IDLE};
 use niia_net::identity::{Identity, NodeId};
 use niia_net::link::Link;
 use niia_net::peer::{Greeting, PeerLink, Stream, Welcomed, admit_work, greet};
-use niia_net::probe::{Bare, BareLink};
+use niia_net::probe::{Bare, BareLink, BareStream};
 use niia_net::transfer;
 use niia_net::trust::{Admission, Rights, Want};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::chores;
 use super::echo::quantile;
@@ -47,10 +47,15 @@ impl Letter {
 }
 
 pub fn measure(rounds: usize) -> Vec<Row> {
-    let mut trip = Row::new("a 200 B message there and back, p50 (limit: QUIC alone)", "µs", Bar::TimesLimit(2.0));
+    let mut trip =
+        Row::new("a 200 B message there and back, p50 (limit: QUIC alone)", "µs", Bar::TimesLimit(2.0));
     let mut rate = Row::new("200 B messages one way (limit: QUIC alone)", "k/s", Bar::AtLeast(50.0));
     let mut large = Row::new("64 KiB messages one way (limit: QUIC alone)", "MB/s", Bar::PartOfLimit(0.5));
-    let mut copy = Row::new("contents with hash, as `cp` carries them (limit: QUIC alone)", "MB/s", Bar::PartOfLimit(0.5));
+    let mut copy = Row::new(
+        "contents with hash, as `cp` carries them (limit: QUIC alone)",
+        "MB/s",
+        Bar::PartOfLimit(0.5),
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
     for _ in 0..rounds {
@@ -122,7 +127,8 @@ async fn bare_figures() -> io::Result<[f64; 4]> {
         times.push(began.elapsed().as_secs_f64() * 1e6);
     }
     let mut flows = [0.0; 3];
-    let sizes = [(LETTER_BYTES, LETTERS), (LARGE_BYTES, LARGE), (PIECE_BYTES, CONTENTS_BYTES as usize / PIECE_BYTES)];
+    let sizes =
+        [(LETTER_BYTES, LETTERS), (LARGE_BYTES, LARGE), (PIECE_BYTES, CONTENTS_BYTES as usize / PIECE_BYTES)];
     for (flow, (bytes, count)) in flows.iter_mut().zip(sizes) {
         let (mut stream, message) = (asked(&link, b's').await?, vec![7; bytes]);
         let began = Instant::now();
@@ -132,17 +138,22 @@ async fn bare_figures() -> io::Result<[f64; 4]> {
         swallowed(&mut stream).await?;
         *flow = count as f64 / began.elapsed().as_secs_f64();
     }
-    Ok([quantile(&times, 0.5), flows[0] / 1e3, flows[1] * LARGE_BYTES as f64 / 1e6, flows[2] * PIECE_BYTES as f64 / 1e6])
+    Ok([
+        quantile(&times, 0.5),
+        flows[0] / 1e3,
+        flows[1] * LARGE_BYTES as f64 / 1e6,
+        flows[2] * PIECE_BYTES as f64 / 1e6,
+    ])
 }
 
-async fn asked(link: &BareLink, what: u8) -> io::Result<Stream> {
+async fn asked(link: &BareLink, what: u8) -> io::Result<BareStream> {
     let mut stream = link.open().await.map_err(other)?;
     stream.write_all(&[what]).await?;
     Ok(stream)
 }
 
 /// Says that this was all, and waits until the other end has read it.
-async fn swallowed(stream: &mut Stream) -> io::Result<()> {
+async fn swallowed(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     stream.shutdown().await?;
     let mut last = [0];
     stream.read_exact(&mut last).await.map(drop)
@@ -220,7 +231,7 @@ pub fn serve_bare() -> io::Result<()> {
     })
 }
 
-async fn bare_stream(mut stream: Stream) -> io::Result<()> {
+async fn bare_stream(mut stream: BareStream) -> io::Result<()> {
     if stream.read_u8().await? == b'e' {
         let mut letter = [0; LETTER_BYTES];
         loop {

@@ -133,8 +133,7 @@ impl HomeEnd {
         match (done, self.work) {
             (Done::Open { failures }, _) => {
                 let pause = reconnect::pause(failures, net.random.u64(..));
-                (self.work, self.dial_at) =
-                    (None, Some(net.now + u64::try_from(pause.as_millis()).unwrap()));
+                (self.work, self.dial_at) = (None, Some(net.now + u64::try_from(pause.as_millis()).unwrap()));
             }
             (Done::HangUp, Some(talk)) => {
                 net.hang_up(talk, Side::Home);

@@ -41,9 +41,12 @@ pub fn without_checkout(plan: &mut Plan) {
 /// Where nobody works on this machine, it need not stay awake: the machine where most of them work is proposed.
 pub fn proposed(plan: &Plan, around: &Surroundings, person: Person) -> Result<Option<String>, Failure> {
     let Some(host) = elsewhere(plan, around) else { return Ok(None) };
-    let told = format!("no worker of this run works on this machine, but the run's home is here: it waits while this machine sleeps. `--home {host}` gives it a home there");
-    let question =
-        format!("no worker of this run works on this machine. Let its home be {host}, so that this one may sleep? [y]es / [n]o");
+    let told = format!(
+        "no worker of this run works on this machine, but the run's home is here: it waits while this machine sleeps. `--home {host}` gives it a home there"
+    );
+    let question = format!(
+        "no worker of this run works on this machine. Let its home be {host}, so that this one may sleep? [y]es / [n]o"
+    );
     match person.ask_key(&question, &['y', 'n'])? {
         Some('y') => Ok(Some(host)),
         Some(_) => Ok(None),

@@ -69,7 +69,10 @@ impl Connection {
                 [] => None,
                 [run] => Some(run.clone()),
                 several => {
-                    return Err(ambiguous(name, &several.iter().map(ToString::to_string).collect::<Vec<_>>()));
+                    return Err(ambiguous(
+                        name,
+                        &several.iter().map(ToString::to_string).collect::<Vec<_>>(),
+                    ));
                 }
             },
             None => newest(&self.node)?,
@@ -101,7 +104,8 @@ impl Connection {
                 // A result that is there comes home with the question.
                 let fetched = if rests { abroad.fetch(&run).await } else { Ok(()) };
                 let mut view = abroad.shown(*view);
-                view.warnings.extend(fetched.err().map(|reason| format!("its result is not here yet: {reason}")));
+                view.warnings
+                    .extend(fetched.err().map(|reason| format!("its result is not here yet: {reason}")));
                 self.reply(Reply::Run(Box::new(view))).await
             }
             Ok(reply) => self.reply(reply).await,

@@ -63,7 +63,9 @@ impl Connection {
             _ => None,
         };
         if let Some(session) = shown.filter(|session| egress_of(&self.node, session) != Egress::All) {
-            return Err(kept(format!("what {session} shows stays on this machine: its `egress` lets only its result go")));
+            return Err(kept(format!(
+                "what {session} shows stays on this machine: its `egress` lets only its result go"
+            )));
         }
         let of_run = match request {
             Request::Journal { run, .. }

@@ -12,7 +12,9 @@ use niia_net::wire::Hello;
 use super::find::{not_found, trouble};
 use super::{Connection, ServeError};
 use crate::control::SPOKEN;
-use crate::control::words::{MachinesRequest, NodeView, PeerAnswer, PeersView, Refusal, RefusalCode, Reply, Request};
+use crate::control::words::{
+    MachinesRequest, NodeView, PeerAnswer, PeersView, Refusal, RefusalCode, Reply, Request,
+};
 use crate::network::Network;
 use crate::node::Node;
 use crate::remote::{self, Purpose};
@@ -58,7 +60,8 @@ pub(super) async fn answer(node: &Node, request: MachinesRequest) -> Result<Repl
         }
         MachinesRequest::PeerVia { name, via, fingerprint, rights } => {
             let via = named(network, &via)?;
-            let id = fingerprint.map(|text| text.parse::<NodeId>()).transpose().map_err(|error| wrong(&error))?;
+            let id =
+                fingerprint.map(|text| text.parse::<NodeId>()).transpose().map_err(|error| wrong(&error))?;
             let added = network.add_via(&name, via, id, rights).await;
             let wrong = |message| Refusal { code: RefusalCode::Wrong, message, help: None };
             Ok(Reply::Peer(Box::new(added.map_err(wrong)?)))

@@ -54,8 +54,8 @@ impl Visitor {
         let peer = node.network.as_ref().and_then(|network| network.trust().get(&self.id));
         let wanted = needs(request);
         // How loaded a machine is, whoever may give it work must know.
-        let asks_load = matches!(request, Request::Node)
-            && peer.as_ref().is_some_and(|peer| peer.rights.has(Right::Run));
+        let asks_load =
+            matches!(request, Request::Node) && peer.as_ref().is_some_and(|peer| peer.rights.has(Right::Run));
         if asks_load || peer.is_some() && self.began(node, request) {
             return Ok(());
         }

@@ -100,7 +100,8 @@ impl Connection {
     ) -> Result<(), ServeError> {
         let egress = self.node.guests.egress_of(&session).unwrap_or(Egress::All);
         if !may_be_said(egress, &request) {
-            let message = format!("this stays on the machine {session} works on: its `egress` does not let it go");
+            let message =
+                format!("this stays on the machine {session} works on: its `egress` does not let it go");
             let refusal = Refusal { code: RefusalCode::NotAllowed, message, help: None };
             return self.reply(Reply::Refused(refusal)).await;
         }
@@ -137,12 +138,7 @@ impl Connection {
     }
 }
 
-async fn asked(
-    node: &Node,
-    home: &NodeId,
-    session: &SessionId,
-    request: Request,
-) -> Result<Reply, Refusal> {
+async fn asked(node: &Node, home: &NodeId, session: &SessionId, request: Request) -> Result<Reply, Refusal> {
     let network = machines::network(node)?;
     let unreachable = |error: &dyn std::error::Error| {
         machines::unreachable(format!("the run's own machine is not reached: {}", chain(error)))
@@ -160,8 +156,7 @@ async fn asked(
     let mut unpacker = Unpacker::default();
     loop {
         let came = far.receive::<Reply>().await.map_err(|error| unreachable(&error))?;
-        let came =
-            came.ok_or_else(|| machines::unreachable("the run's own machine went away".to_owned()))?;
+        let came = came.ok_or_else(|| machines::unreachable("the run's own machine went away".to_owned()))?;
         if let Some(reply) = unpacker.take(came).map_err(|error| unreachable(&error))? {
             return Ok(reply);
         }

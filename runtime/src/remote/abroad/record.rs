@@ -88,7 +88,8 @@ impl Record {
     pub fn take(&mut self, told: Told, brought: Brought) -> Result<(), String> {
         if let Some(trees) = self.trees()? {
             if let Some(pack) = brought.pack {
-                let file = tempfile::NamedTempFile::new_in(&self.folder).map_err(|error| error.to_string())?;
+                let file =
+                    tempfile::NamedTempFile::new_in(&self.folder).map_err(|error| error.to_string())?;
                 fs::write(file.path(), pack).map_err(|error| error.to_string())?;
                 trees.repository().take_in(file.path(), &[]).map_err(|error| chain(&error))?;
             }

@@ -99,9 +99,8 @@ async fn taken_on(
         _ => Ok(()),
     })
     .await?;
-    let keep = move || {
-        Record::keep(&guests, home, session, repository, offer).map_err(|error| error.to_string())
-    };
+    let keep =
+        move || Record::keep(&guests, home, session, repository, offer).map_err(|error| error.to_string());
     node.guests.take_on(keep, files).await.map_err(GuestError::Here)
 }
 
@@ -251,11 +250,7 @@ async fn step(talk: &mut Talk, guest: &Guest, all: bool) -> Result<(), GuestErro
 }
 
 /// All that came of it, the ending last: home believes in the rest once it has that.
-async fn tell_over(
-    talk: &mut Talk,
-    guest: &Arc<Guest>,
-    ending: &Ending,
-) -> Result<(), GuestError> {
+async fn tell_over(talk: &mut Talk, guest: &Arc<Guest>, ending: &Ending) -> Result<(), GuestError> {
     step(talk, guest, true).await?;
     let leaves = leaves(guest);
     let (kept, made, ended) = (Arc::clone(guest), Arc::clone(guest), ending.clone());

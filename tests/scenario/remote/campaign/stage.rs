@@ -277,7 +277,8 @@ impl Stage {
         let guests = self.far.at("state/guests");
         wait_until("nothing of it is left there", LIMIT, || {
             let homes = std::fs::read_dir(&guests).ok()?.flatten();
-            let mut runs = homes.filter_map(|home| std::fs::read_dir(home.path().join("runs")).ok()).flatten();
+            let mut runs =
+                homes.filter_map(|home| std::fs::read_dir(home.path().join("runs")).ok()).flatten();
             runs.next().is_none().then_some(())
         });
     }

@@ -56,7 +56,11 @@ fn a_rogue_that_announces_somebody_elses_name_floods_and_says_nonsense_does_no_h
     let fingerprint = seoul.json(&["peer", "ls", "--json"])["fingerprint"].as_str().unwrap().to_owned();
     let script = names.file("rogue.py", ROGUE);
     let mut rogue = Command::new(IP);
-    rogue.args(["netns", "exec", network.host(3), "python3"]).arg(script).args(["10.77.0.3", &fingerprint, "10000"]);
+    rogue.args(["netns", "exec", network.host(3), "python3"]).arg(script).args([
+        "10.77.0.3",
+        &fingerprint,
+        "10000",
+    ]);
     let said = rogue.stderr(Stdio::inherit()).output().unwrap();
     assert!(said.status.success());
     // It is the key that counts: the right one is reached, by the name that another one announces too.
@@ -93,7 +97,8 @@ fn two_hosts_of_one_name_are_told_apart_by_their_users_or_keys_and_never_guessed
     let unsure = laptop.niia(&["remote", "read", "twin.local"]).run();
     assert_ne!(unsure.code, Some(0));
     let peers = laptop.json(&["peer", "ls", "--json"]);
-    let names: Vec<&str> = peers["peers"].as_array().unwrap().iter().filter_map(|p| p["name"].as_str()).collect();
+    let names: Vec<&str> =
+        peers["peers"].as_array().unwrap().iter().filter_map(|p| p["name"].as_str()).collect();
     assert!(names.contains(&"twin") && names.contains(&"twin-2"), "{names:?}");
     for (name, twin) in ["twin", "twin-2"].iter().zip(&twins) {
         let own = twin.json(&["peer", "ls", "--json"])["fingerprint"].as_str().unwrap().to_owned();

@@ -121,7 +121,8 @@ fn gpu_optimized_as_it_is_written_has_each_model_where_its_hardware_is() {
     pair(&a, &laptop);
     pair(&b, &laptop);
     tool(&laptop, "claude", "");
-    let modules = "run for m in a b c d e f; do niia claim module-$m >/dev/null && echo built module-$m && break; done";
+    let modules =
+        "run for m in a b c d e f; do niia claim module-$m >/dev/null && echo built module-$m && break; done";
     tool(&a, "ollama", modules);
     tool(&b, "ollama", modules);
     let project = laptop.house.repository("project");
