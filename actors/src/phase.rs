@@ -183,6 +183,7 @@ impl PhaseState {
         }
         let event = match news {
             News::Started => Event::Started { attempt },
+            News::Asks(what) => return self.run.asks(attempt, what),
             News::Ended(ending) => {
                 if let Some(seat) = self.seats.remove(&attempt) {
                     seat.session.stop();

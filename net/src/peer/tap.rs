@@ -57,7 +57,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(stream: SendStream, tap: Option<Tap>) -> Outgoing {
+    pub(crate) fn new(stream: SendStream, tap: Option<Tap>) -> Outgoing {
         Outgoing { stream, tap }
     }
 

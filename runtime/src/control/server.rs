@@ -188,21 +188,7 @@ impl Connection {
         let Caller::Agent(session) = &self.caller else {
             return Ok(());
         };
-        let verb = match request {
-            Request::Approve { .. } => "approve",
-            Request::Deny { .. } => "deny",
-            Request::Resume { .. } => "resume",
-            Request::Cancel { .. } => "cancel",
-            Request::Stop { .. } => "daemon stop",
-            Request::Write { .. } => "write",
-            Request::Attach { .. } => "attach",
-            Request::Kill { .. } => "kill",
-            Request::Resize { .. } => "resize",
-            Request::Machines(_) => "peer",
-            Request::Through { .. } => "remote",
-            Request::RunAbroad { .. } => "run --home",
-            _ => return Ok(()),
-        };
+        let Some(verb) = for_people(request, session.run.as_str()) else { return Ok(()) };
         Err(Refusal {
             code: RefusalCode::NotAllowed,
             message: format!(
@@ -211,4 +197,55 @@ impl Connection {
             help: Some("a person says it from a terminal of their own".to_owned()),
         })
     }
+}
+
+/// The verb of a request that no program inside a session may make. All others are about its own run alone, which who
+/// answers them looks at. Each is named here, so that a new one is decided on.
+fn for_people(request: &Request, own: &str) -> Option<&'static str> {
+    Some(match request {
+        Request::Approve { .. } | Request::Dialog { allow: true, .. } => "approve",
+        Request::Deny { .. } | Request::Dialog { allow: false, .. } => "deny",
+        Request::Resume { .. } => "resume",
+        // Whether another run is one of its own making, who answers it knows.
+        Request::Cancel { run, .. } if run.as_deref().is_none_or(|run| run == own) => "cancel",
+        Request::Stop { .. } => "daemon stop",
+        Request::Write { .. } => "write",
+        Request::Turn { .. } => "get-answer",
+        Request::Interrupt { .. } => "interrupt",
+        Request::Attach { .. }
+        | Request::Keys { .. }
+        | Request::View { .. }
+        | Request::Take
+        | Request::Repaint => "attach",
+        Request::Kill { .. } => "kill",
+        Request::Resize { .. } => "resize",
+        Request::Inbox { .. } => "inbox",
+        Request::Machines(_) => "peer",
+        Request::Through { .. } => "remote",
+        Request::RunAbroad { .. } => "run --home",
+        Request::Fetch { .. } => "diff",
+        Request::Node
+        | Request::Cancel { .. }
+        | Request::Run { .. }
+        | Request::Runs { .. }
+        | Request::Status { .. }
+        | Request::Follow { .. }
+        | Request::Journal { .. }
+        | Request::Sessions { .. }
+        | Request::Session { .. }
+        | Request::Read { .. }
+        | Request::WaitIdle { .. }
+        | Request::Printed { .. }
+        | Request::OutputSet { .. }
+        | Request::OutputGet { .. }
+        | Request::Claim { .. }
+        | Request::ScratchpadList { .. }
+        | Request::ScratchpadCat { .. }
+        | Request::ScratchpadPut { .. }
+        | Request::MailboxSend { .. }
+        | Request::MailboxList { .. }
+        | Request::MailboxRead { .. }
+        | Request::Conclude { .. }
+        | Request::Part { .. } => return None,
+    })
 }

@@ -49,15 +49,11 @@ impl Remotes {
     }
 
     pub(super) fn give(&self, session: &SessionId, id: NodeId) {
-        self.with(|given| {
-            given.insert(session.clone(), id);
-        });
+        self.with(|given| given.insert(session.clone(), id));
     }
 
     fn take_back(&self, session: &SessionId) {
-        self.with(|given| {
-            given.remove(session);
-        });
+        self.with(|given| given.remove(session));
     }
 
     /// The places that a plan's choice means and that are known here, with their bound of sessions.
@@ -82,9 +78,9 @@ impl Remotes {
         self.give(&session, id);
         let remotes = self.clone();
         let carried = SessionHandle::away(assignment, self.live.clone(), parent, |away| async move {
-            let carried = carry::carry(away, Arc::clone(&remotes.network), id).await;
+            let ending = carry::carry(away, Arc::clone(&remotes.network), id).await;
             remotes.take_back(&session);
-            carried
+            ending
         });
         carried.await.map_err(StartError::Actor)
     }
