@@ -1,5 +1,6 @@
 //! One file for each thing the product promises.
 
+mod appointments;
 mod attach;
 mod clis;
 mod course;
@@ -24,6 +25,7 @@ mod stranger;
 mod talks;
 mod tidy;
 mod trees;
+mod webhooks;
 mod words;
 
 use std::time::Duration;

@@ -30,6 +30,7 @@ mod ending;
 mod eyes;
 mod gather;
 mod guest;
+mod history;
 mod minutes;
 mod perform;
 mod report;

@@ -4,6 +4,7 @@
 //! `--help` with an example.
 
 pub mod agents;
+pub mod appointments;
 pub mod complete;
 pub mod machines;
 pub mod node;
@@ -20,6 +21,7 @@ More, each with its own --help:
   runs       runs resume explain approve deny schema profile claim output scratchpad
   sessions   serve sessions read write wait-idle get-answer interrupt resize kill replay
   agents     mailbox mesh inbox done
+  time       schedule trigger history memory
   machines   pair peer remote login
   the node   gc top completions man
 
@@ -108,6 +110,18 @@ pub enum Verb {
     /// End a talk that would go on
     #[command(hide = true)]
     Done(talks::Done),
+    /// Keep documents that run by themselves
+    #[command(hide = true)]
+    Schedule(appointments::Schedule),
+    /// Tell the node that something has happened
+    #[command(hide = true)]
+    Trigger(appointments::Trigger),
+    /// Show what the runs of this repository were asked and answered
+    #[command(hide = true)]
+    History(appointments::History),
+    /// Show what the runs of this repository remember
+    #[command(hide = true)]
+    Memory(appointments::Memory),
     /// Start a headless session
     #[command(hide = true)]
     Serve(sessions::Serve),

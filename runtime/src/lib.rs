@@ -1,6 +1,7 @@
 //! The node and the command line of niia.
 
-pub mod attach;
+pub mod appointments;
+mod attach;
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -9,6 +10,8 @@ pub mod failure;
 pub mod network;
 pub mod node;
 pub mod notify;
+pub mod post;
 pub mod remote;
 pub mod report;
 pub mod trace;
+pub mod webhook;

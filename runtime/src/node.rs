@@ -19,12 +19,16 @@ use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
 use niia_spec::name::RunId;
 use tokio::sync::{mpsc, watch};
 
+use crate::appointments::{AppointmentsArguments, AppointmentsHandle};
+use crate::config::Folders;
 use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
 use crate::network::{Network, NetworkSettings};
 use crate::notify::Notifier;
+use crate::post::Post;
 use crate::remote::{Guests, Remotes};
+use crate::webhook::{Hooks, WebhookConfig};
 
 pub mod accept;
 pub mod admission;
@@ -59,6 +63,8 @@ pub struct NodeOptions {
     pub network: NetworkSettings,
     /// Tells a person of runs that nobody follows.
     pub notifier: Notifier,
+    pub webhook: WebhookConfig,
+    pub folders: Folders,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +109,11 @@ pub struct Node {
     /// What was given to other machines, and what was taken from them.
     pub remotes: Option<Arc<Remotes>>,
     pub guests: Arc<Guests>,
+    pub appointments: AppointmentsHandle,
+    /// Letters for people, here and on other machines.
+    pub post: Post,
+    /// Where webhooks are taken, or why they are not.
+    pub webhook: Option<String>,
     began: Instant,
     stop: watch::Sender<bool>,
 }
@@ -149,6 +160,7 @@ impl Node {
             sessions_max: self.sessions_max,
             memory_floor_mib: self.memory_floor_mib,
             degraded,
+            webhook: self.webhook.clone(),
         }
     }
 
@@ -189,6 +201,7 @@ struct Begun {
     listener: tokio::net::UnixListener,
     signals: Signals,
     stopping: watch::Receiver<bool>,
+    hooks: Option<Hooks>,
 }
 
 async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
@@ -218,9 +231,18 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
-    tokio::spawn(news::tell(told, followers.clone(), options.notifier));
+    let appointments = AppointmentsArguments {
+        journal: journal.clone(),
+        folder: state.path().join("kept"),
+        notifier: options.notifier.clone(),
+    };
+    let appointments = AppointmentsHandle::spawn(appointments).await.map_err(NodeError::Actor)?;
+    let post = Post::new(journal.clone(), network.clone(), options.notifier.clone());
+    let ears = news::Ears { appointments: appointments.clone(), post: post.clone() };
+    tokio::spawn(news::tell(told, followers.clone(), options.notifier, ears));
     let root =
         RootHandle::spawn(journal.clone(), Arc::clone(&machines), news).await.map_err(NodeError::Actor)?;
+    let (hooks, webhook) = hooks_of(&options.webhook, &options.folders).await;
     guests.take_up().await;
     let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
@@ -246,12 +268,16 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         network,
         remotes,
         guests,
+        appointments,
+        post,
+        webhook,
         began: Instant::now(),
         stop,
     });
     opener.open(&node);
+    node.appointments.open(&node);
     tracing::info!(state = %node.state.path().display(), "the node is ready");
-    Ok(Begun { node, lock, listener, signals, stopping })
+    Ok(Begun { node, lock, listener, signals, stopping, hooks })
 }
 
 /// As many sessions as there are descriptors for, and no more than the configuration says.
@@ -270,7 +296,7 @@ fn sessions_bound(wanted: u32, descriptors: Option<u64>) -> u32 {
 }
 
 async fn serve(begun: Begun) -> Journal {
-    let Begun { node, lock, listener, mut signals, mut stopping } = begun;
+    let Begun { node, lock, listener, mut signals, mut stopping, hooks } = begun;
     if let Some(network) = &node.network {
         network.serve(&node).await;
     }
@@ -284,8 +310,15 @@ async fn serve(begun: Begun) -> Journal {
             network.close().await;
         }
     };
+    let told_by_others = async {
+        match hooks {
+            Some(hooks) => hooks.serve(Arc::clone(&node)).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = server::listen(listener, Arc::clone(&node)) => {}
+        () = told_by_others => {}
         () = told => {}
     }
     // Named here so that it is held to this point: another node may begin only now.
@@ -302,6 +335,21 @@ fn machines_of(here: LocalMachine, remotes: Option<Arc<Remotes>>) -> Arc<Machine
         Some(remotes) => machines.and(remotes),
         None => machines,
     })
+}
+
+/// A node without webhooks works all the same, and says why it has none.
+async fn hooks_of(config: &WebhookConfig, folders: &Folders) -> (Option<Hooks>, Option<String>) {
+    match Hooks::bind(config, folders).await {
+        Ok(hooks) => {
+            let told = hooks.as_ref().map(Hooks::told);
+            (hooks, told)
+        }
+        Err(error) => {
+            let reason = chain(&error);
+            tracing::error!(reason, "webhooks are not taken");
+            (None, Some(format!("not taken: {reason}")))
+        }
+    }
 }
 
 /// Without a key of its own a node works alone, and says why.

@@ -1,5 +1,7 @@
 //! What a run tells whoever watches it: plain data, printed for people and, with `--json`, for programs.
 
+mod kept;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,6 +9,10 @@ use serde_json::Value;
 
 use crate::course::{Outcome, PhaseOutcome, RunOutcome};
 use crate::name::{PhaseName, RunId, SessionId, WorkerName};
+
+pub use kept::{
+    Came, FiringView, KeptView, MemoryView, PastPhase, PastRun, PastWorker, Triggered, TriggeredView,
+};
 
 /// One run as it stands now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -25,4 +25,7 @@ pub struct Origin {
     /// Profiles of the user's own, as the files read: (file name, text).
     pub profiles: Vec<(String, String)>,
     pub warnings: Vec<String>,
+    /// What began it, where no person did: a time of its schedule, an event.
+    #[serde(default)]
+    pub occasion: Option<String>,
 }

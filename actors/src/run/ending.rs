@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::{OVER, RunMessage, RunState, Then, changed, report, view_of};
 use crate::ask::tell;
+use crate::mailbox::Letter;
 
 /// A run that nobody has come back to for so long is given up: what it keeps for going on, the caller's variables among
 /// it, does not stay for ever. Its work does.
@@ -25,6 +26,8 @@ pub enum RunNews {
     Asks { run: RunId, phase: PhaseName },
     /// It waits for a person.
     Waits { run: RunId },
+    /// A worker wrote to people; these are the machines the document names.
+    Written { run: RunId, hosts: Vec<String>, letter: Box<Letter> },
     /// Its end is durable.
     Over { run: RunId, state: notice::RunState },
 }

@@ -24,7 +24,10 @@ use crate::launch::{self, Facts, Kept, Launch, Place, Prepared, Program};
 use crate::machine::Assignment;
 use crate::machine::local::LocalMachine;
 
+mod past;
 mod talk;
+
+pub use past::past_of;
 
 /// A session drawn up, with what is needed to end it as well.
 #[derive(Debug)]
@@ -159,6 +162,7 @@ fn own_env(assignment: &Assignment, machine: &LocalMachine) -> BTreeMap<String, 
         let hooks = hooks::folder(&folder).display().to_string();
         env.insert(hooks::FOLDER_VARIABLE.to_owned(), hooks);
     }
+    env.extend(past::variables(context, &assignment.worker.session));
     if !lines.is_empty() {
         env.insert("NIIA_WORKTREES".to_owned(), lines.join(":"));
     }

@@ -18,6 +18,8 @@ use crate::report::table::{Table, cell, toned_cell};
 use crate::report::{Look, Tone, bytes, duration};
 use crate::trace;
 
+pub use install::is_installed;
+
 /// How long a node that was told to stop is waited for.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -70,6 +72,8 @@ fn be_the_node(folders: Folders, config: Config, ready: Ready) -> Result<Exit, F
     let notifier = Notifier::new(&config);
     let options = NodeOptions {
         notifier,
+        webhook: config.webhook,
+        folders: folders.clone(),
         state_folder: folders.state,
         sessions_max: config.sessions_max.unwrap_or(node::SESSIONS_MAX_DEFAULT),
         memory_floor_mib: config.memory_floor_mib.unwrap_or(node::MEMORY_FLOOR_MIB_DEFAULT),
@@ -127,6 +131,9 @@ pub fn node_text(view: &NodeView, look: Look) -> String {
     fact("runs", view.runs_live.to_string());
     fact("sessions", format!("{} of at most {}", view.sessions_live, view.sessions_max));
     fact("memory", format!("no session is started below {} free", bytes(view.memory_floor_mib << 20)));
+    if let Some(webhook) = &view.webhook {
+        table.row(vec![toned_cell("webhooks", Tone::Faint), cell(webhook)]);
+    }
     if let Some(trouble) = &view.degraded {
         table.row(vec![toned_cell("trouble", Tone::Bad), cell(trouble)]);
     }

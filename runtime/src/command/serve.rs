@@ -29,9 +29,12 @@ pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
         detach: true,
         include_dirty: words.include_dirty,
         output: None,
+        event: None,
+        event_name: None,
         no_input: false,
     };
     let begun = begin(caller, sound, &run, Person::present(false)).await?;
+    let begun = begun.ok_or_else(|| Failure::out_of_turn("serve"))?;
     let Begun { run, first_session, mut client } = begun;
     let started = tokio::time::timeout(START_WITHIN, started(&mut client, &run));
     // A session that takes longer is no failure: it is as good as one that is looked at later.

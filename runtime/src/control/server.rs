@@ -18,11 +18,13 @@ use crate::node::Node;
 
 mod agents;
 mod answer;
+mod appointments;
 mod attach;
 mod child;
 mod doors;
 mod find;
 mod machines;
+mod past;
 mod rights;
 mod runs;
 mod sessions;
@@ -30,6 +32,11 @@ mod talks;
 mod through;
 
 pub use rights::Visitor;
+
+/// A letter as people are shown it who have not read it.
+pub fn letter_view(letter: niia_actors::mailbox::Letter) -> niia_spec::notice::LetterView {
+    agents::shown(letter, false)
+}
 
 pub use doors::{Opener, doors};
 
@@ -184,6 +191,9 @@ impl Connection {
             Request::Attach { .. } => "attach",
             Request::Kill { .. } => "kill",
             Request::Resize { .. } => "resize",
+            Request::Schedule(_) => "schedule",
+            Request::Trigger { .. } => "trigger",
+            Request::Letter(_) => "inbox",
             Request::Machines(_) => "peer",
             Request::Through { .. } => "remote",
             _ => return Ok(()),

@@ -28,16 +28,20 @@ const NAME_BYTES_MAX: usize = 48;
 const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
 /// Takes the run in. When this returns its name, the run survives anything but its disk.
-pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
-    let reaches = |host: &str| node.network.as_ref().is_some_and(|network| network.named(host).is_ok());
-    admission::can_do(&plan, &own_hosts(), &reaches, node.sandboxes())?;
+pub async fn accept(node: &Node, plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
+    let run = name(&plan.name);
+    accept_as(node, run, plan, origin).await
+}
+
+/// The same under a name that was made for it.
+pub async fn accept_as(node: &Node, run: RunId, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
+    can_do(node, &plan)?;
     admission::admit(&plan, node.room())?;
     if let Some(trouble) = node.trouble() {
         let message = format!("this node takes no run just now: {trouble}");
         let help = "what runs goes on; runs are taken again once that is mended".to_owned();
         return Err(Refusal { code: RefusalCode::Trouble, message, help: Some(help) });
     }
-    let run = name(&plan.name);
     niia_spec::plan::expand_run(&mut plan, &run);
     let plan = Arc::new(plan);
     let course = RunCourse::new(Arc::clone(&plan), judge)
@@ -74,6 +78,12 @@ pub async fn accept(node: &Node, mut plan: Plan, origin: Origin) -> Result<RunId
     Ok(run)
 }
 
+/// Refuses what could not be run here, whatever room there is.
+pub fn can_do(node: &Node, plan: &Plan) -> Result<(), Refusal> {
+    let reaches = |host: &str| node.network.as_ref().is_some_and(|network| network.named(host).is_ok());
+    admission::can_do(plan, &own_hosts(), &reaches, node.sandboxes())
+}
+
 /// Judges a condition for the course.
 pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
     let condition = match Condition::parse(text) {
@@ -84,7 +94,7 @@ pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
         let workers = phase.workers.iter().map(|worker| worker.values.clone()).collect();
         (phase.phase.to_string(), workers)
     });
-    let known = condition::Outputs { phases: phases.collect(), event: serde_json::Value::Null };
+    let known = condition::Outputs { phases: phases.collect(), event: outputs.event.clone() };
     match condition.evaluate(&known) {
         Ok(condition::Verdict::Holds) => Verdict::Holds,
         Ok(condition::Verdict::DoesNotHold) => Verdict::DoesNotHold,
@@ -93,7 +103,8 @@ pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
     }
 }
 
-fn name(document: &Slug) -> RunId {
+/// A name for a run of this document.
+pub fn name(document: &Slug) -> RunId {
     let suffix: String =
         (0..SUFFIX_CHARS).map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())])).collect();
     let stem: String = document.as_str().chars().take(NAME_BYTES_MAX).collect();

@@ -2,7 +2,7 @@
 
 use niia_spec::notice::JournalLine;
 
-use super::{agents, child, machines, runs, sessions, talks};
+use super::{agents, appointments, child, machines, past, runs, sessions, talks};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
 use crate::node::{Node, accept};
@@ -57,9 +57,13 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
             agents::send(node, caller, &run, agents::Post { to, text, id, cause }).await
         }
         Request::Inbox { all, take } => talks::inbox(node, caller, all, take).await,
+        Request::Letter(letter) => talks::brought(node, *letter).await,
         Request::Conclude { run, phase } => talks::conclude(node, caller, &run, phase).await,
         Request::MailboxList { run, reader } => agents::letters(node, caller, &run, reader, false).await,
         Request::MailboxRead { run, reader } => agents::letters(node, caller, &run, reader, true).await,
+        Request::Schedule(request) => appointments::answer(node, request).await,
+        Request::Trigger { event, place } => appointments::trigger(node, *event, place).await,
+        Request::Past(request) => past::answer(node, caller, request).await,
         Request::Stop { end_sessions } => {
             if end_sessions {
                 runs::cancel_all(node).await;

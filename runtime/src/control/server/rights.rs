@@ -39,6 +39,7 @@ fn needs(request: &Request) -> Option<Right> {
         | Request::Keys { .. }
         | Request::Take
         | Request::Cancel { .. }
+        | Request::Letter(_)
         | Request::MailboxSend { .. } => Some(Right::Write),
         Request::Run { .. } => Some(Right::Run),
         _ => None,
