@@ -16,17 +16,15 @@ fn main() {
                 eprintln!("{name} {line}: no zone or no schedule");
                 continue;
             };
-            for year in 2010..2030 {
-                let start = |year| date(year, 1, 1).to_zoned(zone.clone()).map(|start| start.timestamp());
-                let (Ok(start), Ok(end)) = (start(year), start(year + 1)) else { continue };
-                let mut times = Vec::new();
-                let mut at = start.saturating_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(start);
-                while let Some(next) = schedule.next_after(at, &zone).filter(|next| *next < end) {
-                    times.push(next.as_second().to_string());
-                    at = next;
-                }
-                println!("{name}\t{line}\t{year}\t{}", times.join(" "));
+            let start = |year| date(year, 1, 1).to_zoned(zone.clone()).map(|start| start.timestamp());
+            let (Ok(start), Ok(end)) = (start(2010), start(2030)) else { continue };
+            let mut times = Vec::new();
+            let mut at = start.saturating_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(start);
+            while let Some(next) = schedule.next_after(at, &zone).filter(|next| *next < end) {
+                times.push(next.as_second().to_string());
+                at = next;
             }
+            println!("{name}\t{line}\t{}", times.join(" "));
         }
     }
 }

@@ -27,6 +27,9 @@ pub struct RunView {
     pub ended_at_ms: Option<u64>,
     /// The folder the run was begun in.
     pub origin: String,
+    /// What began it, where no person did: a time of its schedule, an event.
+    #[serde(default)]
+    pub occasion: Option<String>,
     /// The repository it works on, where there is one.
     pub repository: Option<String>,
     /// The folder in which niia keeps everything of this run.

@@ -2,6 +2,7 @@
 
 mod campaign;
 mod hosts;
+mod letters;
 mod losing;
 mod pairing;
 mod twins;

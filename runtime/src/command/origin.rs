@@ -41,7 +41,7 @@ pub fn origin(caller: &Caller, plan: &Plan, extra: Extra) -> Result<Origin, Fail
         plugins: user_plugins(&caller.folders)?,
         profiles: user_profiles(&caller.folders)?,
         warnings: extra.warnings,
-        occasion: None,
+        occasion: plan.event.as_ref().map(|event| format!("event {}", event.name)),
     })
 }
 

@@ -1,5 +1,7 @@
-"""What croniter says: one line for each zone, cron line and year, with the count of firings and a digest of them."""
+"""What croniter says: one line for each zone and cron line, with the count of firings in twenty years and a digest of them;
+and where niia says otherwise, each time with the rule that makes the difference."""
 
+import bisect
 import hashlib
 import pathlib
 import sys
@@ -9,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
-YEARS = range(2010, 2030)
+FIRST, LAST = 2010, 2029
+DAY = 26 * 3600
 HERE = pathlib.Path(__file__).parent
 
 
@@ -18,12 +21,16 @@ def words(name):
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def start(year, zone):
+    return int(datetime(year, 1, 1, tzinfo=zone).timestamp())
+
+
 def firings(zone, line):
     """Every firing of all years, in seconds since 1970."""
     zone = ZoneInfo(zone)
-    end = datetime(YEARS[-1] + 1, 1, 1, tzinfo=zone).timestamp()
+    end = start(LAST + 1, zone)
     # The first moment counts as well.
-    last = datetime(YEARS[0], 1, 1, tzinfo=zone).timestamp() - 1
+    last = start(FIRST, zone) - 1
     iterator = croniter(line, datetime.fromtimestamp(last, zone), ret_type=datetime)
     found = []
     while True:
@@ -40,68 +47,64 @@ def firings(zone, line):
 
 
 def of_zone(zone):
-    rows, full = [], []
-    for line in words("lines.txt"):
-        years = {year: [] for year in YEARS}
-        for at in firings(zone, line):
-            years[datetime.fromtimestamp(at, ZoneInfo(zone)).year].append(at)
-        for year, times in years.items():
-            text = " ".join(map(str, times))
-            digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-            rows.append(f"{zone}\t{line}\t{year}\t{len(times)}\t{digest}")
-            full.append(f"{zone}\t{line}\t{year}\t{text}")
-    return rows, full
+    return {(zone, line): firings(zone, line) for line in words("lines.txt")}
 
 
-def changes(zone, since, at):
-    """How the clocks change from a day before the last firing to a day after a time: forwards (gap), backwards (overlap)."""
+def changes(zone):
+    """When the clocks change, and whether forwards (gap) or backwards (overlap)."""
     zone = ZoneInfo(zone)
-    steps = range(int(since) - 26 * 3600, at + 26 * 3600, 900)
+    steps = range(start(FIRST, zone) - 2 * DAY, start(LAST + 1, zone) + 2 * DAY, 900)
     offsets = [datetime.fromtimestamp(step, zone).utcoffset() for step in steps]
-    pairs = zip(offsets, offsets[1:])
-    return {"gap" if after > before else "overlap" for before, after in pairs if after != before}
+    pairs = zip(steps[1:], offsets, offsets[1:])
+    return [(at, "gap" if after > before else "overlap") for at, before, after in pairs if after != before]
 
 
-def differences(ours, theirs):
-    """The rows in which niia says otherwise, and by which rule."""
-    before = {}
-    for row in ours:
-        zone, line, year, times = row.split("\t")
-        times = sorted(map(int, times.split()))
-        # The firing before the first one of this year; the years come in order.
-        last = before.get((zone, line), int(datetime(int(year), 1, 1, tzinfo=ZoneInfo(zone)).timestamp()))
-        known = [last] + times
-        before[zone, line] = known[-1]
-        times, other = set(times), theirs[zone, line, year]
-        if times == other:
-            continue
-        since = lambda at: max((time for time in known if time < at), default=known[0])
-        changed = sorted(times ^ other)
-        rules = set.intersection(*(changes(zone, since(at), at) for at in changed)) or {"UNKNOWN"}
-        only = lambda these: " ".join(map(str, sorted(these)))
-        yield f"{zone}\t{line}\t{year}\t{only(other - times)}\t{only(times - other)}\t{min(rules)}"
+def rule(changes, since, at):
+    """The change of the clocks between the last firing and this one, or within a day of one of them."""
+    near = [(abs(change - at), kind) for change, kind in changes if since - DAY <= change <= at + DAY]
+    return min(near)[1] if near else "UNKNOWN"
+
+
+def differences(zone, line, ours, theirs, changes):
+    """The times that only one of both has, and by which rule."""
+    known = sorted(ours)
+    told = []
+    for at in sorted(ours ^ theirs):
+        before = bisect.bisect_left(known, at) - 1
+        since = known[before] if before >= 0 else start(FIRST, ZoneInfo(zone))
+        told.append(f"{'+' if at in ours else '-'}{at} {rule(changes, since, at)}")
+    return told
 
 
 RULES = """\
-# Where niia fires otherwise than croniter: zone, line, year, only croniter's, only niia's, rule. Times in seconds since 1970.
+# Where niia fires otherwise than croniter: the zone and the line, then each time with the rule that makes the difference.
+# Times in seconds since 1970: + only niia fires then, - only croniter does.
 # gap: a fixed time that the clocks jump over fires once, right after the gap. croniter fires it at another time or not at
 #   all, and where the clocks went forward since the last firing it may fire an hour too late.
 # overlap: a fixed time that there is twice fires the first time. croniter fires the second time or both, and where the
-#   clocks went back since the last firing it fires an hour too early and then once more.
+#   clocks went back since the last firing it fires an hour too early and once more, or an hour too late.
 """
 
 
 def main():
-    with ProcessPoolExecutor() as pool:
-        made = list(pool.map(of_zone, words("zones.txt")))
-    rows = [row for rows, _ in made for row in rows]
-    (HERE / "croniter.txt").write_text("\n".join(rows) + "\n")
+    zones = words("zones.txt")
     theirs = {}
-    for row in (row for _, full in made for row in full):
-        zone, line, year, times = row.split("\t")
-        theirs[zone, line, year] = set(map(int, times.split()))
-    ours = pathlib.Path(sys.argv[1]).read_text().splitlines()
-    (HERE / "differences.txt").write_text(RULES + "".join(row + "\n" for row in differences(ours, theirs)))
+    with ProcessPoolExecutor() as pool:
+        for made in pool.map(of_zone, zones):
+            theirs.update(made)
+    rows = []
+    for (zone, line), times in theirs.items():
+        digest = hashlib.sha256(" ".join(map(str, times)).encode()).hexdigest()[:16]
+        rows.append(f"{zone}\t{line}\t{len(times)}\t{digest}")
+    (HERE / "croniter.txt").write_text("\n".join(rows) + "\n")
+    text = RULES
+    of_zones = {zone: changes(zone) for zone in zones}
+    for row in pathlib.Path(sys.argv[1]).read_text().splitlines():
+        zone, line, times = row.split("\t")
+        told = differences(zone, line, set(map(int, times.split())), set(theirs[zone, line]), of_zones[zone])
+        if told:
+            text += f"{zone}\t{line}\t{', '.join(told)}\n"
+    (HERE / "differences.txt").write_text(text)
 
 
 if __name__ == "__main__":
