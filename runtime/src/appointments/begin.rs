@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use niia_actors::ask::chain;
 use niia_actors::clock;
-use niia_actors::journal::{Journal, Put};
+use niia_actors::journal::{Durable, Journal, Put};
 use niia_actors::run::kept_variables;
 use niia_spec::event::Happened;
 use niia_spec::name::{RunId, Slug};
@@ -25,6 +25,14 @@ const EVENTS_WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// A run on its way.
 type Beginning = JoinHandle<Result<RunId, Refusal>>;
+
+/// A firing that is to be a run, written down or about to be.
+pub(super) struct Decided {
+    number: u64,
+    occasion: Occasion,
+    run: RunId,
+    words: String,
+}
 
 /// What is known at once of what becomes of an event, and what has to be waited for.
 struct Answer {
@@ -61,22 +69,47 @@ impl Appointments {
         event: Option<Arc<Happened>>,
         mut puts: Vec<Put>,
     ) -> Option<(RunId, Beginning)> {
+        let decided = self.decide(name, number, occasion, event.as_deref(), &mut puts)?;
+        let durable = self.journal.shelve(puts);
+        self.set_out(name, decided, event, durable)
+    }
+
+    /// A firing that is to be a run, and the name the run will have; `puts` makes that durable.
+    pub fn decide(
+        &mut self,
+        name: &Slug,
+        number: u64,
+        occasion: Occasion,
+        event: Option<&Happened>,
+        puts: &mut Vec<Put>,
+    ) -> Option<Decided> {
         let kept = self.kept.get_mut(name)?;
         let run = accept::name(&kept.record.plan.name);
-        let words = kept.words(occasion, event.as_ref().map(|event| event.name.as_str()));
+        let words = kept.words(occasion, event.map(|event| event.name.as_str()));
         let came = Came::Begins { run: run.clone() };
         let at_ms = clock::wall_ms();
         let firing = Firing { number, at_ms, occasion: Some(occasion), words: words.clone(), came };
-        kept.note(firing, &mut puts);
+        kept.note(firing, puts);
         puts.push(shelf::put_pages(name, &kept.pages));
         kept.live.insert(run.clone());
-        let decided = self.journal.shelve(puts);
+        Some(Decided { number, occasion, run, words })
+    }
+
+    /// Begins what was decided, once that is durable.
+    pub fn set_out(
+        &self,
+        name: &Slug,
+        decided: Decided,
+        event: Option<Arc<Happened>>,
+        durable: Durable,
+    ) -> Option<(RunId, Beginning)> {
         let (journal, node, me) = (self.journal.clone(), self.node.clone(), self.me.clone());
-        let (record, folder) = (kept.record.clone(), self.folder.join(name.as_str()));
+        let (record, folder) = (self.kept.get(name)?.record.clone(), self.folder.join(name.as_str()));
+        let Decided { number, occasion, run, words } = decided;
         let (name, named) = (name.clone(), run.clone());
         let beginning = tokio::spawn(async move {
             let result = async {
-                decided.await.map_err(|error| trouble(chain(&error)))?;
+                durable.await.map_err(|error| trouble(chain(&error)))?;
                 niia_actors::failpoint::hit("schedule.decided");
                 let node = node.upgrade().ok_or_else(|| trouble("this node is going down".to_owned()))?;
                 begin(&node, &journal, record, &folder, (occasion, words, event), named).await

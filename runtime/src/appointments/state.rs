@@ -227,11 +227,12 @@ impl Appointments {
         let names: Vec<Slug> = self.kept.keys().cloned().collect();
         for name in names {
             let Some(kept) = self.kept.get_mut(&name) else { continue };
-            let Some(rules) = kept.rules() else { continue };
-            let before = kept.pages.diary.clone();
-            let orders = kept.pages.diary.look(&rules, now, kept.live.len());
-            if kept.pages.diary != before || !orders.is_empty() {
-                self.carry_out(&name, orders, now);
+            if let Some(rules) = kept.rules() {
+                let before = kept.pages.diary.clone();
+                let orders = kept.pages.diary.look(&rules, now, kept.live.len());
+                if kept.pages.diary != before || !orders.is_empty() {
+                    self.carry_out(&name, orders, now);
+                }
             }
             if self.kept.get(&name).is_some_and(|kept| kept.no_room.is_some()) {
                 self.go_on(&name);
@@ -242,11 +243,14 @@ impl Appointments {
     fn carry_out(&mut self, name: &Slug, orders: Vec<Order>, now: Timestamp) {
         let Some(kept) = self.kept.get_mut(name) else { return };
         let at_ms = u64::try_from(now.as_millisecond()).unwrap_or(0);
-        let mut puts = vec![shelf::put_pages(name, &kept.pages)];
+        let mut puts = Vec::new();
         let mut starts = Vec::new();
         for order in orders {
             match order {
-                Order::Start(occasion) => starts.push(occasion),
+                Order::Start(occasion) => {
+                    kept.pages.firings += 1;
+                    starts.push((kept.pages.firings, occasion));
+                }
                 Order::Missed { first, last, count, more } => {
                     let occasion = |at| Occasion::Time { at, late: false };
                     let mut words = kept.words(occasion(first), None);
@@ -266,9 +270,15 @@ impl Appointments {
             }
         }
         puts.push(shelf::put_pages(name, &kept.pages));
+        // What was decided and what comes of it are written down in one: neither is there without the other.
+        let decided: Vec<_> = starts
+            .into_iter()
+            .filter_map(|(number, occasion)| self.decide(name, number, occasion, None, &mut puts))
+            .collect();
         self.shelve_soon(puts);
-        for occasion in starts {
-            drop(self.start(name, occasion, None, Vec::new()));
+        for decided in decided {
+            let durable = self.journal.settle();
+            drop(self.set_out(name, decided, None, durable));
         }
     }
 
