@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use niia_spec::course::{Command, Event, Gathering, RunCourse, Wake};
-use niia_spec::name::{PhaseName, WorkerId};
+use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::notice::RunView;
 use niia_spec::plan::Plan;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
@@ -30,6 +30,7 @@ mod ending;
 mod eyes;
 mod gather;
 mod guest;
+mod handover;
 mod history;
 mod minutes;
 mod perform;
@@ -92,9 +93,23 @@ impl RunHandle {
         }
     }
 
+    /// A session shows a question that a person must answer; nothing of the run's course hangs on it.
+    pub fn asks(&self, attempt: AttemptId, what: String) {
+        if let Err(error) = tell(&self.0, RunMessage::Asks { attempt, what }) {
+            tracing::debug!(%error, "a question for a run that is gone");
+        }
+    }
+
     /// As `happened`, and answers when it is durable.
     pub async fn record(&self, event: Event) -> Result<(), AskError> {
         ask(&self.0, |reply| RunMessage::Record(Box::new(event), reply)).await
+    }
+
+    /// As `happened`; `reply` is answered when it is durable.
+    pub fn record_for(&self, event: Event, reply: RpcReplyPort<()>) {
+        if let Err(error) = tell(&self.0, RunMessage::Record(Box::new(event), reply)) {
+            tracing::debug!(%error, "news for a run that is gone");
+        }
     }
 
     pub async fn claim(&self, key: String, by: WorkerId) -> Result<Claim, AskError> {
@@ -171,6 +186,10 @@ enum RunMessage {
     Mailbox(RpcReplyPort<MailboxHandle>),
     /// A letter was taken in.
     Posted(Box<Letter>),
+    Asks {
+        attempt: AttemptId,
+        what: String,
+    },
 }
 
 /// Who waits for a row to be durable.
@@ -267,6 +286,7 @@ impl Actor for Run {
             RunMessage::Waited(hold) => state.waited(hold),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
             RunMessage::Posted(letter) => state.posted(&letter),
+            RunMessage::Asks { attempt, what } => state.asked(attempt, what),
             // Somebody who gave up waiting for a look is no fault of the run.
             RunMessage::Look(reply) => drop(reply.send(state.look())),
             RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),

@@ -9,6 +9,7 @@ use std::sync::{Arc, Weak};
 
 use niia_actors::ask::{AskError, ask, tell};
 use niia_actors::journal::Journal;
+use niia_actors::state::StateFolder;
 use niia_spec::event::Happened;
 use niia_spec::name::{RunId, Slug};
 use niia_spec::notice::{KeptView, TriggeredView};
@@ -63,7 +64,15 @@ pub struct AppointmentsArguments {
 }
 
 impl AppointmentsHandle {
-    pub async fn spawn(arguments: AppointmentsArguments) -> Result<AppointmentsHandle, SpawnErr> {
+    /// The appointments of the node in this state folder.
+    pub async fn of(
+        state: &StateFolder,
+        journal: &Journal,
+        notifier: &Notifier,
+    ) -> Result<AppointmentsHandle, SpawnErr> {
+        let folder = state.path().join("kept");
+        let arguments =
+            AppointmentsArguments { journal: journal.clone(), folder, notifier: notifier.clone() };
         let (actor, _) = Actor::spawn(None, Clerk, arguments).await?;
         Ok(AppointmentsHandle(actor))
     }

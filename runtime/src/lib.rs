@@ -10,7 +10,6 @@ pub mod failure;
 pub mod network;
 pub mod node;
 pub mod notify;
-pub mod post;
 pub mod remote;
 pub mod report;
 pub mod trace;

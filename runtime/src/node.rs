@@ -11,23 +11,22 @@ use niia_actors::ask::chain;
 use niia_actors::failpoint::{self, FailPointError};
 use niia_actors::journal::{Health, Journal, JournalError};
 use niia_actors::keeper::Keeper;
-use niia_actors::machine::Machines;
 use niia_actors::machine::local::LocalMachine;
+use niia_actors::machine::{Machine, Machines};
 use niia_actors::run::LiveSessions;
 use niia_actors::sandbox::RunAs;
 use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
 use niia_spec::name::RunId;
 use tokio::sync::{mpsc, watch};
 
-use crate::appointments::{AppointmentsArguments, AppointmentsHandle};
-use crate::config::Folders;
+use crate::appointments::AppointmentsHandle;
+use crate::config::{Folders, own_hosts};
 use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
 use crate::network::{Network, NetworkSettings};
 use crate::notify::Notifier;
-use crate::post::Post;
-use crate::remote::{Guests, Remotes};
+use crate::remote::{Abroad, Guests, Letters, Remotes};
 use crate::webhook::{Hooks, WebhookConfig};
 
 pub mod accept;
@@ -110,10 +109,12 @@ pub struct Node {
     pub remotes: Option<Arc<Remotes>>,
     pub guests: Arc<Guests>,
     pub appointments: AppointmentsHandle,
-    /// Letters for people, here and on other machines.
-    pub post: Post,
     /// Where webhooks are taken, or why they are not.
     pub webhook: Option<String>,
+    /// Letters to people of other machines, and from there.
+    pub letters: Arc<Letters>,
+    /// Runs that were begun here and live elsewhere.
+    pub abroad: Arc<Abroad>,
     began: Instant,
     stop: watch::Sender<bool>,
 }
@@ -127,6 +128,11 @@ impl Node {
             memory_free_mib: memory::free_mib(),
             memory_floor_mib: self.memory_floor_mib,
         }
+    }
+
+    /// The names under which a document may mean this machine.
+    pub fn hosts(&self) -> Vec<String> {
+        self.network.as_ref().map_or_else(|| own_hosts(None), |network| network.hosts())
     }
 
     pub fn sandboxes(&self) -> admission::Sandboxes {
@@ -226,24 +232,24 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let here = LocalMachine::new(keeper, live.clone(), sessions_max, &program, state.path())
         .confining(run_as, Arc::new(doors));
     let network = network_of(&state, options.network);
-    let remotes = network.clone().map(|network| Arc::new(Remotes::new(network, live.clone())));
+    let here: Arc<dyn Machine> = Arc::new(here);
+    let remotes = network.clone().map(|network| Remotes::new(network, live.clone(), Arc::clone(&here)));
+    let remotes = remotes.map(Arc::new);
     let machines = machines_of(here, remotes.clone());
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
-    let appointments = AppointmentsArguments {
-        journal: journal.clone(),
-        folder: state.path().join("kept"),
-        notifier: options.notifier.clone(),
-    };
-    let appointments = AppointmentsHandle::spawn(appointments).await.map_err(NodeError::Actor)?;
-    let post = Post::new(journal.clone(), network.clone(), options.notifier.clone());
-    let ears = news::Ears { appointments: appointments.clone(), post: post.clone() };
-    tokio::spawn(news::tell(told, followers.clone(), options.notifier, ears));
+    let appointments = AppointmentsHandle::of(&state, &journal, &options.notifier);
+    let appointments = appointments.await.map_err(NodeError::Actor)?;
+    let abroad = Arc::new(Abroad::open(state.path(), network.clone(), news.clone()));
+    let letters = Arc::new(Letters::new(state.path(), network.clone(), options.notifier.clone()));
+    tokio::spawn(Arc::clone(&letters).carry());
+    tokio::spawn(news::tell(told, followers.clone(), options.notifier, appointments.clone()));
     let root =
         RootHandle::spawn(journal.clone(), Arc::clone(&machines), news).await.map_err(NodeError::Actor)?;
     let (hooks, webhook) = hooks_of(&options.webhook, &options.folders).await;
     guests.take_up().await;
+    abroad.take_up();
     let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
         loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
@@ -269,8 +275,9 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         remotes,
         guests,
         appointments,
-        post,
         webhook,
+        letters,
+        abroad,
         began: Instant::now(),
         stop,
     });
@@ -329,8 +336,8 @@ async fn serve(begun: Begun) -> Journal {
 }
 
 /// This machine, and those that are paired with it.
-fn machines_of(here: LocalMachine, remotes: Option<Arc<Remotes>>) -> Arc<Machines> {
-    let machines = Machines::only(Arc::new(here));
+fn machines_of(here: Arc<dyn Machine>, remotes: Option<Arc<Remotes>>) -> Arc<Machines> {
+    let machines = Machines::only(here);
     Arc::new(match remotes {
         Some(remotes) => machines.and(remotes),
         None => machines,

@@ -28,4 +28,10 @@ pub struct Origin {
     /// What began it, where no person did: a time of its schedule, an event.
     #[serde(default)]
     pub occasion: Option<String>,
+    /// The node that began it, by its fingerprint, where that is not the run's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The commit it begins on, where that is not what is checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }

@@ -5,14 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use niia_spec::course::{Event, RunOutcome};
-use niia_spec::name::{PhaseName, RunId};
+use niia_spec::name::{AttemptId, PhaseName, RunId, SessionId};
 use niia_spec::notice::{self, RunView};
 use ractor::RpcReplyPort;
 use tokio::task::JoinHandle;
 
 use super::{OVER, RunMessage, RunState, Then, changed, report, view_of};
 use crate::ask::tell;
-use crate::mailbox::Letter;
 
 /// A run that nobody has come back to for so long is given up: what it keeps for going on, the caller's variables among
 /// it, does not stay for ever. Its work does.
@@ -24,15 +23,21 @@ const HELD_MAX: Duration = Duration::from_secs(HELD_DAYS_MAX * 24 * 60 * 60);
 pub enum RunNews {
     /// A person is asked whether the phase may begin.
     Asks { run: RunId, phase: PhaseName },
+    /// One of its sessions shows a question.
+    Shows { session: SessionId, what: String },
     /// It waits for a person.
     Waits { run: RunId },
-    /// A worker wrote to people; these are the machines the document names.
-    Written { run: RunId, hosts: Vec<String>, letter: Box<Letter> },
     /// Its end is durable.
     Over { run: RunId, state: notice::RunState },
 }
 
 impl RunState {
+    /// A session waits for a person; whoever watches sees it in the worker's state.
+    pub(super) fn asked(&self, attempt: AttemptId, what: String) {
+        self.tell(RunNews::Shows { session: self.context.session_id(&attempt), what });
+        changed(&self.changes);
+    }
+
     pub(super) fn tell(&self, news: RunNews) {
         tracing::info!(?news, "news of a run");
         // Nobody listens in a node that is going down.

@@ -10,9 +10,9 @@ use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::plan::{PhasePlan, PhaseWork};
 use niia_spec::wrap::talk::{Said, TurnTold};
 
+use super::RunState;
 use super::eyes::{self, Watching};
 use super::minutes::{Entry, Minutes, is_of, transcript_path};
-use super::{RunNews, RunState};
 use crate::ask::chain;
 use crate::mailbox::{Letter, Party};
 
@@ -105,16 +105,6 @@ impl RunState {
 
     /// A letter was taken in.
     pub(super) fn posted(&mut self, letter: &Letter) {
-        if letter.to == Party::Person && letter.fate == crate::journal::Fate::Unread {
-            let hosts = self.context.plan.machines.values().map(|machine| machine.host.clone());
-            let run = self.context.run.clone();
-            // Its words are for people and no log; nobody listens in a node that is going down.
-            drop(self.news.send(RunNews::Written {
-                run,
-                hosts: hosts.collect(),
-                letter: Box::new(letter.clone()),
-            }));
-        }
         let talks: Vec<PhaseName> = self.context.plan.phases.iter().map(|plan| plan.name.clone()).collect();
         for phase in talks.into_iter().filter(|phase| is_of(letter, phase)) {
             if self.course.talk(&phase).is_none() {

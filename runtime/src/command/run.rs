@@ -2,6 +2,7 @@
 //! plan to the node; the run is durable before its id is printed.
 
 mod event;
+mod home;
 pub mod person;
 
 use std::fs;
@@ -17,7 +18,7 @@ use self::person::Person;
 use super::checkout::Checkout;
 use super::document::{self, Drawn, Sound};
 use super::follow::{Followed, follow};
-use super::origin::{Extra, origin};
+use super::origin::{Extra, origin, origin_for_elsewhere};
 use super::surroundings::surroundings;
 use super::{Caller, say, say_json};
 use crate::cli::runs::Run;
@@ -74,11 +75,18 @@ pub async fn begin(
     words: &Run,
     person: Person,
 ) -> Result<Option<Begun>, Failure> {
-    let around = surroundings(caller, &sound.name)?;
+    let mut around = surroundings(caller, &sound.name)?;
+    let mut home = home::wanted(caller, words.home.as_deref(), &mut around).await?;
     let path = sound.path.clone();
     let sound = with_task(sound, person)?;
     let Drawn { mut plan, warnings, text } = document::draw(caller, sound, &around)?;
     document::tell(caller, &warnings, &text);
+    if home.is_some() {
+        home::without_checkout(&mut plan);
+    }
+    if home.is_none() && words.home.is_none() {
+        home = home::proposed(&plan, &around, person)?;
+    }
     if let Some(file) = &words.event {
         if !event::put(caller, &mut plan, file, words.event_name.as_deref())? {
             return Ok(None);
@@ -95,7 +103,7 @@ pub async fn begin(
         document: path,
     };
     ask_about_changes(&plan, &mut extra, person)?;
-    submit(caller, plan, extra).await.map(Some)
+    submit(caller, plan, extra, home).await.map(Some)
 }
 
 /// `niia run` keeps no appointments: a document that has some is told apart from one that was kept for them.
@@ -112,13 +120,20 @@ fn tell_once(plan: &Plan) {
 }
 
 /// Hands a plan to the node. Nothing is begun unless the node says so.
-async fn submit(caller: &Caller, plan: Plan, extra: Extra) -> Result<Begun, Failure> {
-    let origin = origin(caller, &plan, extra)?;
+async fn submit(caller: &Caller, plan: Plan, extra: Extra, home: Option<String>) -> Result<Begun, Failure> {
+    let origin = match &home {
+        None => origin(caller, &plan, extra)?,
+        Some(_) => origin_for_elsewhere(caller, &plan, extra)?,
+    };
     let first =
         plan.phases.first().and_then(|phase| Some((phase, phase.work.workers().first()?.name.clone())));
     let first = first.map(|(phase, worker)| format!("{}/{worker}/1", phase.name)).unwrap_or_default();
     let mut client = caller.client().await?;
-    let request = Request::Run { plan: Box::new(plan), origin: Box::new(origin) };
+    let (plan, origin) = (Box::new(plan), Box::new(origin));
+    let request = match home {
+        None => Request::Run { plan, origin },
+        Some(machine) => Request::RunAbroad { machine, plan, origin },
+    };
     let Reply::Accepted { run, folder } = client.ask(request).await? else {
         return Err(Failure::out_of_turn("run"));
     };

@@ -88,9 +88,11 @@ pub fn machine_id() -> String {
     }
 }
 
-/// The names under which a document may mean this machine.
-pub fn own_hosts() -> Vec<String> {
-    vec![host()]
+/// The names under which a document may mean this machine: its host's, and what its node is called by the settings.
+pub fn own_hosts(named: Option<&str>) -> Vec<String> {
+    let host = host();
+    let named = named.filter(|name| *name != host).map(str::to_owned);
+    named.into_iter().chain([host]).collect()
 }
 
 fn host() -> String {

@@ -16,7 +16,6 @@ use niia_spec::origin::Origin;
 use niia_spec::plan::{Plan, TreePlan};
 
 use super::{Node, admission};
-use crate::config::own_hosts;
 use crate::control::words::{Refusal, RefusalCode};
 use niia_actors::ask::chain;
 
@@ -33,7 +32,7 @@ pub async fn accept(node: &Node, plan: Plan, origin: Origin) -> Result<RunId, Re
     accept_as(node, run, plan, origin).await
 }
 
-/// The same under a name that was made for it.
+/// The same for a run that has a name already.
 pub async fn accept_as(node: &Node, run: RunId, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
     can_do(node, &plan)?;
     admission::admit(&plan, node.room())?;
@@ -81,7 +80,7 @@ pub async fn accept_as(node: &Node, run: RunId, mut plan: Plan, origin: Origin) 
 /// Refuses what could not be run here, whatever room there is.
 pub fn can_do(node: &Node, plan: &Plan) -> Result<(), Refusal> {
     let reaches = |host: &str| node.network.as_ref().is_some_and(|network| network.named(host).is_ok());
-    admission::can_do(plan, &own_hosts(), &reaches, node.sandboxes())
+    admission::can_do(plan, &node.hosts(), &reaches, node.sandboxes())
 }
 
 /// Judges a condition for the course.
@@ -103,7 +102,7 @@ pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
     }
 }
 
-/// A name for a run of this document.
+/// A new run's name.
 pub fn name(document: &Slug) -> RunId {
     let suffix: String =
         (0..SUFFIX_CHARS).map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())])).collect();
@@ -112,7 +111,7 @@ pub fn name(document: &Slug) -> RunId {
 }
 
 /// Makes the run's folder and its beginning in the repository.
-fn make(run: &RunId, folder: &Path, plan: &Plan, origin: Origin) -> Result<RunMeta, Refusal> {
+fn make(run: &RunId, folder: &Path, plan: &Plan, mut origin: Origin) -> Result<RunMeta, Refusal> {
     let trouble = |what: &str, error: &dyn std::error::Error| {
         refusal(RefusalCode::Trouble, format!("{what}: {}", chain(error)))
     };
@@ -120,6 +119,14 @@ fn make(run: &RunId, folder: &Path, plan: &Plan, origin: Origin) -> Result<RunMe
         .mode(0o700)
         .create(folder)
         .map_err(|error| trouble("the run's folder cannot be made", &error))?;
+    if origin.from.is_some() {
+        // The folder it was begun in lies on another machine.
+        origin.cwd = folder.join("work");
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&origin.cwd)
+            .map_err(|error| trouble("the run's folder cannot be made", &error))?;
+    }
     keep_variables(folder, &origin.env).map_err(|error| trouble("the run cannot begin", &error))?;
     let base = match &origin.repository {
         Some(root) if works_in_trees(plan) => Some(begin_in(root, run, folder, &origin)?),
@@ -132,28 +139,41 @@ fn make(run: &RunId, folder: &Path, plan: &Plan, origin: Origin) -> Result<RunMe
     })
 }
 
-fn works_in_trees(plan: &Plan) -> bool {
+pub(crate) fn works_in_trees(plan: &Plan) -> bool {
     let workers = plan.phases.iter().flat_map(|phase| phase.work.workers());
     workers.into_iter().any(|worker| !matches!(worker.tree, TreePlan::Checkout | TreePlan::Folder))
 }
 
-/// Marks the commit the run starts from: the head, or a snapshot of the user's uncommitted changes on top of it.
+/// Marks the commit the run starts from.
 fn begin_in(root: &Path, run: &RunId, folder: &Path, origin: &Origin) -> Result<ObjectId, Refusal> {
     let trouble = |error: &dyn std::error::Error| refusal(RefusalCode::Trouble, chain(error));
     let repository = Repository::discover(root).map_err(|error| trouble(&error))?;
+    let base = match &origin.base {
+        Some(base) => ObjectId::new(base).map_err(|error| trouble(&error))?,
+        None => starting_point(&repository, run, folder, origin.include_dirty)?,
+    };
+    RunTrees::begin(&repository, run, &folder.join("git"), &base).map_err(|error| trouble(&error))?;
+    Ok(base)
+}
+
+/// The head, or a snapshot of the user's uncommitted changes on top of it.
+pub(crate) fn starting_point(
+    repository: &Repository,
+    run: &RunId,
+    folder: &Path,
+    include_dirty: bool,
+) -> Result<ObjectId, Refusal> {
     let Some(head) = repository.head.clone() else {
         return Err(Refusal {
             code: RefusalCode::State,
             message: format!(
                 "{} has no commit yet, so there is nothing to make a work tree of",
-                root.display()
+                repository.root.display()
             ),
             help: Some("commit something first, or say `\"worktree\": false`".to_owned()),
         });
     };
-    let base = if origin.include_dirty { snapshot(&repository, run, folder)? } else { head };
-    RunTrees::begin(&repository, run, &folder.join("git"), &base).map_err(|error| trouble(&error))?;
-    Ok(base)
+    if include_dirty { snapshot(repository, run, folder) } else { Ok(head) }
 }
 
 /// The user's uncommitted changes as a commit; checkout and index stay as they are.

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 
 use crate::appointments::AppointmentsHandle;
 use crate::notify::Notifier;
-use crate::post::Post;
 use crate::report::run::state_word;
 
 /// A command line that was told the end of a run this moment tells its person.
@@ -71,31 +70,19 @@ impl Drop for Follower {
     }
 }
 
-/// Who hears of runs besides people.
-#[derive(Debug)]
-pub struct Ears {
-    pub appointments: AppointmentsHandle,
-    pub post: Post,
-}
-
 /// Tells what nobody sees, one thing after the other.
 pub async fn tell(
     mut news: mpsc::UnboundedReceiver<RunNews>,
     followers: Followers,
     notifier: Notifier,
-    ears: Ears,
+    appointments: AppointmentsHandle,
 ) {
     let (on, mut passed_on) = mpsc::unbounded_channel();
     // A person's program may take its time; what waits for the end of a run does not wait for that.
     tokio::spawn(async move {
         while let Some(news) = news.recv().await {
             if let RunNews::Over { run, .. } = &news {
-                ears.appointments.over(run.clone());
-            }
-            if let RunNews::Written { run, hosts, letter } = news {
-                let post = ears.post.clone();
-                tokio::spawn(async move { post.written(run, hosts, *letter).await });
-                continue;
+                appointments.over(run.clone());
             }
             // A node that is going down tells nobody.
             drop(on.send(news));
@@ -104,9 +91,11 @@ pub async fn tell(
     while let Some(news) = passed_on.recv().await {
         let (run, text) = match &news {
             RunNews::Asks { run, phase } => (run, format!("niia: {run} waits for you: may {phase} begin?")),
+            RunNews::Shows { session, what } => (
+                &session.run,
+                format!("niia: {session} waits for you: {what}; `niia approve` or `niia deny` it"),
+            ),
             RunNews::Waits { run } => (run, format!("niia: {run} waits for you: needs attention")),
-            // Letters have a way of their own.
-            RunNews::Written { .. } => continue,
             RunNews::Over { run, state } => (run, format!("niia: {run} is over: {}", state_word(*state))),
         };
         if !followers.look_at(run) {

@@ -16,6 +16,12 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
             let folder = node.run_folder(&run);
             Ok(Reply::Accepted { run, folder })
         }
+        Request::RunAbroad { machine, plan, origin } => {
+            let (run, folder) = node.abroad.begin(&machine, *plan, *origin).await?;
+            Ok(Reply::Accepted { run, folder })
+        }
+        // What is asked after is here.
+        Request::Fetch { .. } => Ok(Reply::Done),
         Request::Runs { limit } => Ok(Reply::Runs(runs::list(node, caller, limit).await?)),
         Request::Status { run } => Ok(Reply::Run(Box::new(runs::status(node, caller, &run).await?))),
         Request::Cancel { run, reason } => runs::cancel(node, caller, &run, reason).await,
@@ -57,7 +63,6 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
             agents::send(node, caller, &run, agents::Post { to, text, id, cause }).await
         }
         Request::Inbox { all, take } => talks::inbox(node, caller, all, take).await,
-        Request::Letter(letter) => talks::brought(node, *letter).await,
         Request::Conclude { run, phase } => talks::conclude(node, caller, &run, phase).await,
         Request::MailboxList { run, reader } => agents::letters(node, caller, &run, reader, false).await,
         Request::MailboxRead { run, reader } => agents::letters(node, caller, &run, reader, true).await,

@@ -139,15 +139,9 @@ pub(super) async fn inbox(node: &Node, caller: &Caller, all: bool, take: bool) -
         let Ok(run) = Slug::new(&summary.run) else { continue };
         found.extend(letters_for_people(node, &run, all, take).await?);
     }
-    // What runs of other machines wrote lies beside them.
-    found.extend(node.post.letters(all, take).await.map_err(trouble)?);
+    found.extend(node.letters.inbox(all, take));
     found.sort_by_key(|view: &InboxView| view.letter.at_ms);
     Ok(Reply::Inbox(found))
-}
-
-/// A letter of another machine's run.
-pub(super) async fn brought(node: &Node, letter: InboxView) -> Result<Reply, Refusal> {
-    node.post.brought(letter).await.map(|_| Reply::Done).map_err(trouble)
 }
 
 async fn letters_for_people(
