@@ -1,6 +1,7 @@
 //! One file for each thing the product promises.
 
 mod agents;
+mod appointments;
 mod attach;
 mod clis;
 mod course;
@@ -33,6 +34,7 @@ mod stranger;
 mod talks;
 mod tidy;
 mod trees;
+mod webhooks;
 mod words;
 
 use std::time::Duration;

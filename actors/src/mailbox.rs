@@ -262,7 +262,7 @@ impl State {
         if reply.is_closed() {
             return;
         }
-        match self.mailbox.admit(&draft, &jiff::Timestamp::now().to_string()) {
+        match self.mailbox.admit(&draft, &crate::clock::now().to_string()) {
             Admission::Known(number) => answer(reply, Ok(number)),
             Admission::Refuse(refusal) => answer(reply, Err(refusal)),
             Admission::Store(letter) => {

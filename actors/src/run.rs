@@ -31,6 +31,7 @@ mod eyes;
 mod gather;
 mod guest;
 mod handover;
+mod history;
 mod minutes;
 mod perform;
 mod report;

@@ -4,6 +4,7 @@
 //! `--help` with an example.
 
 pub mod agents;
+pub mod appointments;
 pub mod complete;
 pub mod machines;
 pub mod node;
@@ -21,6 +22,7 @@ More, each with its own --help:
   runs       rehearse runs resume explain approve deny answer schema profile claim output scratchpad
   sessions   serve sessions read write wait-idle get-answer interrupt resize kill replay
   agents     mailbox mesh inbox done agent mcp
+  time       schedule trigger history memory
   machines   pair peer remote login
   the node   gc top completions man
 
@@ -124,6 +126,18 @@ pub enum Verb {
     /// Serve the verbs of a session as MCP tools, over stdin and stdout
     #[command(hide = true)]
     Mcp(agents::Mcp),
+    /// Keep documents that run by themselves
+    #[command(hide = true)]
+    Schedule(appointments::Schedule),
+    /// Tell the node that something has happened
+    #[command(hide = true)]
+    Trigger(appointments::Trigger),
+    /// Show what the runs of this repository were asked and answered
+    #[command(hide = true)]
+    History(appointments::History),
+    /// Show what the runs of this repository remember
+    #[command(hide = true)]
+    Memory(appointments::Memory),
     /// Start a headless session
     #[command(hide = true)]
     Serve(sessions::Serve),

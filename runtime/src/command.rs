@@ -1,6 +1,7 @@
 //! The verbs of the command line, done.
 
 mod agents;
+mod appointments;
 mod attach;
 mod checkout;
 mod daemon;
@@ -15,6 +16,7 @@ mod logs;
 mod machines;
 mod mcp;
 mod origin;
+mod past;
 mod preflight;
 mod profile;
 mod rehearse;
@@ -159,6 +161,10 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Mesh(words) => talks::mesh(caller, words).await,
         Verb::Inbox(words) => talks::inbox(caller, words).await,
         Verb::Done(words) => talks::end(caller, words).await,
+        Verb::Schedule(words) => appointments::schedule(caller, words).await,
+        Verb::Trigger(words) => appointments::trigger(caller, words).await,
+        Verb::History(words) => past::history(caller, &words).await,
+        Verb::Memory(words) => past::memory(caller, words).await,
         Verb::Serve(words) => serve::serve(caller, words).await,
         Verb::Sessions(words) => sessions::sessions(caller, words).await,
         Verb::Read(words) => sessions::read(caller, words).await,

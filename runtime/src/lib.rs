@@ -1,6 +1,7 @@
 //! The node and the command line of niia.
 
-pub mod attach;
+pub mod appointments;
+mod attach;
 pub mod cli;
 pub mod command;
 pub mod config;
@@ -14,3 +15,4 @@ pub mod notify;
 pub mod remote;
 pub mod report;
 pub mod trace;
+pub mod webhook;

@@ -7,6 +7,7 @@ pub mod course;
 pub mod detect;
 pub mod diagnostic;
 pub mod document;
+pub mod event;
 pub mod later;
 pub mod name;
 pub mod notice;

@@ -25,8 +25,11 @@ use crate::machine::Assignment;
 use crate::machine::local::LocalMachine;
 
 mod mcp;
+mod past;
 mod talk;
 mod tmp;
+
+pub use past::past_of;
 
 /// A session drawn up, with what is needed to end it as well.
 #[derive(Debug)]
@@ -182,6 +185,7 @@ fn own_env(assignment: &Assignment, machine: &LocalMachine) -> BTreeMap<String, 
     if let Some(folder) = tmp::folder(assignment) {
         env.insert("TMPDIR".to_owned(), folder.display().to_string());
     }
+    env.extend(past::variables(context, &assignment.worker.session));
     if !lines.is_empty() {
         env.insert("NIIA_WORKTREES".to_owned(), lines.join(":"));
     }

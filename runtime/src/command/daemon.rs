@@ -18,6 +18,8 @@ use crate::report::table::{Table, cell, toned_cell};
 use crate::report::{Look, Tone, bytes, duration, neutral};
 use crate::trace;
 
+pub use install::is_installed;
+
 /// How long a node that was told to stop is waited for.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
 
@@ -70,6 +72,8 @@ fn be_the_node(folders: Folders, config: Config, ready: Ready) -> Result<Exit, F
     let notifier = Notifier::new(&config);
     let options = NodeOptions {
         notifier,
+        webhook: config.webhook,
+        folders: folders.clone(),
         state_folder: folders.state,
         sessions_max: config.sessions_max.unwrap_or(node::SESSIONS_MAX_DEFAULT),
         memory_floor_mib: config.memory_floor_mib.unwrap_or(node::MEMORY_FLOOR_MIB_DEFAULT),
@@ -130,6 +134,9 @@ pub fn node_text(view: &NodeView, look: Look) -> String {
     for one in &view.breakers {
         let (class, left) = (one.open.class.word(), duration(one.left_ms));
         fact("not asked", format!("{} for another {left}: {class}, {}", one.provider, neutral(&one.open.reason)));
+    }
+    if let Some(webhook) = &view.webhook {
+        table.row(vec![toned_cell("webhooks", Tone::Faint), cell(webhook)]);
     }
     if let Some(trouble) = &view.degraded {
         table.row(vec![toned_cell("trouble", Tone::Bad), cell(trouble)]);

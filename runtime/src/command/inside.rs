@@ -34,6 +34,8 @@ fn for_people(verb: &Verb) -> Option<&'static str> {
         Verb::Resume(_) => "resume",
         Verb::Cancel(_) => "cancel",
         Verb::Serve(_) => "serve",
+        Verb::Schedule(_) => "schedule",
+        Verb::Trigger(_) => "trigger",
         Verb::Daemon(_) => "daemon",
         Verb::Gc(_) => "gc",
         Verb::Pair(_) => "pair",

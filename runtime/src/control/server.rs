@@ -19,6 +19,7 @@ use crate::node::Node;
 mod abroad;
 mod agents;
 mod answer;
+mod appointments;
 mod asks;
 mod attach;
 mod child;
@@ -26,6 +27,7 @@ mod doors;
 mod egress;
 mod find;
 mod machines;
+mod past;
 mod rights;
 mod runs;
 mod sessions;
@@ -223,6 +225,8 @@ fn for_people(request: &Request, own: &str) -> Option<&'static str> {
         Request::Kill { .. } => "kill",
         Request::Resize { .. } => "resize",
         Request::Inbox { .. } => "inbox",
+        Request::Schedule(_) => "schedule",
+        Request::Trigger { .. } => "trigger",
         Request::Machines(_) => "peer",
         Request::Through { .. } => "remote",
         Request::RunAbroad { .. } => "run --home",
@@ -252,6 +256,7 @@ fn for_people(request: &Request, own: &str) -> Option<&'static str> {
         | Request::MailboxSent { .. }
         | Request::AskPerson { .. }
         | Request::Conclude { .. }
+        | Request::Past(_)
         | Request::Part { .. } => return None,
     })
 }

@@ -9,6 +9,8 @@ fn words(file: Option<&str>, second: Option<&str>) -> (Option<String>, Option<St
         detach: false,
         include_dirty: false,
         output: None,
+        event: None,
+        event_name: None,
         no_input: true,
         allow_mcp: false,
     };

@@ -3,7 +3,7 @@
 use niia_spec::notice::JournalLine;
 
 use super::agents::Reading;
-use super::{agents, asks, child, machines, runs, sessions, talks};
+use super::{agents, appointments, asks, child, machines, past, runs, sessions, talks};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
 use crate::node::{Node, accept};
@@ -75,6 +75,9 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
             agents::letters(node, caller, &run, reader, reading).await
         }
         Request::MailboxCame { run, reader, to } => agents::came(node, caller, &run, reader, to).await,
+        Request::Schedule(request) => appointments::answer(node, request).await,
+        Request::Trigger { event, place } => appointments::trigger(node, *event, place).await,
+        Request::Past(request) => past::answer(node, caller, request).await,
         Request::Stop { end_sessions } => {
             if end_sessions {
                 runs::cancel_all(node).await;

@@ -128,6 +128,7 @@ fn quarantined(run: &str, reason: String) -> RunView {
         begun_at_ms: 0,
         ended_at_ms: None,
         origin: String::new(),
+        occasion: None,
         repository: None,
         folder: String::new(),
         report: None,
