@@ -74,8 +74,17 @@ pub(super) async fn live(arguments: SessionArguments) {
     // Nobody can give orders before the session is known by name; a starter that is gone does not matter.
     drop(known.await);
     let assignment = Arc::new(assignment);
-    let mut life =
-        Life { assignment, machine, parent, facts, orders, ordered: None, door: None, unsure: None, starting: None };
+    let mut life = Life {
+        assignment,
+        machine,
+        parent,
+        facts,
+        orders,
+        ordered: None,
+        door: None,
+        unsure: None,
+        starting: None,
+    };
     let place = life.place().await;
     let ending = match place {
         Some(place) => life.with_place(place).await,
@@ -220,7 +229,9 @@ impl Life {
         };
         drop(turn);
         self.open_door();
-        if let Some(profile) = finish::profile_of(&self.assignment).filter(|profile| !profile.errors.is_empty()) {
+        if let Some(profile) =
+            finish::profile_of(&self.assignment).filter(|profile| !profile.errors.is_empty())
+        {
             self.starting = self.machine.starts.turn(&profile.id).await;
         }
         crate::failpoint::hit("session.before_start");

@@ -133,7 +133,10 @@ pub fn node_text(view: &NodeView, look: Look) -> String {
     fact("memory", format!("no session is started below {} free", bytes(view.memory_floor_mib << 20)));
     for one in &view.breakers {
         let (class, left) = (one.open.class.word(), duration(one.left_ms));
-        fact("not asked", format!("{} for another {left}: {class}, {}", one.provider, neutral(&one.open.reason)));
+        fact(
+            "not asked",
+            format!("{} for another {left}: {class}, {}", one.provider, neutral(&one.open.reason)),
+        );
     }
     if let Some(webhook) = &view.webhook {
         table.row(vec![toned_cell("webhooks", Tone::Faint), cell(webhook)]);

@@ -66,7 +66,10 @@ pub async fn cancel(caller: &Caller, words: Cancel) -> Result<Exit, Failure> {
 }
 
 fn is_live(state: WorkerState) -> bool {
-    matches!(state, WorkerState::Starting | WorkerState::Working | WorkerState::WaitingInput | WorkerState::Ending)
+    matches!(
+        state,
+        WorkerState::Starting | WorkerState::Working | WorkerState::WaitingInput | WorkerState::Ending
+    )
 }
 
 pub async fn approve(caller: &Caller, words: Approve) -> Result<Exit, Failure> {

@@ -131,7 +131,9 @@ impl Abroad {
     }
 
     fn network(&self) -> Result<&Arc<Network>, String> {
-        self.network.as_ref().ok_or_else(|| "this node's own key cannot be used, so it reaches nobody".to_owned())
+        self.network
+            .as_ref()
+            .ok_or_else(|| "this node's own key cannot be used, so it reaches nobody".to_owned())
     }
 
     async fn talk(&self, home: &NodeId, purpose: &Purpose) -> Result<Talk, Trouble> {
@@ -166,12 +168,14 @@ fn unheard(record: &Record) -> RunView {
             .then(|| "whether it was taken is not known".to_owned()),
         begun_at_ms: record.begun_at_ms,
         ended_at_ms: None,
+        occasion: None,
         origin: String::new(),
         repository: None,
         folder: String::new(),
         report: None,
         branch: None,
         phases: Vec::new(),
+        usage: niia_spec::usage::Total::default(),
         warnings: Vec::new(),
     }
 }
