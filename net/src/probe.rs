@@ -65,13 +65,13 @@ impl Bare {
 impl BareLink {
     pub async fn open(&self) -> Result<BareStream, ProbeError> {
         let (writer, reader) = self.0.open_bi().await.map_err(said)?;
-        Ok(tokio::io::join(reader, crate::peer::Outgoing::new(writer, None)))
+        Ok(tokio::io::join(reader, writer))
     }
 
     /// The next stream the other end opens; it is heard of with its first byte.
     pub async fn accept(&self) -> Result<BareStream, ProbeError> {
         let (writer, reader) = self.0.accept_bi().await.map_err(said)?;
-        Ok(tokio::io::join(reader, crate::peer::Outgoing::new(writer, None)))
+        Ok(tokio::io::join(reader, writer))
     }
 }
 
