@@ -137,7 +137,8 @@ impl Repository {
 fn begin(folder: &Path) -> Result<(), GitError> {
     let parent = folder.parent().unwrap_or(folder);
     fs::create_dir_all(parent).map_err(GitError::file(parent))?;
-    let begun = tempfile::Builder::new().prefix(".niia-").tempdir_in(parent).map_err(GitError::file(parent))?;
+    let begun =
+        tempfile::Builder::new().prefix(".niia-").tempdir_in(parent).map_err(GitError::file(parent))?;
     let call = Git::find()?.call("init").args(["--quiet", "--template=", "--initial-branch=none", "."]);
     call.in_folder(begun.path()).done()?;
     match fs::rename(begun.path(), folder) {

@@ -131,7 +131,9 @@ impl Abroad {
     }
 
     fn network(&self) -> Result<&Arc<Network>, String> {
-        self.network.as_ref().ok_or_else(|| "this node's own key cannot be used, so it reaches nobody".to_owned())
+        self.network
+            .as_ref()
+            .ok_or_else(|| "this node's own key cannot be used, so it reaches nobody".to_owned())
     }
 
     async fn talk(&self, home: &NodeId, purpose: &Purpose) -> Result<Talk, Trouble> {

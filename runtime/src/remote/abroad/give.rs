@@ -104,7 +104,8 @@ impl Abroad {
                 let git = record.folder.join("git");
                 let base = accept::starting_point(&repository, &record.run, &git, origin.include_dirty);
                 let base = base.inspect_err(|_| drop(std::fs::remove_dir_all(&record.folder)))?;
-                RunTrees::begin(&repository, &record.run, &git, &base).map_err(|error| trouble(chain(&error)))?;
+                RunTrees::begin(&repository, &record.run, &git, &base)
+                    .map_err(|error| trouble(chain(&error)))?;
                 (origin.base, record.base) = (Some(base.as_str().to_owned()), Some(base));
                 record.keep().map_err(|error| trouble(error.to_string()))?;
             }
@@ -170,6 +171,7 @@ fn pack_of(
 ) -> Result<Option<Vec<u8>>, String> {
     let repository = Repository::discover(root).map_err(|error| chain(&error))?;
     let room = tempfile::tempdir_in(folder).map_err(|error| error.to_string())?;
-    let pack = repository.pack(room.path(), std::slice::from_ref(base), known).map_err(|error| chain(&error))?;
+    let pack =
+        repository.pack(room.path(), std::slice::from_ref(base), known).map_err(|error| chain(&error))?;
     pack.map(std::fs::read).transpose().map_err(|error| error.to_string())
 }

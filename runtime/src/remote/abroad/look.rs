@@ -94,8 +94,9 @@ impl Abroad {
                 (Word::Answer, bytes) => brought.report = Some(bytes),
                 (Word::Written { path }, bytes) => brought.written.push((path, bytes)),
                 (Word::Stands, bytes) => {
-                    break serde_json::from_slice(&bytes)
-                        .map_err(|error| Trouble::Broken(format!("how it stands cannot be read: {error}")))?;
+                    break serde_json::from_slice(&bytes).map_err(|error| {
+                        Trouble::Broken(format!("how it stands cannot be read: {error}"))
+                    })?;
                 }
                 (Word::Beat, _) => {}
                 (Word::Refused { reason }, _) => return Err(Trouble::Refused(reason)),
@@ -122,7 +123,9 @@ impl Abroad {
         }
         match tokio::time::timeout(GIVEN_WITHIN, self.collect(run, true)).await {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(Trouble::Broken(reason) | Trouble::Refused(reason) | Trouble::Home(reason))) => Err(reason),
+            Ok(Err(Trouble::Broken(reason) | Trouble::Refused(reason) | Trouble::Home(reason))) => {
+                Err(reason)
+            }
             Err(_) => Err(format!("no answer within {GIVEN_WITHIN:?}")),
         }
     }
