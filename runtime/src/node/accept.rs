@@ -34,8 +34,7 @@ pub async fn accept(node: &Node, plan: Plan, origin: Origin) -> Result<RunId, Re
 
 /// The same for a run that has a name already.
 pub async fn accept_as(node: &Node, run: RunId, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
-    let reaches = |host: &str| node.network.as_ref().is_some_and(|network| network.named(host).is_ok());
-    admission::can_do(&plan, &node.hosts(), &reaches, node.sandboxes())?;
+    can_do(node, &plan)?;
     admission::admit(&plan, node.room())?;
     if let Some(trouble) = node.trouble() {
         let message = format!("this node takes no run just now: {trouble}");
@@ -80,6 +79,12 @@ pub async fn accept_as(node: &Node, run: RunId, mut plan: Plan, origin: Origin) 
     Ok(run)
 }
 
+/// Refuses what could not be run here, whatever room there is.
+pub fn can_do(node: &Node, plan: &Plan) -> Result<(), Refusal> {
+    let reaches = |host: &str| node.network.as_ref().is_some_and(|network| network.named(host).is_ok());
+    admission::can_do(plan, &node.hosts(), &reaches, node.sandboxes())
+}
+
 /// Judges a condition for the course.
 pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
     let condition = match Condition::parse(text) {
@@ -90,7 +95,7 @@ pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
         let workers = phase.workers.iter().map(|worker| worker.values.clone()).collect();
         (phase.phase.to_string(), workers)
     });
-    let known = condition::Outputs { phases: phases.collect(), event: serde_json::Value::Null };
+    let known = condition::Outputs { phases: phases.collect(), event: outputs.event.clone() };
     match condition.evaluate(&known) {
         Ok(condition::Verdict::Holds) => Verdict::Holds,
         Ok(condition::Verdict::DoesNotHold) => Verdict::DoesNotHold,

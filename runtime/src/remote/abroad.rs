@@ -168,12 +168,14 @@ fn unheard(record: &Record) -> RunView {
             .then(|| "whether it was taken is not known".to_owned()),
         begun_at_ms: record.begun_at_ms,
         ended_at_ms: None,
+        occasion: None,
         origin: String::new(),
         repository: None,
         folder: String::new(),
         report: None,
         branch: None,
         phases: Vec::new(),
+        usage: niia_spec::usage::Total::default(),
         warnings: Vec::new(),
     }
 }
