@@ -1,5 +1,6 @@
 //! The one place where a run decides: the next command that follows from what is known.
 
+use super::budget::{Afford, Bound};
 use super::halt::Halt;
 use super::outputs::Verdict;
 use super::phase::{Due, PhaseState, Turn};
@@ -27,7 +28,7 @@ pub(super) enum Launch {
     /// A slot is free and a worker wants it, but the run has had all of these that it may have.
     Breach {
         phase: usize,
-        limit: u32,
+        limit: Bound,
         of: &'static str,
     },
 }
@@ -72,7 +73,7 @@ impl RunCourse {
             };
             let of_run = granted(run.max_total_agents, self.state.granted);
             let of_phase = granted(limits.max_total_agents, course.granted);
-            let breach = |limit, of| Some(Launch::Breach { phase: at, limit, of });
+            let breach = |limit, of| Some(Launch::Breach { phase: at, limit: Bound::Count(limit), of });
             let (turn, further) = course.begins_turn(seat);
             if !further && self.state.attempts >= of_run {
                 return breach(of_run, AGENTS);
@@ -80,6 +81,11 @@ impl RunCourse {
                 return breach(of_phase, AGENTS);
             } else if turn && let Some(limit) = self.turns_over(at) {
                 return breach(limit, TURNS);
+            }
+            match self.affords(at, seat, model) {
+                Afford::Yes => {}
+                Afford::Wait => return None,
+                Afford::No(limit, of) => return Some(Launch::Breach { phase: at, limit, of }),
             }
             return Some(Launch::Start { phase: at, seat, model });
         }

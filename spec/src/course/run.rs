@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::{Bound, Budget};
 use super::crew::Fate;
 use super::halt::Halt;
 use super::map::{CourseError, Map};
@@ -55,6 +56,8 @@ pub struct RunState {
     pub(super) granted_turns: u32,
     pub(super) granted_letters: u32,
     pub(super) closed: usize,
+    #[serde(default)]
+    pub(super) budget: Budget,
     /// What the run changed that could run something later.
     #[serde(default)]
     pub(super) runs_later: BTreeSet<RunsLater>,
@@ -86,6 +89,7 @@ impl RunCourse {
             granted_turns: 0,
             granted_letters: 0,
             runs_later: BTreeSet::new(),
+            budget: Budget::default(),
             closed: 0,
             underway: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -180,7 +184,7 @@ impl RunCourse {
     }
 
     /// The bound that is reached, and the phase that stands at it.
-    fn breach(&self) -> Option<(usize, u32, &'static str)> {
+    fn breach(&self) -> Option<(usize, Bound, &'static str)> {
         if let Some(Launch::Breach { phase, limit, of }) = self.launch() {
             return Some((phase, limit, of));
         }
@@ -192,7 +196,7 @@ impl RunCourse {
             let phase = &self.state.phases[**at];
             phase.talk.is_some() && phase.state == PhaseState::Open
         };
-        self.state.underway.iter().find(talks).map(|at| (*at, limit, "max_messages"))
+        self.state.underway.iter().find(talks).map(|at| (*at, Bound::Count(limit), "max_messages"))
     }
 
     /// Halts the run when the next attempt would be one too many, or the next letter.
@@ -230,5 +234,6 @@ fn empty_outputs(plan: &Plan) -> Outputs {
         phase: phase.name.clone(),
         workers: phase.work.workers().into_iter().map(worker).collect(),
     });
-    Outputs { phases: phases.collect() }
+    let event = plan.event.as_ref().map_or(serde_json::Value::Null, |event| event.payload.clone());
+    Outputs { phases: phases.collect(), event }
 }
