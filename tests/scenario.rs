@@ -1,13 +1,16 @@
 //! One file for each thing the product promises.
 
 mod agents;
+mod appointments;
 mod attach;
 mod clis;
 mod course;
 mod documents;
 mod escape;
+mod heard;
 mod inside;
 mod kill;
+mod mcp;
 mod order;
 mod orphans;
 mod papers;
@@ -15,6 +18,7 @@ mod pipeline;
 mod planted;
 mod prompts;
 mod refusals;
+mod rehearse;
 mod remote;
 mod resume;
 mod sandbox_documents;
@@ -22,12 +26,15 @@ mod sandbox_inside;
 mod sandbox_refusals;
 mod sandbox_streams;
 mod sandbox_verbs;
+mod sandbox_world;
 mod seeds;
 mod stand_in;
+mod storm;
 mod stranger;
 mod talks;
 mod tidy;
 mod trees;
+mod webhooks;
 mod words;
 
 use std::time::Duration;

@@ -48,6 +48,7 @@ pub use error::GitError;
 pub use include::{INCLUDE_BYTES_MAX, INCLUDE_FILES_MAX, IncludeError};
 pub use landing::{LandError, Landing};
 pub use list::{Diff, DiffText, Listed, Unfinished};
+pub use look::CommitTold;
 pub use marker::{Kind, Overlay};
 pub use mend::Mended;
 pub use merge::{Conflict, Merged};

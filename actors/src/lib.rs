@@ -2,6 +2,7 @@
 
 pub mod ask;
 pub mod bounded;
+pub mod clock;
 pub mod failpoint;
 pub mod git;
 pub mod journal;
@@ -11,6 +12,7 @@ pub mod machine;
 pub mod mailbox;
 pub mod network;
 pub mod phase;
+pub mod place;
 pub mod recording;
 pub mod run;
 pub mod sandbox;

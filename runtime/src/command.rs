@@ -1,6 +1,7 @@
 //! The verbs of the command line, done.
 
 mod agents;
+mod appointments;
 mod attach;
 mod checkout;
 mod daemon;
@@ -13,9 +14,12 @@ mod init;
 mod inside;
 mod logs;
 mod machines;
+mod mcp;
 mod origin;
+mod past;
 mod preflight;
 mod profile;
+mod rehearse;
 mod replay;
 mod run;
 mod runs;
@@ -126,6 +130,8 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Init(words) => init::init(caller, &words),
         Verb::Run(words) => run::run(caller, words).await,
+        Verb::Rehearse(words) => rehearse::rehearse(caller, words).await,
+        Verb::RehearsalWorker(words) => rehearse::worker::act(caller, words).await,
         Verb::Plan(words) => document::plan(caller, &words),
         Verb::Check(words) => document::check(caller, &words),
         Verb::Schema(_) => document::schema(),
@@ -141,6 +147,8 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Resume(words) => runs::resume(caller, words).await,
         Verb::Approve(words) => runs::approve(caller, words).await,
         Verb::Deny(words) => runs::deny(caller, words).await,
+        Verb::Answer(words) => runs::answer(caller, words).await,
+        Verb::Mcp(words) => mcp::mcp(caller, words).await,
         Verb::Explain(words) => explain::explain(caller, words).await,
         Verb::Doctor(_) => doctor::doctor(caller).await,
         Verb::Top(words) => top::top(caller, &words).await,
@@ -153,6 +161,10 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Mesh(words) => talks::mesh(caller, words).await,
         Verb::Inbox(words) => talks::inbox(caller, words).await,
         Verb::Done(words) => talks::end(caller, words).await,
+        Verb::Schedule(words) => appointments::schedule(caller, words).await,
+        Verb::Trigger(words) => appointments::trigger(caller, words).await,
+        Verb::History(words) => past::history(caller, &words).await,
+        Verb::Memory(words) => past::memory(caller, words).await,
         Verb::Serve(words) => serve::serve(caller, words).await,
         Verb::Sessions(words) => sessions::sessions(caller, words).await,
         Verb::Read(words) => sessions::read(caller, words).await,
@@ -193,7 +205,11 @@ impl Caller {
 
     /// The node, started where none runs.
     async fn client(&self) -> Result<Client, Failure> {
-        let mut client = Client::reach(&self.folders).await?;
+        // A node that is started inside a session would end with it; there the next one is waited for.
+        let mut client = match inside::is_inside(std::process::id()) {
+            true => Client::wait(&self.folders).await?,
+            false => Client::reach(&self.folders).await?,
+        };
         if let Some(machine) = &self.machine {
             done(&client.ask(Request::Through { machine: machine.clone() }).await?, "remote")?;
         }

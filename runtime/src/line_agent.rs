@@ -155,7 +155,8 @@ impl Agent {
 
     /// Leaves out the oldest turns of a conversation that has become too long.
     fn forget(&mut self) {
-        let bytes = |history: &[Value]| history.iter().map(|message| message.to_string().len()).sum::<usize>();
+        let bytes =
+            |history: &[Value]| history.iter().map(|message| message.to_string().len()).sum::<usize>();
         while self.history.len() > 2 && bytes(&self.history) > HISTORY_BYTES_MAX {
             drop(self.history.remove(1));
         }

@@ -20,16 +20,19 @@ use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
 use niia_spec::name::RunId;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::own_hosts;
+use crate::appointments::AppointmentsHandle;
+use crate::config::{Folders, own_hosts};
 use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
 use crate::network::{Network, NetworkSettings};
 use crate::notify::Notifier;
 use crate::remote::{Abroad, Guests, Letters, Remotes};
+use crate::webhook::{Hooks, WebhookConfig};
 
 pub mod accept;
 pub mod admission;
+pub mod asks;
 mod memory;
 mod news;
 pub(crate) mod past;
@@ -61,6 +64,8 @@ pub struct NodeOptions {
     pub network: NetworkSettings,
     /// Tells a person of runs that nobody follows.
     pub notifier: Notifier,
+    pub webhook: WebhookConfig,
+    pub folders: Folders,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +101,9 @@ pub struct Node {
     pub live: LiveSessions,
     pub root: RootHandle,
     pub followers: Followers,
+    /// What sessions ask people just now.
+    pub asks: asks::Asks,
+    pub notifier: Notifier,
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
     pub run_as: Option<RunAs>,
@@ -106,6 +114,9 @@ pub struct Node {
     /// What was given to other machines, and what was taken from them.
     pub remotes: Option<Arc<Remotes>>,
     pub guests: Arc<Guests>,
+    pub appointments: AppointmentsHandle,
+    /// Where webhooks are taken, or why they are not.
+    pub webhook: Option<String>,
     /// Letters to people of other machines, and from there.
     pub letters: Arc<Letters>,
     /// Runs that were begun here and live elsewhere.
@@ -162,6 +173,7 @@ impl Node {
             memory_floor_mib: self.memory_floor_mib,
             degraded,
             breakers: self.breakers.all(),
+            webhook: self.webhook.clone(),
         }
     }
 
@@ -202,6 +214,7 @@ struct Begun {
     listener: tokio::net::UnixListener,
     signals: Signals,
     stopping: watch::Receiver<bool>,
+    hooks: Option<Hooks>,
 }
 
 async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
@@ -234,12 +247,15 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
+    let appointments = AppointmentsHandle::of(&state, &journal, &options.notifier);
+    let appointments = appointments.await.map_err(NodeError::Actor)?;
     let abroad = Arc::new(Abroad::open(state.path(), network.clone(), news.clone()));
     let letters = Arc::new(Letters::new(state.path(), network.clone(), options.notifier.clone()));
     tokio::spawn(Arc::clone(&letters).carry());
-    tokio::spawn(news::tell(told, followers.clone(), options.notifier));
+    tokio::spawn(news::tell(told, followers.clone(), options.notifier.clone(), appointments.clone()));
     let root =
         RootHandle::spawn(journal.clone(), Arc::clone(&machines), news).await.map_err(NodeError::Actor)?;
+    let (hooks, webhook) = hooks_of(&options.webhook, &options.folders).await;
     guests.take_up().await;
     abroad.take_up();
     let (stop, stopping) = watch::channel(false);
@@ -259,6 +275,8 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         live,
         root,
         followers,
+        asks: asks::Asks::default(),
+        notifier: options.notifier,
         sessions_max,
         memory_floor_mib: options.memory_floor_mib,
         run_as,
@@ -267,14 +285,17 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         network,
         remotes,
         guests,
+        appointments,
+        webhook,
         letters,
         abroad,
         began: Instant::now(),
         stop,
     });
     opener.open(&node);
+    node.appointments.open(&node);
     tracing::info!(state = %node.state.path().display(), "the node is ready");
-    Ok(Begun { node, lock, listener, signals, stopping })
+    Ok(Begun { node, lock, listener, signals, stopping, hooks })
 }
 
 /// As many sessions as there are descriptors for, and no more than the configuration says.
@@ -293,7 +314,7 @@ fn sessions_bound(wanted: u32, descriptors: Option<u64>) -> u32 {
 }
 
 async fn serve(begun: Begun) -> Journal {
-    let Begun { node, lock, listener, mut signals, mut stopping } = begun;
+    let Begun { node, lock, listener, mut signals, mut stopping, hooks } = begun;
     if let Some(network) = &node.network {
         network.serve(&node).await;
     }
@@ -307,8 +328,15 @@ async fn serve(begun: Begun) -> Journal {
             network.close().await;
         }
     };
+    let told_by_others = async {
+        match hooks {
+            Some(hooks) => hooks.serve(Arc::clone(&node)).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = server::listen(listener, Arc::clone(&node)) => {}
+        () = told_by_others => {}
         () = told => {}
     }
     // Named here so that it is held to this point: another node may begin only now.
@@ -325,6 +353,21 @@ fn machines_of(here: Arc<dyn Machine>, remotes: Option<Arc<Remotes>>) -> Arc<Mac
         Some(remotes) => machines.and(remotes),
         None => machines,
     })
+}
+
+/// A node without webhooks works all the same, and says why it has none.
+async fn hooks_of(config: &WebhookConfig, folders: &Folders) -> (Option<Hooks>, Option<String>) {
+    match Hooks::bind(config, folders).await {
+        Ok(hooks) => {
+            let told = hooks.as_ref().map(Hooks::told);
+            (hooks, told)
+        }
+        Err(error) => {
+            let reason = chain(&error);
+            tracing::error!(reason, "webhooks are not taken");
+            (None, Some(format!("not taken: {reason}")))
+        }
+    }
 }
 
 /// Without a key of its own a node works alone, and says why.

@@ -1,5 +1,7 @@
 //! What a run tells whoever watches it: plain data, printed for people and, with `--json`, for programs.
 
+mod kept;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,10 @@ use serde_json::Value;
 use crate::course::{Outcome, PhaseOutcome, RunOutcome};
 use crate::name::{PhaseName, RunId, SessionId, WorkerName};
 use crate::usage::{Total, Usage};
+
+pub use kept::{
+    Came, FiringView, KeptView, MemoryView, PastPhase, PastRun, PastWorker, Triggered, TriggeredView,
+};
 
 /// One run as it stands now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +28,9 @@ pub struct RunView {
     pub ended_at_ms: Option<u64>,
     /// The folder the run was begun in.
     pub origin: String,
+    /// What began it, where no person did: a time of its schedule, an event.
+    #[serde(default)]
+    pub occasion: Option<String>,
     /// The repository it works on, where there is one.
     pub repository: Option<String>,
     /// The folder in which niia keeps everything of this run.
@@ -239,4 +248,10 @@ pub struct LetterView {
     pub text: String,
     pub at_ms: u64,
     pub read: bool,
+    /// What became of it, in words: `unread`, `read`, `dead: …`.
+    #[serde(default)]
+    pub fate: String,
+    /// The letter that led to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }

@@ -9,6 +9,7 @@ pub mod classify;
 pub mod drive;
 pub mod file;
 pub mod home;
+pub mod mcp;
 pub mod outputs;
 pub mod path;
 pub mod pattern;
@@ -30,6 +31,7 @@ pub use drive::{
 };
 pub use file::ProfileError;
 pub use home::{OwnHome, merged_settings};
+pub use mcp::{Handing, OWN_SERVER, Server};
 pub use outputs::{merged, outputs_of};
 pub use pattern::Pattern;
 pub use preflight::Preflight;
@@ -124,6 +126,8 @@ pub struct Profile {
     pub usage: Option<UsageRule>,
     /// Where to look whether it can work, before anything is spent.
     pub preflight: Preflight,
+    /// How it is handed MCP servers.
+    pub mcp: Handing,
     pub(crate) argv: Vec<Entry>,
     /// The arguments for a prompt that is no possible argument.
     pub(crate) large: Option<Vec<Entry>>,

@@ -36,6 +36,7 @@ pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunVi
         begun_at_ms: context.begun_at_ms,
         ended_at_ms: None,
         origin: context.origin.cwd.display().to_string(),
+        occasion: context.origin.occasion.clone(),
         repository: context.trees.as_ref().map(|trees| trees.repository().root.display().to_string()),
         folder: context.folder.display().to_string(),
         report: report.is_file().then(|| report.display().to_string()),

@@ -74,8 +74,17 @@ pub(super) async fn live(arguments: SessionArguments) {
     // Nobody can give orders before the session is known by name; a starter that is gone does not matter.
     drop(known.await);
     let assignment = Arc::new(assignment);
-    let mut life =
-        Life { assignment, machine, parent, facts, orders, ordered: None, door: None, unsure: None, starting: None };
+    let mut life = Life {
+        assignment,
+        machine,
+        parent,
+        facts,
+        orders,
+        ordered: None,
+        door: None,
+        unsure: None,
+        starting: None,
+    };
     let place = life.place().await;
     let ending = match place {
         Some(place) => life.with_place(place).await,
@@ -220,7 +229,9 @@ impl Life {
         };
         drop(turn);
         self.open_door();
-        if let Some(profile) = finish::profile_of(&self.assignment).filter(|profile| !profile.errors.is_empty()) {
+        if let Some(profile) =
+            finish::profile_of(&self.assignment).filter(|profile| !profile.errors.is_empty())
+        {
             self.starting = self.machine.starts.turn(&profile.id).await;
         }
         crate::failpoint::hit("session.before_start");
@@ -322,6 +333,15 @@ impl Life {
         }
     }
 
+    /// Nobody is left who could knock.
+    fn shut_door(&mut self) {
+        self.door = None;
+        if self.assignment.worker.session.sandbox.is_some() {
+            // Where it was never opened there is nothing to remove.
+            let _ = std::fs::remove_file(prepare::control_socket(&self.facts.folder));
+        }
+    }
+
     fn runs(&self, terminal: &Terminal) {
         let minder = Recording::open(&self.facts.folder).map(|recording| recording.start().minder);
         self.facts.runs_as(minder.unwrap_or_default(), terminal.pid());
@@ -337,6 +357,7 @@ impl Life {
         if let Over::Lost(_) = over {
             self.sweep().await;
         }
+        self.shut_door();
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
         let (ordered, unsure) = (self.ordered, self.unsure.take());
         let _turn = self.turn().await;
@@ -388,6 +409,7 @@ impl Life {
     }
 
     async fn put_away(&mut self, drawn: Drawn, prepared: Prepared) {
+        self.shut_door();
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
         let done = self.with_chores(move |chores| {
             prepare::put_away(&assignment, &machine, &(drawn, prepared), &chores);

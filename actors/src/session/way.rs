@@ -24,7 +24,7 @@ const GO_ON: &str = "You were cut off in the middle of the task above. What you 
                      it where you were, and answer it as it asks.";
 
 /// What was decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Chosen {
     pub way: Way,
     /// The tool's own name of the conversation that is taken up again.

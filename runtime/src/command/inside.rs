@@ -30,9 +30,12 @@ fn for_people(verb: &Verb) -> Option<&'static str> {
         Verb::Merge(_) => "merge",
         Verb::Approve(_) => "approve",
         Verb::Deny(_) => "deny",
+        Verb::Answer(_) => "answer",
         Verb::Resume(_) => "resume",
         Verb::Cancel(_) => "cancel",
         Verb::Serve(_) => "serve",
+        Verb::Schedule(_) => "schedule",
+        Verb::Trigger(_) => "trigger",
         Verb::Daemon(_) => "daemon",
         Verb::Gc(_) => "gc",
         Verb::Pair(_) => "pair",
@@ -44,7 +47,7 @@ fn for_people(verb: &Verb) -> Option<&'static str> {
 }
 
 /// Whether one of the parents of a process is this very program in one of the parts that stand above a session.
-fn is_inside(pid: u32) -> bool {
+pub fn is_inside(pid: u32) -> bool {
     let own = std::fs::read_link("/proc/self/exe").ok();
     let mut pid = pid;
     for _ in 0..ANCESTORS_MAX {

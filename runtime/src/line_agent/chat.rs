@@ -274,7 +274,11 @@ impl Lines {
     }
 
     /// Up to a line feed, a bound or the end; nothing where somebody stops it.
-    fn raw(&mut self, max: u64, goes_on: &mut dyn FnMut(Piece<'_>) -> bool) -> Result<Option<Vec<u8>>, ChatError> {
+    fn raw(
+        &mut self,
+        max: u64,
+        goes_on: &mut dyn FnMut(Piece<'_>) -> bool,
+    ) -> Result<Option<Vec<u8>>, ChatError> {
         let mut line = Vec::new();
         let since = Instant::now();
         loop {
@@ -338,7 +342,10 @@ mod tests {
             answer("HTTP/1.1 200 OK", &format!("{line}\n")),
         ] {
             let reply = reply.unwrap().unwrap();
-            assert_eq!((reply.text.as_str(), reply.calls[0].name.as_str(), reply.used.output), ("hi", "run", 3));
+            assert_eq!(
+                (reply.text.as_str(), reply.calls[0].name.as_str(), reply.used.output),
+                ("hi", "run", 3)
+            );
         }
         let error = answer("HTTP/1.1 404 Not Found", "{\"error\":\"model 'x' not found\"}").unwrap_err();
         assert_eq!((error.code(), error.to_string().contains("not found")), ("model_not_found", true));

@@ -132,7 +132,9 @@ impl Keys {
         if first == 0x1b {
             // The beginning of a paste may come in pieces.
             let told = self.waiting.iter().copied().collect::<Vec<u8>>();
-            if told.len() < PASTE_BEGINS.len() && (PASTE_BEGINS.starts_with(&told) || PASTE_ENDS.starts_with(&told)) {
+            if told.len() < PASTE_BEGINS.len()
+                && (PASTE_BEGINS.starts_with(&told) || PASTE_ENDS.starts_with(&told))
+            {
                 return None;
             }
             self.waiting.pop_front();
@@ -164,7 +166,7 @@ impl Drop for Keys {
         if let Some(before) = &self.before {
             // The terminal may be gone with whoever looked at it.
             drop(io::stdout().write_all(b"\x1b[?2004l"));
-            drop(tcsetattr(io::stdin(), OptionalActions::Flush, before));
+            let _ = tcsetattr(io::stdin(), OptionalActions::Flush, before);
         }
     }
 }

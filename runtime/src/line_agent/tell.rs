@@ -55,8 +55,10 @@ impl Teller {
     pub(super) fn decide(&self, wish: &Value) -> Decision {
         const EVENT: &str = "PermissionRequest";
         self.word(EVENT, wish.clone());
-        let decided = self.policy.as_ref().and_then(|policy| policy.decide(EVENT, wish, &crate::command::real));
-        let decision = decided.unwrap_or_else(|| Decision::Ask { because: "nobody has said what it may".to_owned() });
+        let decided =
+            self.policy.as_ref().and_then(|policy| policy.decide(EVENT, wish, &crate::command::real));
+        let decision =
+            decided.unwrap_or_else(|| Decision::Ask { because: "nobody has said what it may".to_owned() });
         if !matches!(decision, Decision::Ask { .. }) {
             self.decided(wish, &decision);
         }
@@ -67,7 +69,8 @@ impl Teller {
     pub(super) fn decided(&self, wish: &Value, decision: &Decision) {
         let mut body = wish.clone();
         if let Some(fields) = body.as_object_mut() {
-            fields.extend(permission::told(decision).into_iter().map(|(name, value)| (name.to_owned(), value)));
+            fields
+                .extend(permission::told(decision).into_iter().map(|(name, value)| (name.to_owned(), value)));
         }
         self.word("PermissionRequest:decided", body);
     }

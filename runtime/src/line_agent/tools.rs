@@ -44,7 +44,11 @@ pub(super) fn described() -> Value {
             "Write a text file, whole; folders are made.",
             &[("path", "the file, relative to the folder"), ("content", "all of its text")]
         ),
-        tool("run", "Run a shell command in the folder and return what it prints.", &[("command", "the command")]),
+        tool(
+            "run",
+            "Run a shell command in the folder and return what it prints.",
+            &[("command", "the command")]
+        ),
     ])
 }
 
@@ -123,7 +127,8 @@ impl Tools {
 
     fn write(&self, path: &str, content: &str) -> String {
         let whole = self.cwd.join(path);
-        let written = whole.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&whole, content));
+        let written =
+            whole.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&whole, content));
         match written {
             Ok(()) => format!("wrote {} bytes to {path}", content.len()),
             Err(error) => format!("error: {path}: {error}"),
@@ -133,7 +138,8 @@ impl Tools {
     fn run(&self, line: &str) -> String {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(format!("exec 2>&1\n{line}")).current_dir(Path::new(&self.cwd));
-        let bounds = Bounds { time: RUN_MAX, output_bytes_max: OUTPUT_BYTES_MAX, error_bytes_max: OUTPUT_BYTES_MAX };
+        let bounds =
+            Bounds { time: RUN_MAX, output_bytes_max: OUTPUT_BYTES_MAX, error_bytes_max: OUTPUT_BYTES_MAX };
         match run(command, Input::Nothing, bounds) {
             Err(error) => format!("error: {error}"),
             Ok(ran) => {

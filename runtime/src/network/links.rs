@@ -131,6 +131,15 @@ impl Network {
         })
     }
 
+    /// Whoever announced this node is asked whether it is still there.
+    async fn doubt(&self, id: &NodeId) {
+        if let Some(open) = &*self.open.lock().await
+            && let Some(discovery) = &open.discovery
+        {
+            discovery.doubt(id);
+        }
+    }
+
     async fn greeted(&self, id: &NodeId, peer: &Peer, shaken: Shaken) -> Result<PeerLink, ReachError> {
         let name = peer.name.clone();
         let greeted = greet(shaken, self.id(), Some(*id), self.greeting(Want::Work), peer.rights).await;
@@ -171,10 +180,14 @@ impl Network {
         }
         self.links.put(link.clone());
         if let Some(node) = self.node() {
+            let seen_by = Arc::downgrade(&node);
             tokio::spawn(async move {
                 crate::remote::serve(node, link.clone()).await;
                 let reason = link.closed().await;
                 tracing::info!(peer = %link.id, reason, "a link is over");
+                if let Some(network) = seen_by.upgrade().as_ref().and_then(|node| node.network.clone()) {
+                    network.doubt(&link.id).await;
+                }
             });
         }
     }

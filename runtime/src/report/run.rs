@@ -230,6 +230,7 @@ fn facts(run: &RunView) -> Table {
         }
     };
     fact("begun", Some(&moment(run.begun_at_ms)));
+    fact("by", run.occasion.as_deref());
     fact("folder", Some(&run.folder));
     fact("branch", run.branch.as_deref());
     fact("report", run.report.as_deref());

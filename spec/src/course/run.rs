@@ -234,5 +234,6 @@ fn empty_outputs(plan: &Plan) -> Outputs {
         phase: phase.name.clone(),
         workers: phase.work.workers().into_iter().map(worker).collect(),
     });
-    Outputs { phases: phases.collect() }
+    let event = plan.event.as_ref().map_or(serde_json::Value::Null, |event| event.payload.clone());
+    Outputs { phases: phases.collect(), event }
 }

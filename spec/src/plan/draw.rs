@@ -92,6 +92,7 @@ impl<'d> Drawer<'d> {
             trusted_domains: tools::trusted(document),
             schedule: tools::schedule(document),
             triggers: tools::triggers(document),
+            event: None,
             mailbox: self.mailbox(),
         };
         trees::share(&mut plan);

@@ -7,7 +7,7 @@ mod words;
 use std::collections::BTreeMap;
 
 use super::draw::Surroundings;
-use super::{PhasePlan, PhaseWork, Plan, TreePlan, WorkerPlan};
+use super::{PhasePlan, PhaseWork, Plan, SchedulePlan, TreePlan, WorkerPlan};
 use crate::name::Slug;
 use table::Table;
 
@@ -35,6 +35,11 @@ pub fn show(plan: &Plan, around: &Surroundings, firings: &[String]) -> String {
     out.push('\n');
     out.push_str(&rest(plan, firings));
     out
+}
+
+/// A schedule and its rules, for people.
+pub fn schedule_words(schedule: &SchedulePlan) -> String {
+    words::schedule(schedule)
 }
 
 /// How many workers of the plan have each tree.

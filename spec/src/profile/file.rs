@@ -10,6 +10,7 @@ use toml::Spanned;
 
 use crate::course::Unavailable;
 use crate::profile::call::{Entry, Hole, Template};
+use crate::profile::mcp::{Handing, HandingKeys};
 use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
 use crate::profile::{
     Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay, WorksBy,
@@ -74,6 +75,7 @@ struct Keys {
     record: Option<Vec<Spanned<drive::WordKeys>>>,
     report: Option<Vec<drive::ReportKeys>>,
     sandboxed: Option<Spanned<SandboxedKeys>>,
+    mcp: Option<Spanned<HandingKeys>>,
     preflight: Option<Preflight>,
     usage: Option<UsageRule>,
     works_by: Option<Vec<WorksBy>>,
@@ -170,6 +172,10 @@ impl ProfileFile {
             let put = keys.get_ref().put(&mut profile.sandboxed);
             put.map_err(|message| self.wrong(keys.span(), message))?;
         }
+        if let Some(keys) = &self.keys.mcp {
+            let put = keys.get_ref().put(&mut profile.mcp);
+            put.map_err(|message| self.wrong(keys.span(), message))?;
+        }
         profile.source.clone_from(&self.name);
         self.check(&profile)?;
         Ok(profile)
@@ -209,6 +215,7 @@ impl ProfileFile {
             records: Vec::new(),
             reports: Vec::new(),
             sandboxed: Sandboxed::default(),
+            mcp: Handing::default(),
             usage: None,
             works_by: Vec::new(),
             preflight: Preflight::default(),

@@ -188,6 +188,7 @@ pub fn empty_plan() -> Plan {
         trusted_domains: Vec::new(),
         schedule: None,
         triggers: Vec::new(),
+        event: None,
         mailbox: true,
     }
 }

@@ -79,7 +79,8 @@ impl Follow<'_> {
             }
         };
         let drawn = &self.reached.drawn.talk;
-        let (name, tail) = (drawn.name.clone(), drawn.transcript.clone().map(Tail::new));
+        let begin = if self.reached.taken_up { Tail::new } else { Tail::at_end };
+        let (name, tail) = (drawn.name.clone(), drawn.transcript.clone().map(begin));
         let mut talk = Talk {
             hooks,
             told: Vec::new(),

@@ -84,8 +84,7 @@ impl Follow<'_> {
             Turned::Unknown { reason } => Outcome::NeedsAttention { reason: format!("its prompt: {reason}") },
             Turned::Ended(_) => return,
         };
-        work.unasked =
-            Some(Verdict { outcome, evidence: "the prompt's delivery".to_owned(), answer: None });
+        work.unasked = Some(Verdict { outcome, evidence: "the prompt's delivery".to_owned(), answer: None });
         work.next = Instant::now();
     }
 

@@ -40,7 +40,7 @@ pub(super) fn may_begin(node: &Node, caller: &Caller, child: &Plan) -> Result<()
     })
 }
 
-fn plan_of(node: &Node, session: &SessionId) -> Result<Plan, Refusal> {
+pub(super) fn plan_of(node: &Node, session: &SessionId) -> Result<Plan, Refusal> {
     let record = node.journal.load(&session.run).map_err(|error| trouble(chain(&error)))?;
     serde_json::from_slice(&record.plan)
         .map_err(|error| trouble(format!("the plan of `{}` cannot be read: {error}", session.run)))

@@ -6,7 +6,8 @@ use crate::usage::{dollars, price};
 /// From what every worker costs on its first model to what it costs where every try is needed. Nothing is said of a plan
 /// in which nobody speaks of costs.
 pub(super) fn range(plan: &Plan) -> String {
-    let (mut least, mut most, mut unknown, mut any) = (0_u64, 0_u64, 0_u32, plan.limits.max_cost_usd.is_some());
+    let (mut least, mut most, mut unknown, mut any) =
+        (0_u64, 0_u64, 0_u32, plan.limits.max_cost_usd.is_some());
     for phase in &plan.phases {
         let tries = u64::from(phase.retry.max) + 1;
         for worker in phase.work.workers() {
