@@ -63,6 +63,8 @@ pub struct Discovery {
     seen: Arc<Mutex<Sightings>>,
     changes: watch::Receiver<u64>,
     announced: Mutex<Option<Announced>>,
+    /// Names that are about to be taken back.
+    old: Arc<Mutex<Vec<String>>>,
 }
 
 /// What is announced just now, and under which name.
@@ -102,7 +104,7 @@ impl Discovery {
                 }
             }
         });
-        Ok(Discovery { daemon, seen, changes, announced: Mutex::new(None) })
+        Ok(Discovery { daemon, seen, changes, announced: Mutex::new(None), old: Arc::default() })
     }
 
     /// Announces this node, or what has changed of it. What has changed gets a name of its own: of two versions that
@@ -126,25 +128,30 @@ impl Discovery {
         let name = info.get_fullname().to_owned();
         self.daemon.register(info)?;
         if let Some(before) = announced.replace(Announced { what: what.clone(), name }) {
-            let daemon = self.daemon.clone();
-            tokio::spawn(async move {
-                tokio::time::sleep(TAKEN_BACK_AFTER).await;
-                if let Err(error) = daemon.unregister(&before.name) {
-                    tracing::debug!(%error, "an old announcement could not be taken back");
-                }
-            });
+            self.take_back_later(before.name);
         }
         Ok(())
+    }
+
+    fn take_back_later(&self, name: String) {
+        self.old.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        let (daemon, old) = (self.daemon.clone(), Arc::clone(&self.old));
+        tokio::spawn(async move {
+            tokio::time::sleep(TAKEN_BACK_AFTER).await;
+            let mut old = old.lock().unwrap_or_else(PoisonError::into_inner);
+            if old.contains(&name) {
+                old.retain(|other| *other != name);
+                take_back(&daemon, &name);
+            }
+        });
     }
 
     /// Says goodbye.
     pub fn withdraw(&self) {
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Announced { name, .. }) = announced
-            && let Err(error) = self.daemon.unregister(&name)
-        {
-            tracing::debug!(%error, "a goodbye could not be said");
-        }
+        let mut names = std::mem::take(&mut *self.old.lock().unwrap_or_else(PoisonError::into_inner));
+        names.extend(announced.map(|announced| announced.name));
+        names.iter().for_each(|name| take_back(&self.daemon, name));
     }
 
     /// All nodes that were heard of, in the order of their ids.
@@ -202,6 +209,12 @@ fn choose(daemon: &ServiceDaemon, interfaces: &Interfaces) -> Result<(), mdns_sd
         return daemon.enable_interface(vec![IfKind::LoopbackV4]);
     }
     daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])
+}
+
+fn take_back(daemon: &ServiceDaemon, name: &str) {
+    if let Err(error) = daemon.unregister(name) {
+        tracing::debug!(%error, "an announcement could not be taken back");
+    }
 }
 
 /// A name for one version of an announcement.

@@ -238,7 +238,8 @@ impl Network {
     }
 }
 
-/// The addresses of `HOST:PORT` or `HOST`; a host that announces itself is asked of nobody else.
+/// The addresses of `HOST:PORT` or `HOST`. A name of the local network is whoever announces it; of any other one an
+/// announcement is only one more hint.
 async fn resolved(open: &Open, written: &str) -> Vec<SocketAddr> {
     if let Ok(address) = written.parse() {
         return vec![address];
@@ -248,18 +249,19 @@ async fn resolved(open: &Open, written: &str) -> Vec<SocketAddr> {
         _ => (written, niia_net::endpoint::PORT_DEFAULT),
     };
     let announced = open.discovery.as_ref().map(|seen| seen.named(host)).unwrap_or_default();
-    if !announced.is_empty() {
-        return announced.into_iter().flat_map(|sighting| sighting.addresses).collect();
+    let local = host.to_lowercase().ends_with(".local") || !host.contains('.');
+    let mut found: Vec<SocketAddr> = announced.into_iter().flat_map(|sighting| sighting.addresses).collect();
+    if local && !found.is_empty() {
+        return found;
     }
     let looked = tokio::time::timeout(RESOLVE_WITHIN, tokio::net::lookup_host((host, port)));
     match looked.await {
-        Ok(Ok(addresses)) => addresses.collect(),
-        Ok(Err(error)) => {
-            tracing::debug!(host, %error, "a name is not known");
-            Vec::new()
-        }
-        Err(_) => Vec::new(),
+        // What is known by its name comes first: so many are tried, and strangers may announce many.
+        Ok(Ok(addresses)) => found = addresses.chain(std::mem::take(&mut found)).collect(),
+        Ok(Err(error)) => tracing::debug!(host, %error, "a name is not known"),
+        Err(_) => {}
     }
+    found
 }
 
 /// An address of the old kind that a socket of the new kind shows as one of its own.
