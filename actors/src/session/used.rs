@@ -77,8 +77,11 @@ fn read(session_folder: &Path, rule: &UsageRule) -> Option<Reading> {
         let mut reader = Reader::new(rule);
         for told in told {
             let mut record = told.body;
-            record["event"] = told.event.into();
-            reader.record(&record);
+            // A word that is no object has no numbers.
+            if let Some(fields) = record.as_object_mut() {
+                fields.insert("event".to_owned(), told.event.into());
+                reader.record(&record);
+            }
         }
         return reader.reading();
     }

@@ -34,10 +34,10 @@ impl Teller {
     }
 
     fn report(&self, body: &str, message: Option<&str>) {
-        const MESSAGE_BYTES_MAX: usize = 1_000;
+        const MESSAGE_CHARS_MAX: usize = 400;
         let told = message.map(|message| {
-            let end = message.floor_char_boundary(MESSAGE_BYTES_MAX);
-            format!(":msg={}", base64::engine::general_purpose::STANDARD.encode(&message[..end]))
+            let message: String = message.chars().take(MESSAGE_CHARS_MAX).collect();
+            format!(":msg={}", base64::engine::general_purpose::STANDARD.encode(message))
         });
         let mut out = io::stdout().lock();
         // A terminal that is gone needs to know nothing.

@@ -185,7 +185,8 @@ impl ProfileFile {
             return Err(self.wrong(keys.span(), format!("`{wrong}` is no name of a file or folder")));
         }
         for (name, text) in merge {
-            if let Err(error) = merged_settings(None, text) {
+            // Servers stand there as an object, and are known when the tool is started.
+            if let Err(error) = merged_settings(None, &text.replace("{servers}", "{}")) {
                 return Err(self.wrong(keys.span(), format!("what is added to `{name}`: {error}")));
             }
         }
