@@ -62,20 +62,18 @@ pub struct Discovery {
     daemon: ServiceDaemon,
     seen: Arc<Mutex<Sightings>>,
     changes: watch::Receiver<u64>,
-    announced: Mutex<Option<Announced>>,
-    /// Names that are about to be taken back.
-    old: Arc<Mutex<Vec<String>>>,
+    announced: Mutex<Announced>,
 }
 
-/// What is announced just now, and under which name.
-#[derive(Debug)]
+/// What is announced just now.
+#[derive(Debug, Default)]
 struct Announced {
-    what: Announcement,
-    name: String,
+    /// This node, as it was announced last.
+    node: Option<(Announcement, String)>,
+    /// That a code is shown: an announcement of its own for each code. Of two versions that come within a second under
+    /// one name, those who listen may go on believing the older one.
+    code: Option<String>,
 }
-
-/// The name of an announcement that was changed is taken back so much later: the changed one has been heard by then.
-const TAKEN_BACK_AFTER: Duration = Duration::from_secs(3);
 
 impl std::fmt::Debug for Discovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -104,16 +102,27 @@ impl Discovery {
                 }
             }
         });
-        Ok(Discovery { daemon, seen, changes, announced: Mutex::new(None), old: Arc::default() })
+        Ok(Discovery { daemon, seen, changes, announced: Mutex::default() })
     }
 
-    /// Announces this node, or what has changed of it. What has changed gets a name of its own: of two versions that
-    /// come within a second under one name, those who listen may go on believing the older one.
+    /// Announces this node, or what has changed of it.
     pub fn announce(&self, what: &Announcement) -> Result<(), DiscoveryError> {
         let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        if announced.as_ref().is_some_and(|now| now.what == *what) {
-            return Ok(());
+        let quiet = Announcement { pairs: false, ..what.clone() };
+        if announced.node.as_ref().is_none_or(|(before, _)| *before != quiet) {
+            let name = self.register(&quiet, &what.id.short())?;
+            announced.node = Some((quiet, name));
         }
+        match (what.pairs, announced.code.take()) {
+            (true, None) => announced.code = Some(self.register(what, &for_a_code(&what.id))?),
+            (true, code) => announced.code = code,
+            (false, Some(name)) => take_back(&self.daemon, &name),
+            (false, None) => {}
+        }
+        Ok(())
+    }
+
+    fn register(&self, what: &Announcement, instance: &str) -> Result<String, DiscoveryError> {
         let (id, host) = (what.id.to_string(), host_label(&what.host));
         let properties = [
             ("id", id.as_str()),
@@ -122,36 +131,18 @@ impl Discovery {
             ("pair", if what.pairs { "1" } else { "0" }),
         ];
         let host = format!("{host}.local.");
-        let instance = instance(&what.id);
-        let info = ServiceInfo::new(SERVICE, &instance, &host, "", what.port, &properties[..])?;
+        let info = ServiceInfo::new(SERVICE, instance, &host, "", what.port, &properties[..])?;
         let info = info.enable_addr_auto();
         let name = info.get_fullname().to_owned();
         self.daemon.register(info)?;
-        if let Some(before) = announced.replace(Announced { what: what.clone(), name }) {
-            self.take_back_later(before.name);
-        }
-        Ok(())
-    }
-
-    fn take_back_later(&self, name: String) {
-        self.old.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
-        let (daemon, old) = (self.daemon.clone(), Arc::clone(&self.old));
-        tokio::spawn(async move {
-            tokio::time::sleep(TAKEN_BACK_AFTER).await;
-            let mut old = old.lock().unwrap_or_else(PoisonError::into_inner);
-            if old.contains(&name) {
-                old.retain(|other| *other != name);
-                take_back(&daemon, &name);
-            }
-        });
+        Ok(name)
     }
 
     /// Says goodbye.
     pub fn withdraw(&self) {
-        let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let mut names = std::mem::take(&mut *self.old.lock().unwrap_or_else(PoisonError::into_inner));
-        names.extend(announced.map(|announced| announced.name));
-        names.iter().for_each(|name| take_back(&self.daemon, name));
+        let announced = std::mem::take(&mut *self.announced.lock().unwrap_or_else(PoisonError::into_inner));
+        let names = announced.node.map(|(_, name)| name).into_iter().chain(announced.code);
+        names.for_each(|name| take_back(&self.daemon, &name));
     }
 
     /// All nodes that were heard of, in the order of their ids.
@@ -217,11 +208,11 @@ fn take_back(daemon: &ServiceDaemon, name: &str) {
     }
 }
 
-/// A name for one version of an announcement.
-fn instance(id: &NodeId) -> String {
-    static VERSIONS: AtomicU32 = AtomicU32::new(0);
-    let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{:x}-{version:x}", id.short(), std::process::id())
+/// A name for the announcement of one code, which no other one had.
+fn for_a_code(id: &NodeId) -> String {
+    static CODES: AtomicU32 = AtomicU32::new(0);
+    let code = CODES.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{:x}-{code:x}", id.short(), std::process::id())
 }
 
 /// One label of a host's name, as DNS takes it.

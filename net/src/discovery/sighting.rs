@@ -166,12 +166,14 @@ impl Sightings {
     }
 }
 
-/// A node as all its announcements together have it: what the newest says, where each of them says it is.
+/// A node as all its announcements together have it: what the newest says, where each of them says it is, and whether
+/// one of them is about a code.
 fn merged(heard: &[Heard]) -> Option<Sighting> {
     let mut newest_first: Vec<&Heard> = heard.iter().collect();
     newest_first.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
     let mut sighting = newest_first.first()?.0.clone();
     for (other, _) in newest_first.into_iter().skip(1) {
+        sighting.pairs |= other.pairs;
         for address in &other.addresses {
             if !sighting.addresses.contains(address) && sighting.addresses.len() < ADDRESSES_MAX {
                 sighting.addresses.push(*address);
