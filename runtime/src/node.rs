@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use niia_actors::ask::chain;
 use niia_actors::failpoint::{self, FailPointError};
-use niia_actors::journal::{Health, Journal, JournalError};
+use niia_actors::journal::{Health, Journal, JournalError, Loaded};
 use niia_actors::keeper::Keeper;
 use niia_actors::machine::breakers::BreakerRoom;
 use niia_actors::machine::local::LocalMachine;
@@ -259,14 +259,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     guests.take_up().await;
     abroad.take_up();
     let (stop, stopping) = watch::channel(false);
-    let mut quarantined: Vec<(String, String)> =
-        loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
-    for record in loaded.runs {
-        if let Err((run, reason)) = past::take_up(&state, &live, &root, &record).await {
-            tracing::error!(%run, reason, "a run cannot be taken up");
-            quarantined.push((run.to_string(), reason));
-        }
-    }
+    let quarantined = take_up(loaded, &state, &live, &root).await;
     failpoint::hit("node.taken_up");
     let node = Arc::new(Node {
         state,
@@ -296,6 +289,24 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     node.appointments.open(&node);
     tracing::info!(state = %node.state.path().display(), "the node is ready");
     Ok(Begun { node, lock, listener, signals, stopping, hooks })
+}
+
+/// Takes up every run that was not over; gives those that cannot be, and why.
+async fn take_up(
+    loaded: Loaded,
+    state: &StateFolder,
+    live: &LiveSessions,
+    root: &RootHandle,
+) -> Vec<(String, String)> {
+    let broken = loaded.quarantined.into_iter().map(|run| (run.run, run.reason));
+    let mut quarantined: Vec<(String, String)> = broken.collect();
+    for record in loaded.runs {
+        if let Err((run, reason)) = past::take_up(state, live, root, &record).await {
+            tracing::error!(%run, reason, "a run cannot be taken up");
+            quarantined.push((run.to_string(), reason));
+        }
+    }
+    quarantined
 }
 
 /// As many sessions as there are descriptors for, and no more than the configuration says.
