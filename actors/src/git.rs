@@ -15,6 +15,7 @@ mod content;
 mod create;
 mod engine;
 mod error;
+mod family;
 mod include;
 mod keep;
 mod landing;

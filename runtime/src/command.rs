@@ -3,6 +3,7 @@
 mod agents;
 mod attach;
 mod checkout;
+mod connectors;
 mod daemon;
 mod doctor;
 mod document;
@@ -26,6 +27,7 @@ mod talks;
 mod top;
 mod work;
 
+pub(crate) use inside::is_inside_a_session;
 pub(crate) use origin::environment_of;
 
 use std::any::Any;

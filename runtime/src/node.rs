@@ -28,11 +28,14 @@ use crate::remote::{Guests, Remotes};
 
 pub mod accept;
 pub mod admission;
+pub mod child;
+mod connector;
 mod memory;
 mod news;
 pub(crate) mod past;
 mod root;
 
+use connector::Connectors;
 use news::Followers;
 pub use root::RootHandle;
 
@@ -103,6 +106,8 @@ pub struct Node {
     /// What was given to other machines, and what was taken from them.
     pub remotes: Option<Arc<Remotes>>,
     pub guests: Arc<Guests>,
+    /// Held while a run is begun inside another one.
+    children: tokio::sync::Mutex<()>,
     began: Instant,
     stop: watch::Sender<bool>,
 }
@@ -214,7 +219,9 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         .confining(run_as, Arc::new(doors));
     let network = network_of(&state, options.network);
     let remotes = network.clone().map(|network| Arc::new(Remotes::new(network, live.clone())));
-    let machines = machines_of(here, remotes.clone());
+    let (inward, nodes) = watch::channel(None);
+    let connectors = Connectors { nodes, live: live.clone() };
+    let machines = machines_of(here, connectors, remotes.clone());
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
@@ -225,10 +232,16 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
         loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
-    for record in loaded.runs {
-        if let Err((run, reason)) = past::take_up(&state, &live, &root, &record).await {
+    let taken_up = past::inner_first(loaded.runs);
+    for (record, _) in &taken_up {
+        if let Err((run, reason)) = past::take_up(&state, &live, &root, record).await {
             tracing::error!(%run, reason, "a run cannot be taken up");
             quarantined.push((run.to_string(), reason));
+        }
+    }
+    for (record, lineage) in &taken_up {
+        if let Some(session) = lineage.last() {
+            child::rejoin(&root, &record.run, session).await;
         }
     }
     failpoint::hit("node.taken_up");
@@ -246,10 +259,12 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         network,
         remotes,
         guests,
+        children: tokio::sync::Mutex::default(),
         began: Instant::now(),
         stop,
     });
     opener.open(&node);
+    inward.send_replace(Some(Arc::downgrade(&node)));
     tracing::info!(state = %node.state.path().display(), "the node is ready");
     Ok(Begun { node, lock, listener, signals, stopping })
 }
@@ -296,8 +311,12 @@ async fn serve(begun: Begun) -> Journal {
 }
 
 /// This machine, and those that are paired with it.
-fn machines_of(here: LocalMachine, remotes: Option<Arc<Remotes>>) -> Arc<Machines> {
-    let machines = Machines::only(Arc::new(here));
+fn machines_of(
+    here: LocalMachine,
+    connectors: Connectors,
+    remotes: Option<Arc<Remotes>>,
+) -> Arc<Machines> {
+    let machines = Machines::only(Arc::new(here)).within(Arc::new(connectors));
     Arc::new(match remotes {
         Some(remotes) => machines.and(remotes),
         None => machines,

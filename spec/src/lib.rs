@@ -14,6 +14,7 @@ pub mod plan;
 pub mod profile;
 pub mod read;
 pub mod schedule;
+pub mod shape;
 mod schema;
 pub mod wrap;
 

@@ -154,6 +154,8 @@ pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchEr
     let mut read_only = vec![facts.folder.join("prompt.md"), facts.folder.join(super::scratchpad::EXCLUDES)];
     let lines = launch.env.get("NIIA_WORKTREES").map(String::as_str).unwrap_or_default();
     read_only.extend(lines.split(':').filter(|line| !line.is_empty()).map(PathBuf::from));
+    let above = launch.env.get(super::scratchpad::ABOVE).map(String::as_str).unwrap_or_default();
+    read_only.extend(above.split(':').filter(|pad| !pad.is_empty()).map(PathBuf::from));
     let listen = launch.reach.as_ref().map(|rules| rules.ports()).unwrap_or_default();
     let network = if launch.network == NetworkPlan::Open { Network::Open } else { Network::Closed };
     launch.policy = Some(Policy {

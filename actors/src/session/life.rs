@@ -19,6 +19,7 @@ use super::{Order, SessionArguments, clock, look};
 use crate::ask::chain;
 use crate::keeper::{self, OpenError, Opened, Terminal};
 use crate::launch::Prepared;
+use crate::run::TreePlace;
 use crate::machine::local::LocalMachine;
 use crate::machine::{Assignment, News};
 use crate::phase::PhaseHandle;
@@ -85,9 +86,15 @@ pub(super) async fn live(arguments: SessionArguments) {
 }
 
 impl Life {
-    /// Waits for a place on this machine, unless an order ends the attempt first.
-    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
-        let place = self.machine.place();
+    /// Waits for a place on this machine and in its tree of runs, unless an order ends the attempt first.
+    async fn place(&mut self) -> Option<(OwnedSemaphorePermit, TreePlace)> {
+        let (machine, run) = (self.machine.clone(), self.assignment.session.run.clone());
+        let lives = self.is_minded();
+        let place = async move {
+            let own = machine.place().await?;
+            let family = &machine.live.family;
+            Some((own, if lives { family.has_place(&run) } else { family.place(&run).await }))
+        };
         tokio::pin!(place);
         loop {
             tokio::select! {
@@ -104,7 +111,7 @@ impl Life {
         }
     }
 
-    async fn with_place(&mut self, _place: OwnedSemaphorePermit) -> Ending {
+    async fn with_place(&mut self, _place: (OwnedSemaphorePermit, TreePlace)) -> Ending {
         let mut begins = 0;
         let (over, rest, terminal) = loop {
             begins += 1;

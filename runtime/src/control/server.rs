@@ -178,7 +178,8 @@ impl Connection {
             Request::Approve { .. } => "approve",
             Request::Deny { .. } => "deny",
             Request::Resume { .. } => "resume",
-            Request::Cancel { .. } => "cancel",
+            // A run that was begun inside it may be ended by it.
+            Request::Cancel { run, .. } if run.as_deref().is_none_or(|run| run == session.run.as_str()) => "cancel",
             Request::Stop { .. } => "daemon stop",
             Request::Write { .. } => "write",
             Request::Attach { .. } => "attach",

@@ -19,11 +19,20 @@ pub struct NetworkSettings {
     pub loopback: bool,
     /// What this node is called among others; the host's name where nothing is said.
     pub name: Option<String>,
+    /// Further names by which documents may mean this machine.
+    pub names: Vec<String>,
 }
 
 impl Default for NetworkSettings {
     fn default() -> NetworkSettings {
-        NetworkSettings { listen: None, discover: true, interfaces: Vec::new(), loopback: false, name: None }
+        NetworkSettings {
+            listen: None,
+            discover: true,
+            interfaces: Vec::new(),
+            loopback: false,
+            name: None,
+            names: Vec::new(),
+        }
     }
 }
 

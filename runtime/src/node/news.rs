@@ -75,7 +75,8 @@ pub async fn tell(mut news: mpsc::UnboundedReceiver<RunNews>, followers: Followe
         let (run, text) = match &news {
             RunNews::Asks { run, phase } => (run, format!("niia: {run} waits for you: may {phase} begin?")),
             RunNews::Waits { run } => (run, format!("niia: {run} waits for you: needs attention")),
-            RunNews::Over { run, state } => (run, format!("niia: {run} is over: {}", state_word(*state))),
+            RunNews::Over { inside: true, .. } => continue,
+            RunNews::Over { run, state, .. } => (run, format!("niia: {run} is over: {}", state_word(*state))),
         };
         if !followers.look_at(run) {
             notifier.tell(&text).await;

@@ -199,6 +199,8 @@ impl Guests {
             subject: offer.subject.clone(),
             mend: None,
             conversation: false,
+            step: offer.plan.step(&record.session.attempt.worker).cloned().map(Arc::new),
+            connector: None,
             turn: None,
             context: Arc::clone(context),
         };

@@ -187,6 +187,9 @@ pub fn empty_plan() -> Plan {
         schedule: None,
         triggers: Vec::new(),
         mailbox: true,
+        connectors: BTreeMap::new(),
+        is_inside: false,
+        places: niia_spec::plan::Places::default(),
     }
 }
 

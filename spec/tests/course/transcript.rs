@@ -177,6 +177,7 @@ impl Stage {
             Command::Wake { wake: Wake::Quiet { phase, number }, after_ms } => {
                 format!("quiet {number} of {phase} for {after_ms} ms")
             }
+            Command::Reserve { of, total } => format!("reserve {total} of {}", of.word()),
             Command::Dismiss { phase } => format!("dismiss {phase}"),
             Command::Close { phase, outcome } => format!("close {phase} {}", phase_outcome(outcome)),
             Command::Finish { outcome } => format!("finish {}", run_outcome(outcome)),
@@ -204,6 +205,7 @@ pub fn ending(outcome: Outcome, output: Option<(&str, Value)>) -> Ending {
         contacts: Vec::new(),
         answered: false,
         untaken: Vec::new(),
+        step: None,
     }
 }
 

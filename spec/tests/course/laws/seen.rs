@@ -363,7 +363,13 @@ impl Seen {
             }
             Event::Resumed { hold, .. } => self.resumed(*hold),
             Event::Started { .. } => {}
-            Event::Posted { .. } | Event::Concluded { .. } | Event::Dismissed { .. } => {}
+            Event::Posted { .. }
+            | Event::Spawned { .. }
+            | Event::Reserved { .. }
+            | Event::Withheld(_)
+            | Event::Lends { .. }
+            | Event::Concluded { .. }
+            | Event::Dismissed { .. } => {}
             Event::Ended { attempt, ending } => {
                 if let Some(live) = self.live_try(attempt) {
                     live.outcome = Some(ending.outcome.clone());
@@ -454,7 +460,7 @@ impl Seen {
             Command::Wake { wake: Wake::Backoff { attempt }, .. } => {
                 self.pauses.insert(attempt.clone(), false);
             }
-            Command::Wake { .. } | Command::Dismiss { .. } => {}
+            Command::Wake { .. } | Command::Reserve { .. } | Command::Dismiss { .. } => {}
             Command::Close { phase, outcome } => self.at(phase).closed = Some(outcome.clone()),
             Command::Finish { outcome } => self.finished = Some(outcome.clone()),
         }
