@@ -31,9 +31,7 @@ pub mod worktree;
 pub use env::{EnvError, is_secret};
 pub use external::ExternalError;
 pub use ports::{PortsError, release_ports, reserve_ports};
-pub use prepare::{
-    Finished, Kept, PrepareError, Prepared, Runner, finish, finish_by, prepare, prepare_by, remove_links,
-};
+pub use prepare::{Finished, Kept, PrepareError, Prepared, Runner, finish, finish_by, prepare, prepare_by};
 pub use sandbox::{CONTROL_FOLDER, Confining, SOCKET_VARIABLE};
 
 /// Everything about how a session will be started.
@@ -81,12 +79,7 @@ pub enum Preparation {
     /// Ignored files of the user's checkout are copied into the tree.
     Include { name: TreeName, patterns: Vec<String> },
     /// A link to the scratchpad, and a list of what git must not see.
-    Scratchpad {
-        tree: Option<TreeName>,
-        within: PathBuf,
-        excludes: PathBuf,
-        excludes_of_user: Option<PathBuf>,
-    },
+    Scratchpad { tree: TreeName, within: PathBuf, excludes: PathBuf, excludes_of_user: Option<PathBuf> },
     /// A folder for a tool's state, with what lies in it from the start.
     State { folder: PathBuf, folders: Vec<String>, files: BTreeMap<String, String> },
     /// A command before the session.

@@ -119,9 +119,9 @@ fn prepare_into(
             let link = link(launch, within)?;
             prepared.link.clone_from(&link);
             write_excludes(excludes, excludes_of_user.as_deref(), link.as_deref())?;
-            if let (Some(name), Some(checkout), Some(link)) = (tree, checkout, &link) {
+            if let (Some(checkout), Some(link)) = (checkout, &link) {
                 let path = PathBuf::from(link.file_name().unwrap_or_default());
-                checkout.overlay(name, vec![Overlay { path, kind: Kind::Link, blake3: None }])?;
+                checkout.overlay(tree, vec![Overlay { path, kind: Kind::Link, blake3: None }])?;
             }
         }
     }
@@ -164,22 +164,10 @@ fn link(launch: &Launch, within: &Path) -> Result<Option<PathBuf>, PrepareError>
 }
 
 fn remove_link(link: &Path, launch: &Launch) {
-    if let Some(scratchpad) = &launch.scratchpad {
-        remove_link_to(scratchpad, link);
-    }
-}
-
-fn remove_link_to(scratchpad: &Path, link: &Path) {
+    let Some(scratchpad) = &launch.scratchpad else { return };
     let ours = fs::read_link(link).is_ok_and(|target| target == *scratchpad);
     if ours && let Err(error) = fs::remove_file(link) {
         tracing::warn!(path = %link.display(), %error, "the link to the scratchpad stays");
-    }
-}
-
-/// Takes the links to a run's scratchpad out of a folder in which nobody of the run works any more.
-pub fn remove_links(scratchpad: &Path, within: &Path) {
-    for name in LINK_NAMES {
-        remove_link_to(scratchpad, &within.join(name));
     }
 }
 

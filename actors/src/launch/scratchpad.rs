@@ -1,6 +1,7 @@
 //! The folder all sessions of a run share: its path in the environment, and a link to it in the tree.
 //!
-//! The link is hidden from git by a setting of the session's own, so that nothing is written into the repository.
+//! The link is hidden from git by a setting of the session's own, so that nothing is written into the repository. A
+//! folder of the user's own gets none: their git would show it to them.
 
 use std::path::Path;
 
@@ -19,16 +20,14 @@ pub(super) fn apply(mut launch: Launch, facts: &Facts) -> Result<Launch, LaunchE
     let Some(scratchpad) = facts.scratchpad.as_ref().filter(|_| facts.plan.scratchpad) else {
         return Ok(launch);
     };
-    let (tree, within) = match &facts.place {
-        Place::Tree { name, path } => (Some(name.clone()), path.clone()),
-        Place::Folder { path } => (None, path.clone()),
-    };
-    let excludes = facts.folder.join(EXCLUDES);
     launch.env.insert("NIIA_SCRATCHPAD".to_owned(), text(scratchpad)?);
+    launch.scratchpad = Some(scratchpad.clone());
+    let Place::Tree { name, path } = &facts.place else { return Ok(launch) };
+    let (tree, within) = (name.clone(), path.clone());
+    let excludes = facts.folder.join(EXCLUDES);
     launch.git_settings.push(("core.excludesFile".to_owned(), text(&excludes)?));
     let excludes_of_user = facts.excludes_of_user.clone();
     launch.preparations.push(Preparation::Scratchpad { tree, within, excludes, excludes_of_user });
-    launch.scratchpad = Some(scratchpad.clone());
     Ok(launch)
 }
 

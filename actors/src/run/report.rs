@@ -13,7 +13,6 @@ use super::context::{RunContext, forget_variables};
 use super::minutes::{decisions_path, transcript_path};
 use crate::git::TreeName;
 use crate::journal::Journal;
-use crate::launch;
 use crate::session::finish::kept_answer;
 
 /// Where a run's report lies.
@@ -65,8 +64,6 @@ impl End {
     pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
         self.tell(context);
         forget_variables(&context.folder);
-        // In a folder of the user's own nothing stays that niia put there; trees of niia's are looked after by `gc`.
-        launch::remove_links(&context.scratchpad_folder(), &context.origin.cwd);
         let outcome = serde_json::to_vec(&self.outcome).unwrap_or_default();
         crate::failpoint::hit("run.before_finish");
         if let Err(error) = journal.finish(&context.run, outcome).wait() {

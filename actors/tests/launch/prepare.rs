@@ -202,13 +202,12 @@ fn a_folder_that_is_not_there_or_leads_out_is_refused() {
 }
 
 #[test]
-fn without_a_repository_the_current_folder_will_do() {
+fn without_a_repository_the_current_folder_will_do_and_nothing_is_put_into_it() {
     let mut session = Session::new(|_| {});
     let folder = session.scene.home().join("plain");
     std::fs::create_dir(&folder).unwrap();
     session.facts.place = Place::Folder { path: folder.clone() };
     let prepared = prepare(&session.launch(), None).unwrap();
-    assert_eq!((prepared.tree.clone(), prepared.link.clone()), (None, Some(folder.join("scratchpad"))));
-    finish(&session.launch(), &prepared, Kept::ForNobody);
+    assert_eq!((prepared.tree.clone(), prepared.link.clone()), (None, None));
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
 }

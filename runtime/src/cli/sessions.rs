@@ -14,6 +14,14 @@ pub struct SessionName {
     pub session: String,
 }
 
+/// The same for verbs that only look: one that is the only one need not be named.
+#[derive(Debug, Args)]
+pub struct AnySession {
+    /// The session: run/phase/worker/attempt; what is unambiguous may be left out, the only live one altogether
+    #[arg(value_name = "SESSION", default_value = "", hide_default_value = true, add = complete::sessions())]
+    pub session: String,
+}
+
 /// The same as an option, for the verbs whose words come after it.
 #[derive(Debug, Args)]
 pub struct SessionOption {
@@ -60,6 +68,7 @@ pub struct Sessions {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  niia attach                     # the only session there is
   niia attach review-k3f9x/find/1
   niia attach find/1 --take
 
@@ -67,7 +76,7 @@ Watches until the first key; that takes the right to write. Ctrl-\\ d detaches, 
 may name another key (`detach_key`).")]
 pub struct Attach {
     #[command(flatten)]
-    pub name: SessionName,
+    pub name: AnySession,
     /// Take over from whoever is writing
     #[arg(long)]
     pub take: bool,
@@ -77,7 +86,7 @@ pub struct Attach {
 #[command(after_help = "Example:\n  niia read review-k3f9x/find/1")]
 pub struct Read {
     #[command(flatten)]
-    pub name: SessionName,
+    pub name: AnySession,
 }
 
 #[derive(Debug, Args)]

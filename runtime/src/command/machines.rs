@@ -4,7 +4,7 @@ use niia_net::trust::Rights;
 
 use super::{Caller, attach, done, say, sessions};
 use crate::cli::machines::{Pair, Peer, PeerVerb, Remote, RemoteVerb};
-use crate::cli::sessions::{Attach, GetAnswer, Read, SessionName, SessionOption, Sessions, Write};
+use crate::cli::sessions::{AnySession, Attach, GetAnswer, Read, SessionOption, Sessions, Write};
 use crate::control::words::{MachinesRequest, PeerAnswer, PeersView, Reply, Request};
 use crate::failure::{Exit, Failure};
 use crate::network::PeerView;
@@ -138,7 +138,7 @@ pub async fn remote(caller: &Caller, words: Remote) -> Result<Exit, Failure> {
             sessions::sessions(&caller.on(&machine), Sessions { run: None, all }).await
         }
         RemoteVerb::Read(there) => {
-            let name = SessionName { session: there.session };
+            let name = AnySession { session: there.session };
             sessions::read(&caller.on(&there.machine), Read { name }).await
         }
         RemoteVerb::Write { machine, text, session, urgent } => {
@@ -151,7 +151,7 @@ pub async fn remote(caller: &Caller, words: Remote) -> Result<Exit, Failure> {
             sessions::get_answer(&caller.on(&machine), words).await
         }
         RemoteVerb::Attach { there, take } => {
-            let name = SessionName { session: there.session };
+            let name = AnySession { session: there.session };
             attach::attach(&caller.on(&there.machine), Attach { name, take }).await
         }
     }

@@ -16,9 +16,9 @@ const BYTE_ORDER_MARKS: [(&[u8], &str); 3] =
 pub(super) fn admit<'t>(text: &'t [u8], findings: &mut Findings) -> Result<&'t str, &'t str> {
     let start = Span::default();
     if text.len() > TEXT_BYTES_MAX {
-        let bytes = text.len();
+        // Whoever read it may have stopped just past the bound, so its length is not told.
         let message =
-            format!("the text has {bytes} bytes, a document may have {TEXT_BYTES_MAX} (text_bytes_max)");
+            format!("a document may have {TEXT_BYTES_MAX} bytes (text_bytes_max), this text has more");
         findings.error(Code::TooLarge, start, message);
         return Err("");
     }

@@ -73,7 +73,11 @@ pub(super) async fn list(
 /// A session that lives, or one that is over, of the newest run or the one that is named.
 pub(super) async fn look(node: &Node, caller: &Caller, name: &str) -> Result<SessionView, Refusal> {
     match live_session(node, caller, name) {
-        Ok((session, handle)) => handle.look().await.map_err(ended(&session)),
+        Ok((session, handle)) => match handle.look().await {
+            Ok(view) => Ok(view),
+            // It ended this moment: what it left says how.
+            Err(_) => ended_look(node, caller, &session.to_string()).await,
+        },
         Err(refusal) if refusal.code == RefusalCode::NotFound => ended_look(node, caller, name).await,
         Err(refusal) => Err(refusal),
     }
