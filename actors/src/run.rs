@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use niia_spec::course::{Bound, Command, Event, Gathering, RunCourse, Wake};
-use niia_spec::name::{PhaseName, RunId, WorkerId};
+use niia_spec::name::{AttemptId, PhaseName, RunId, WorkerId};
 use niia_spec::notice::RunView;
 use niia_spec::plan::Plan;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
@@ -122,6 +122,11 @@ impl RunHandle {
         ask(&self.0, RunMessage::Plan).await
     }
 
+    /// The run that stands for an attempt, where it knows of one.
+    pub async fn child_of(&self, attempt: AttemptId) -> Result<Option<RunId>, AskError> {
+        ask(&self.0, |reply| RunMessage::ChildOf { attempt, reply }).await
+    }
+
     /// Promises a run inside this one so much, all together; where there is not so much left, the bound.
     pub async fn lend(&self, to: RunId, of: Bound, total: u32) -> Result<Result<(), u32>, AskError> {
         ask(&self.0, |reply| RunMessage::Lend { to, of, total, reply }).await
@@ -183,6 +188,10 @@ enum RunMessage {
     HasChild {
         run: RunId,
         reply: RpcReplyPort<bool>,
+    },
+    ChildOf {
+        attempt: AttemptId,
+        reply: RpcReplyPort<Option<RunId>>,
     },
     Lend {
         to: RunId,
@@ -300,6 +309,11 @@ impl Actor for Run {
             RunMessage::Lend { to, of, total, reply } => {
                 let event = Event::Lends { to: to.clone(), of, total };
                 state.happened(event, Some(Then::Lent { to, of, total, reply }));
+            }
+            RunMessage::ChildOf { attempt, reply } => {
+                let mut children = state.course.children().iter();
+                let found = children.find(|(_, by)| **by == attempt).map(|(run, _)| run.clone());
+                drop(reply.send(found));
             }
             RunMessage::HasChild { run, reply } => {
                 drop(reply.send(state.course.children().contains_key(&run)));

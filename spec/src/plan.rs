@@ -165,7 +165,7 @@ impl PhaseWork {
             }
             PhaseWork::Mesh { agents, .. } => agents.iter().map(|agent| &agent.worker).collect(),
             PhaseWork::Session { worker } => vec![worker],
-            PhaseWork::Connector { worker, .. } => vec![worker],
+            PhaseWork::Connector { worker, .. } => vec![&**worker],
             PhaseWork::Steps => Vec::new(),
         }
     }
@@ -179,7 +179,7 @@ impl PhaseWork {
             }
             PhaseWork::Mesh { agents, .. } => agents.iter_mut().map(|agent| &mut agent.worker).collect(),
             PhaseWork::Session { worker } => vec![worker],
-            PhaseWork::Connector { worker, .. } => vec![worker],
+            PhaseWork::Connector { worker, .. } => vec![&mut **worker],
             PhaseWork::Steps => Vec::new(),
         }
     }

@@ -28,7 +28,7 @@ impl RunTrees {
         if tree == self.tree_of(&tip)? {
             return Ok(Snapshot::Clean { commit: tip });
         }
-        let message = self.message(&format!("{}: as {child} begins", name.file()), &[("Niia-Child", child)]);
+        let message = self.message(&format!("{}: as {child} begins", name.file()), &[("Niia-Child", child.as_str())]);
         Ok(Snapshot::Commit { commit: self.write_commit(&tree, &[&tip], &message)? })
     }
 
@@ -48,7 +48,7 @@ impl RunTrees {
         if self.is_ancestor(&base, ours)? {
             return self.bring(ours, &theirs, &name, "result").map(Some);
         }
-        let message = self.message(&format!("{child} begins"), &[("Niia-Child", child)]);
+        let message = self.message(&format!("{child} begins"), &[("Niia-Child", child.as_str())]);
         let known = self.write_commit(&self.tree_of(ours)?, &[ours, &base], &message)?;
         self.bring(&known, &theirs, &name, "result").map(Some)
     }

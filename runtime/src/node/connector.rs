@@ -82,6 +82,12 @@ async fn carry(mut nodes: Nodes, mut away: Away) -> Ending {
 async fn child_of(node: &Node, assignment: &Assignment) -> Result<RunId, Refusal> {
     let session = &assignment.session;
     let plan = assignment.connector.as_deref().ok_or_else(|| child::trouble("it is no document".to_owned()))?;
+    let parent = node.root.run(&session.run).await;
+    if let Some(parent) = &parent
+        && let Ok(Some(known)) = parent.child_of(session.attempt.clone()).await
+    {
+        return Ok(known);
+    }
     let name = match named(node, &plan.name, session)? {
         Named::There(run) => return Ok(run),
         Named::Free(name) => name,
@@ -90,7 +96,7 @@ async fn child_of(node: &Node, assignment: &Assignment) -> Result<RunId, Refusal
         let by = session.attempt.clone();
         let known = handle.resume("its parent was resumed".to_owned()).await;
         if known.is_ok_and(|resumed| resumed)
-            && let Some(parent) = node.root.run(&session.run).await
+            && let Some(parent) = parent
         {
             let spawned = Event::Spawned { run: run.clone(), by };
             parent.record(spawned).await.map_err(|error| child::trouble(chain(&error)))?;

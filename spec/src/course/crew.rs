@@ -73,7 +73,7 @@ pub(super) fn seat(work: &PhaseWork, seat: usize) -> Option<&WorkerPlan> {
         }
         PhaseWork::Mesh { agents, .. } => agents.get(seat).map(|agent| &agent.worker),
         PhaseWork::Session { worker } => (seat == 0).then_some(worker),
-        PhaseWork::Connector { worker, .. } => (seat == 0).then_some(worker),
+        PhaseWork::Connector { worker, .. } => (seat == 0).then_some(&**worker),
         PhaseWork::Steps => None,
     }
 }

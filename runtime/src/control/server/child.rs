@@ -11,7 +11,7 @@ pub(super) fn is_below(node: &Node, run: &RunId, session: &SessionId) -> bool {
 }
 
 /// The sessions a run was begun in, the outermost first.
-fn lineage(node: &Node, run: &RunId) -> Vec<SessionId> {
+pub(super) fn lineage(node: &Node, run: &RunId) -> Vec<SessionId> {
     if let Some(lineage) = node.live.family.lineage(run) {
         return lineage;
     }
