@@ -1,5 +1,6 @@
 //! One file for each thing the product promises.
 
+mod agents;
 mod attach;
 mod clis;
 mod course;
@@ -17,8 +18,11 @@ mod prompts;
 mod refusals;
 mod remote;
 mod resume;
+mod sandbox_documents;
 mod sandbox_inside;
 mod sandbox_refusals;
+mod sandbox_streams;
+mod sandbox_verbs;
 mod seeds;
 mod stand_in;
 mod steps;

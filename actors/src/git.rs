@@ -8,6 +8,7 @@
 //! branch `niia/<run>/w/<slug>` for each tree; and `refs/niia/<run>/kept/…` for what would be lost otherwise.
 
 mod admin;
+mod attempts;
 mod carry;
 mod checkout;
 mod commit;
@@ -39,6 +40,7 @@ mod snapshot;
 mod steps;
 mod trees;
 
+pub use attempts::Kept;
 pub use carry::{KNOWN_MAX, Tips};
 pub use checkout::{Checkout, LinkedWorktree};
 pub use commit::{CommitInfo, Committed};

@@ -16,3 +16,4 @@ pub mod sandbox;
 pub mod scratchpad;
 pub mod session;
 pub mod state;
+pub mod tool;

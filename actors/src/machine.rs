@@ -17,6 +17,7 @@ use crate::phase::PhaseHandle;
 use crate::run::RunContext;
 use crate::session::SessionHandle;
 
+pub mod breakers;
 pub mod local;
 
 /// What a session is told to do.
@@ -67,6 +68,8 @@ impl Assignment {
 pub enum News {
     /// Its program runs.
     Started,
+    /// It shows a question that a person must answer.
+    Asks(String),
     /// It is over and its work is committed.
     Ended(Ending),
 }

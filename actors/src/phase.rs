@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use niia_spec::course::{EndReason, Ending, Event, Outcome};
 use niia_spec::name::{AttemptId, PhaseName};
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, SpawnErr, SupervisionEvent};
+use ractor::concurrency::{OneshotReceiver, oneshot};
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent,
+};
 
 use crate::ask::{AskError, tell};
 use crate::machine::{Assignment, Machines, News};
@@ -45,7 +48,17 @@ impl PhaseHandle {
 
     /// A session's news of its attempt.
     pub fn told(&self, attempt: AttemptId, news: News) -> Result<(), AskError> {
-        tell(&self.0, PhaseMessage::Told { attempt, news: Box::new(news) })
+        tell(&self.0, PhaseMessage::Told { attempt, news: Box::new(news), durable: None })
+    }
+
+    /// A session's end; what comes back is answered once the run has it on disk, and broken where it has not.
+    pub fn ended(&self, attempt: AttemptId, ending: Ending) -> OneshotReceiver<()> {
+        let (reply, durable) = oneshot();
+        let news = Box::new(News::Ended(ending));
+        if let Err(error) = tell(&self.0, PhaseMessage::Told { attempt, news, durable: Some(reply.into()) }) {
+            tracing::debug!(%error, "news for a phase that is gone");
+        }
+        durable
     }
 
     /// Ends what its workers keep open between their turns; the run hears when nothing of it lives any more.
@@ -66,7 +79,7 @@ impl PhaseHandle {
 enum PhaseMessage {
     Start(Box<Assignment>),
     End { attempt: AttemptId, reason: EndReason },
-    Told { attempt: AttemptId, news: Box<News> },
+    Told { attempt: AttemptId, news: Box<News>, durable: Option<RpcReplyPort<()>> },
     Dismiss(PhaseName),
 }
 
@@ -109,7 +122,7 @@ impl Actor for Phase {
         match message {
             PhaseMessage::Start(assignment) => state.start(PhaseHandle(myself), *assignment, 0).await,
             PhaseMessage::End { attempt, reason } => state.end(&attempt, reason),
-            PhaseMessage::Told { attempt, news } => state.told(attempt, *news),
+            PhaseMessage::Told { attempt, news, durable } => state.told(attempt, *news, durable),
             // Every turn is a session of its own, and those are over.
             PhaseMessage::Dismiss(phase) => state.run.happened(Event::Dismissed { phase }),
         }
@@ -164,12 +177,13 @@ impl PhaseState {
         }
     }
 
-    fn told(&mut self, attempt: AttemptId, news: News) {
+    fn told(&mut self, attempt: AttemptId, news: News, durable: Option<RpcReplyPort<()>>) {
         if !self.seats.contains_key(&attempt) {
             return; // News of a session that was given up.
         }
         let event = match news {
             News::Started => Event::Started { attempt },
+            News::Asks(what) => return self.run.asks(attempt, what),
             News::Ended(ending) => {
                 if let Some(seat) = self.seats.remove(&attempt) {
                     seat.session.stop();
@@ -177,7 +191,10 @@ impl PhaseState {
                 Event::Ended { attempt, ending }
             }
         };
-        self.run.happened(event);
+        match durable {
+            Some(reply) => self.run.record_for(event, reply),
+            None => self.run.happened(event),
+        }
     }
 
     /// A session's actor is gone although its attempt is not over.

@@ -31,6 +31,7 @@ mod eyes;
 mod family;
 mod gather;
 mod guest;
+mod handover;
 mod minutes;
 mod perform;
 mod report;
@@ -94,9 +95,23 @@ impl RunHandle {
         }
     }
 
+    /// A session shows a question that a person must answer; nothing of the run's course hangs on it.
+    pub fn asks(&self, attempt: AttemptId, what: String) {
+        if let Err(error) = tell(&self.0, RunMessage::Asks { attempt, what }) {
+            tracing::debug!(%error, "a question for a run that is gone");
+        }
+    }
+
     /// As `happened`, and answers when it is durable.
     pub async fn record(&self, event: Event) -> Result<(), AskError> {
         ask(&self.0, |reply| RunMessage::Record(Box::new(event), reply)).await
+    }
+
+    /// As `happened`; `reply` is answered when it is durable.
+    pub fn record_for(&self, event: Event, reply: RpcReplyPort<()>) {
+        if let Err(error) = tell(&self.0, RunMessage::Record(Box::new(event), reply)) {
+            tracing::debug!(%error, "news for a run that is gone");
+        }
     }
 
     pub async fn claim(&self, key: String, by: WorkerId) -> Result<Claim, AskError> {
@@ -202,6 +217,10 @@ enum RunMessage {
     Mailbox(RpcReplyPort<MailboxHandle>),
     /// A letter was taken in.
     Posted(Box<Letter>),
+    Asks {
+        attempt: AttemptId,
+        what: String,
+    },
 }
 
 /// Who waits for a row to be durable.
@@ -302,6 +321,7 @@ impl Actor for Run {
             RunMessage::Waited(hold) => state.waited(hold),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
             RunMessage::Posted(letter) => state.posted(&letter),
+            RunMessage::Asks { attempt, what } => state.asked(attempt, what),
             // Somebody who gave up waiting for a look is no fault of the run.
             RunMessage::Look(reply) => drop(reply.send(state.look())),
             RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),

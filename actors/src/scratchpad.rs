@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr};
 
+pub use beneath::open as open_beneath;
 pub use store::{
     ENTRIES_MAX, Entry, EntryKind, FILE_BYTES_MAX, Listing, RUN_BYTES_MAX, ScratchpadError, ScratchpadFolder,
     answer_path, outputs_path,

@@ -38,8 +38,11 @@ mod prepare;
 pub mod query;
 pub mod screen;
 pub mod token;
+mod transcript;
 mod trees;
+mod used;
 pub mod view;
+pub mod way;
 
 pub use clock::wall_ms;
 pub use desk::{Painted, ScreenText, VIEWER_EVENTS_MAX, ViewerEvent, ViewerId};

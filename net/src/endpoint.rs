@@ -5,6 +5,7 @@
 //! both sides in words.
 
 mod certificate;
+mod thread;
 
 use std::io;
 use std::net::SocketAddr;
@@ -18,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::identity::{CERTIFICATE_NAME, Identity, NodeId};
+use crate::peer::Tap;
 use certificate::SelfMade;
 
 pub use certificate::CERTIFICATE_BYTES_MAX;
@@ -26,10 +28,8 @@ pub use certificate::CERTIFICATE_BYTES_MAX;
 pub const ALPN: &[u8] = b"niia/1";
 /// The port of a node where nothing else is said.
 pub const PORT_DEFAULT: u16 = 6442;
-/// Without a packet for so long the other end counts as gone.
+/// Without a packet for so long the other end counts as gone, where nothing else is said.
 pub const IDLE: Duration = Duration::from_secs(8);
-/// A quiet connection says so often that it lives: three may be lost.
-const KEEP_ALIVE: Duration = Duration::from_millis(2_500);
 /// How long a handshake may take: several round trips across an ocean with losses.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(8);
 /// Handshakes under way before a newcomer must first prove that he is where he says.
@@ -76,6 +76,8 @@ pub enum ConnectError {
 pub struct Shaken {
     pub connection: quinn::Connection,
     pub id: NodeId,
+    /// Writes down what is said to it.
+    pub tap: Option<Tap>,
 }
 
 /// The node's socket. Clones share it.
@@ -84,52 +86,89 @@ pub struct Endpoint {
     quinn: quinn::Endpoint,
     client: quinn::ClientConfig,
     handshakes: Arc<Semaphore>,
+    tap: Option<Tap>,
 }
 
 impl Endpoint {
-    /// Binds the socket and listens.
-    pub fn bind(identity: &Identity, address: SocketAddr) -> Result<Endpoint, EndpointError> {
+    /// Binds the socket and listens. An end that was not heard of for `idle` counts as gone.
+    pub fn bind(identity: &Identity, address: SocketAddr, idle: Duration) -> Result<Endpoint, EndpointError> {
         let failed = |source| EndpointError::Bind { address, source };
         let socket = std::net::UdpSocket::bind(address).map_err(failed)?;
-        let runtime = quinn::default_runtime().ok_or_else(|| failed(io::ErrorKind::Unsupported.into()))?;
-        let (server, client) = (server(identity)?, client(identity)?);
-        let quinn = quinn::Endpoint::new(own(identity), Some(server), socket, runtime).map_err(failed)?;
-        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)) })
+        let thread = thread::OwnThread::new().map_err(failed)?;
+        let (server, client) = (server(identity, idle)?, client(identity, idle)?);
+        let quinn = quinn::Endpoint::new(own(identity), Some(server), socket, thread).map_err(failed)?;
+        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), tap: None })
+    }
+
+    /// The same over something that carries datagrams and is no socket of this machine's.
+    pub fn over(
+        identity: &Identity,
+        socket: Arc<dyn quinn::AsyncUdpSocket>,
+        idle: Duration,
+    ) -> Result<Endpoint, EndpointError> {
+        let failed = |source| EndpointError::Bind { address: no_address(), source };
+        let thread = thread::OwnThread::new().map_err(failed)?;
+        let (server, client) = (server(identity, idle)?, client(identity, idle)?);
+        let quinn = quinn::Endpoint::new_with_abstract_socket(own(identity), Some(server), socket, thread);
+        let quinn = quinn.map_err(failed)?;
+        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), tap: None })
+    }
+
+    /// The same, with everything it says to others written down before it is encrypted.
+    #[must_use]
+    pub fn written_down(self, tap: Option<Tap>) -> Endpoint {
+        Endpoint { tap, ..self }
     }
 
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.quinn.local_addr()
     }
 
-    /// Waits for the next who comes in and has done the handshake; nothing once the endpoint is closed. `admit` is
-    /// called for each in a task of its own.
+    /// Lets in whoever has done the handshake, until the endpoint is closed. `admit` is called for each in a task of the
+    /// caller's own runtime; all that comes before is done on the network's thread.
     pub async fn accept_each<F>(
         &self,
         admit: impl Fn(Shaken, OwnedSemaphorePermit) -> F + Clone + Send + 'static,
     ) where
         F: Future<Output = ()> + Send + 'static,
     {
-        while let Some(incoming) = self.quinn.accept().await {
-            let under_way = HANDSHAKES_MAX - self.handshakes.available_permits();
-            if under_way >= HANDSHAKES_CALM && incoming.may_retry() {
-                // An answer no larger than the question, and no memory: a flood with borrowed addresses ends here.
-                if let Err(error) = incoming.retry() {
-                    error.into_incoming().ignore();
-                }
-                continue;
+        let (this, callers) = (self.clone(), tokio::runtime::Handle::current());
+        let accepting = async move {
+            while let Some(incoming) = this.quinn.accept().await {
+                let Some((incoming, place)) = this.place_for(incoming) else { continue };
+                let (admit, callers, tap) = (admit.clone(), callers.clone(), this.tap.clone());
+                tokio::spawn(async move {
+                    let from = incoming.remote_address();
+                    match shake(incoming).await {
+                        Ok(shaken) => drop(callers.spawn(admit(Shaken { tap, ..shaken }, place))),
+                        Err(error) => tracing::info!(%from, %error, "somebody who came was not let in"),
+                    }
+                });
             }
-            let Ok(place) = Arc::clone(&self.handshakes).try_acquire_owned() else {
+        };
+        match thread::handle() {
+            // However it ends, nobody is let in any more.
+            Ok(thread) => drop((&mut thread::Held(thread.spawn(accepting)).0).await),
+            Err(error) => tracing::error!(%error, "nobody can be let in"),
+        }
+    }
+
+    /// A place for somebody who has come; whoever may be a flood must first prove that he is where he says.
+    fn place_for(&self, incoming: quinn::Incoming) -> Option<(quinn::Incoming, OwnedSemaphorePermit)> {
+        let under_way = HANDSHAKES_MAX - self.handshakes.available_permits();
+        if under_way >= HANDSHAKES_CALM && incoming.may_retry() {
+            // An answer no larger than the question, and no memory: a flood with borrowed addresses ends here.
+            if let Err(error) = incoming.retry() {
+                error.into_incoming().ignore();
+            }
+            return None;
+        }
+        match Arc::clone(&self.handshakes).try_acquire_owned() {
+            Ok(place) => Some((incoming, place)),
+            Err(_) => {
                 incoming.refuse();
-                continue;
-            };
-            let admit = admit.clone();
-            tokio::spawn(async move {
-                let from = incoming.remote_address();
-                match shake(incoming).await {
-                    Ok(shaken) => admit(shaken, place).await,
-                    Err(error) => tracing::info!(%from, %error, "somebody who came was not let in"),
-                }
-            });
+                None
+            }
         }
     }
 
@@ -172,6 +211,10 @@ impl Endpoint {
     }
 }
 
+fn no_address() -> SocketAddr {
+    SocketAddr::new(std::net::Ipv6Addr::UNSPECIFIED.into(), 0)
+}
+
 #[derive(Debug, thiserror::Error)]
 enum ShakeError {
     #[error("{}", explain(.0))]
@@ -187,7 +230,7 @@ async fn shake(incoming: quinn::Incoming) -> Result<Shaken, ShakeError> {
     match tokio::time::timeout(HANDSHAKE_WITHIN, connecting).await {
         Ok(Ok(connection)) => {
             let id = certificate::node_of(&connection).ok_or(ShakeError::Nameless)?;
-            Ok(Shaken { connection, id })
+            Ok(Shaken { connection, id, tap: None })
         }
         Ok(Err(error)) => Err(ShakeError::Connection(error)),
         Err(_) => Err(ShakeError::Slow),
@@ -200,7 +243,7 @@ async fn dial(endpoint: Endpoint, address: SocketAddr) -> Result<Shaken, Connect
     match tokio::time::timeout(HANDSHAKE_WITHIN, connecting).await {
         Ok(Ok(connection)) => {
             let id = certificate::node_of(&connection).ok_or(ConnectError::Nameless { address })?;
-            Ok(Shaken { connection, id })
+            Ok(Shaken { connection, id, tap: endpoint.tap })
         }
         Ok(Err(source)) => Err(ConnectError::Connection { address, source }),
         Err(_) => Err(ConnectError::Slow { address }),
@@ -240,11 +283,12 @@ fn own(identity: &Identity) -> EndpointConfig {
     config
 }
 
-fn transport() -> Arc<TransportConfig> {
+fn transport(idle: Duration) -> Arc<TransportConfig> {
     let mut transport = TransportConfig::default();
-    // Eight seconds in milliseconds fit a variable integer.
-    transport.max_idle_timeout(IdleTimeout::try_from(IDLE).ok());
-    transport.keep_alive_interval(Some(KEEP_ALIVE));
+    // What fits no variable integer in milliseconds is longer than any machine runs.
+    transport.max_idle_timeout(IdleTimeout::try_from(idle).ok());
+    // A quiet connection says three times within that time that it lives: two may be lost.
+    transport.keep_alive_interval(Some(idle * 5 / 16));
     transport.max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX));
     transport.max_concurrent_uni_streams(VarInt::from_u32(0));
     transport.stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES));
@@ -254,7 +298,7 @@ fn transport() -> Arc<TransportConfig> {
     Arc::new(transport)
 }
 
-fn server(identity: &Identity) -> Result<quinn::ServerConfig, EndpointError> {
+pub(crate) fn server_tls(identity: &Identity) -> Result<rustls::ServerConfig, EndpointError> {
     let tls = |source| EndpointError::Tls { source };
     let verifier = Arc::new(SelfMade::new(identity.id()));
     let mut config = rustls::ServerConfig::builder_with_provider(verifier.provider())
@@ -267,14 +311,19 @@ fn server(identity: &Identity) -> Result<quinn::ServerConfig, EndpointError> {
     // No tickets, no early data: nothing that could be said twice.
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
+    Ok(config)
+}
+
+fn server(identity: &Identity, idle: Duration) -> Result<quinn::ServerConfig, EndpointError> {
+    let config = server_tls(identity)?;
     let config = QuicServerConfig::try_from(config).map_err(|source| EndpointError::Suite { source })?;
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(config));
-    config.transport_config(transport());
+    config.transport_config(transport(idle));
     config.max_incoming(HANDSHAKES_MAX);
     Ok(config)
 }
 
-fn client(identity: &Identity) -> Result<quinn::ClientConfig, EndpointError> {
+pub(crate) fn client_tls(identity: &Identity) -> Result<rustls::ClientConfig, EndpointError> {
     let tls = |source| EndpointError::Tls { source };
     let verifier = Arc::new(SelfMade::new(identity.id()));
     let mut config = rustls::ClientConfig::builder_with_provider(verifier.provider())
@@ -286,8 +335,13 @@ fn client(identity: &Identity) -> Result<quinn::ClientConfig, EndpointError> {
         .map_err(tls)?;
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
+    Ok(config)
+}
+
+fn client(identity: &Identity, idle: Duration) -> Result<quinn::ClientConfig, EndpointError> {
+    let config = client_tls(identity)?;
     let config = QuicClientConfig::try_from(config).map_err(|source| EndpointError::Suite { source })?;
     let mut config = quinn::ClientConfig::new(Arc::new(config));
-    config.transport_config(transport());
+    config.transport_config(transport(idle));
     Ok(config)
 }

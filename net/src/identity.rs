@@ -90,16 +90,20 @@ impl Identity {
         name.push(DnType::CommonName, CERTIFICATE_NAME);
         about.distinguished_name = name;
         about.not_after = rcgen::date_time_ymd(i32::try_from(year).unwrap_or(i32::MAX), 1, 1);
-        let certificate = about.self_signed(key).map_err(failed)?.der().clone();
+        Ok(Identity::with(about.self_signed(key).map_err(failed)?.der().clone(), key))
+    }
+
+    pub(crate) fn with(certificate: CertificateDer<'static>, key: &KeyPair) -> Identity {
         let id = NodeId::of_key(&rcgen::PublicKeyData::subject_public_key_info(key));
-        Ok(Identity { id, certificate, key: key.serialize_der() })
+        Identity { id, certificate, key: key.serialize_der() }
     }
 
     /// One whose certificate ended years ago.
-    #[cfg(test)]
-    pub(crate) fn expired() -> Identity {
-        let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
-        Identity::until_year(&key, this_year() - 2).expect("an identity")
+    #[cfg(any(test, feature = "probe"))]
+    pub(crate) fn long_ago() -> Result<Identity, IdentityError> {
+        let key =
+            KeyPair::generate_for(&PKCS_ED25519).map_err(|source| IdentityError::Generate { source })?;
+        Identity::until_year(&key, this_year() - 2)
     }
 
     pub fn id(&self) -> NodeId {

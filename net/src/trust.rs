@@ -122,6 +122,9 @@ pub struct Peer {
     /// Folders it may copy from and to; nothing said means its runs' own alone.
     pub folders: Vec<String>,
     pub added_at_ms: u64,
+    /// A peer that carries what the two say to each other, where neither can be dialled by the other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<NodeId>,
 }
 
 impl Peer {

@@ -15,6 +15,7 @@ mod inside;
 mod logs;
 mod machines;
 mod origin;
+mod preflight;
 mod profile;
 mod replay;
 mod run;
@@ -155,7 +156,7 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::WaitIdle(words) => sessions::wait_idle(caller, words).await,
         Verb::GetAnswer(words) => sessions::get_answer(caller, words).await,
         Verb::Profile(words) => profile::profile(caller, words).await,
-        Verb::Hook(words) => Ok(hook::told(&words.event)),
+        Verb::Hook(words) => hook::hook(&words),
         Verb::Interrupt(words) => sessions::interrupt(caller, words).await,
         Verb::Resize(words) => sessions::resize(caller, words).await,
         Verb::Kill(words) => sessions::kill(caller, words).await,

@@ -7,6 +7,7 @@ mod clock;
 mod links;
 mod pairing;
 mod peers;
+mod relays;
 mod settings;
 
 use std::path::Path;
@@ -25,6 +26,7 @@ pub use clock::now as boottime;
 pub use links::ReachError;
 pub use pairing::{PairingError, Shown};
 pub use peers::{PeerView, names_nobody};
+pub use relays::carry as carry_between;
 pub use settings::NetworkSettings;
 
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +39,8 @@ pub enum NetworkError {
     Endpoint(#[from] EndpointError),
     #[error(transparent)]
     Discovery(#[from] DiscoveryError),
+    #[error("what is said to other nodes cannot be written to {path}, so nothing is said")]
+    Capture { path: std::path::PathBuf, source: std::io::Error },
     #[error("the node's address is not known")]
     Address { source: std::io::Error },
 }
@@ -74,6 +78,8 @@ pub struct Network {
     paired: tokio::sync::broadcast::Sender<Result<PeerView, String>>,
     links: links::Links,
     open: tokio::sync::Mutex<Option<Arc<Open>>>,
+    /// The end of ways that lead over peers; made with the first one.
+    relay: tokio::sync::OnceCell<niia_net::relay::Relay>,
     node: OnceLock<Weak<Node>>,
 }
 
@@ -87,7 +93,7 @@ impl Network {
         let identity = Identity::open(&folder)?;
         let trust = Arc::new(Trust::open(&folder)?);
         let (paired, _) = tokio::sync::broadcast::channel(PAIRED_WAITING_MAX);
-        let name = settings.name.clone().unwrap_or_else(|| own_hosts().remove(0));
+        let name = own_hosts(settings.name.as_deref()).remove(0);
         let user = std::env::var("USER").unwrap_or_else(|_| "niia".to_owned());
         Ok(Network {
             settings,
@@ -101,6 +107,7 @@ impl Network {
             paired,
             links: links::Links::default(),
             open: tokio::sync::Mutex::new(None),
+            relay: tokio::sync::OnceCell::new(),
             node: OnceLock::new(),
         })
     }
@@ -109,6 +116,8 @@ impl Network {
     pub async fn serve(&self, node: &Arc<Node>) {
         // A node serves once.
         let _ = self.node.set(Arc::downgrade(node));
+        tokio::spawn(crate::remote::doubt(Arc::downgrade(node), self.lease()));
+        tokio::spawn(Network::keep_ways(Arc::downgrade(node)));
         if (self.settings.listen.is_some() || !self.trust.is_empty())
             && let Err(error) = self.opened().await
         {
@@ -118,6 +127,16 @@ impl Network {
 
     pub fn id(&self) -> NodeId {
         self.identity.id()
+    }
+
+    /// Without a word for so long nobody knows whether another machine still works.
+    pub fn lease(&self) -> std::time::Duration {
+        self.settings.lease()
+    }
+
+    /// The names under which a document may mean this machine.
+    pub fn hosts(&self) -> Vec<String> {
+        own_hosts(self.settings.name.as_deref())
     }
 
     pub fn trust(&self) -> &Trust {
@@ -153,12 +172,20 @@ impl Network {
     fn bind(&self) -> Result<Endpoint, NetworkError> {
         let mut last = None;
         for address in self.settings.addresses() {
-            match Endpoint::bind(&self.identity, address) {
-                Ok(endpoint) => return Ok(endpoint),
+            match Endpoint::bind(&self.identity, address, self.settings.lease()) {
+                Ok(endpoint) => return Ok(endpoint.written_down(self.tap()?)),
                 Err(error) => last = Some(error),
             }
         }
         Err(last.map_or_else(|| settings::no_address().into(), NetworkError::from))
+    }
+
+    fn tap(&self) -> Result<Option<niia_net::peer::Tap>, NetworkError> {
+        let opened = self.settings.capture.as_ref().map(|path| {
+            let failed = |source| NetworkError::Capture { path: path.clone(), source };
+            niia_net::peer::Tap::open(path).map_err(failed)
+        });
+        opened.transpose()
     }
 
     /// Without multicast, peers are still reached by their addresses.
@@ -207,6 +234,9 @@ impl Network {
     /// Says goodbye to everybody.
     pub async fn close(&self) {
         let open = self.open.lock().await.take();
+        if let Some(relay) = self.relay.get() {
+            relay.endpoint.close("the node goes down");
+        }
         if let Some(open) = open {
             open.endpoint.close("the node goes down");
             // Whoever cannot be told finds out by himself.

@@ -11,20 +11,21 @@ use niia_actors::ask::chain;
 use niia_actors::failpoint::{self, FailPointError};
 use niia_actors::journal::{Health, Journal, JournalError};
 use niia_actors::keeper::Keeper;
-use niia_actors::machine::Machines;
 use niia_actors::machine::local::LocalMachine;
+use niia_actors::machine::{Machine, Machines};
 use niia_actors::run::LiveSessions;
 use niia_actors::sandbox::RunAs;
 use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
 use niia_spec::name::RunId;
 use tokio::sync::{mpsc, watch};
 
+use crate::config::own_hosts;
 use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
 use crate::network::{Network, NetworkSettings};
 use crate::notify::Notifier;
-use crate::remote::{Guests, Remotes};
+use crate::remote::{Abroad, Guests, Letters, Remotes};
 
 pub mod accept;
 pub mod admission;
@@ -108,6 +109,10 @@ pub struct Node {
     pub guests: Arc<Guests>,
     /// Held while a run is begun inside another one.
     children: tokio::sync::Mutex<()>,
+    /// Letters to people of other machines, and from there.
+    pub letters: Arc<Letters>,
+    /// Runs that were begun here and live elsewhere.
+    pub abroad: Arc<Abroad>,
     began: Instant,
     stop: watch::Sender<bool>,
 }
@@ -121,6 +126,11 @@ impl Node {
             memory_free_mib: memory::free_mib(),
             memory_floor_mib: self.memory_floor_mib,
         }
+    }
+
+    /// The names under which a document may mean this machine.
+    pub fn hosts(&self) -> Vec<String> {
+        self.network.as_ref().map_or_else(|| own_hosts(None), |network| network.hosts())
     }
 
     pub fn sandboxes(&self) -> admission::Sandboxes {
@@ -218,17 +228,23 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let here = LocalMachine::new(keeper, live.clone(), sessions_max, &program, state.path())
         .confining(run_as, Arc::new(doors));
     let network = network_of(&state, options.network);
-    let remotes = network.clone().map(|network| Arc::new(Remotes::new(network, live.clone())));
+    let here: Arc<dyn Machine> = Arc::new(here);
+    let remotes = network.clone().map(|network| Remotes::new(network, live.clone(), Arc::clone(&here)));
+    let remotes = remotes.map(Arc::new);
     let (inward, nodes) = watch::channel(None);
     let connectors = Connectors { nodes, live: live.clone() };
     let machines = machines_of(here, connectors, remotes.clone());
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
+    let abroad = Arc::new(Abroad::open(state.path(), network.clone(), news.clone()));
+    let letters = Arc::new(Letters::new(state.path(), network.clone(), options.notifier.clone()));
+    tokio::spawn(Arc::clone(&letters).carry());
     tokio::spawn(news::tell(told, followers.clone(), options.notifier));
     let root =
         RootHandle::spawn(journal.clone(), Arc::clone(&machines), news).await.map_err(NodeError::Actor)?;
     guests.take_up().await;
+    abroad.take_up();
     let (stop, stopping) = watch::channel(false);
     let mut quarantined: Vec<(String, String)> =
         loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
@@ -260,6 +276,8 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         remotes,
         guests,
         children: tokio::sync::Mutex::default(),
+        letters,
+        abroad,
         began: Instant::now(),
         stop,
     });
@@ -312,11 +330,11 @@ async fn serve(begun: Begun) -> Journal {
 
 /// This machine, and those that are paired with it.
 fn machines_of(
-    here: LocalMachine,
+    here: Arc<dyn Machine>,
     connectors: Connectors,
     remotes: Option<Arc<Remotes>>,
 ) -> Arc<Machines> {
-    let machines = Machines::only(Arc::new(here)).within(Arc::new(connectors));
+    let machines = Machines::only(here).within(Arc::new(connectors));
     Arc::new(match remotes {
         Some(remotes) => machines.and(remotes),
         None => machines,

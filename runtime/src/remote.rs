@@ -1,7 +1,13 @@
 //! What other nodes may have from this one, and what this one has from them: the streams of a link.
 
+mod abroad;
 mod carry;
+mod choice;
+mod doubt;
+mod files;
 mod guest;
+mod hosted;
+mod letters;
 mod machine;
 mod pad;
 mod talk;
@@ -9,11 +15,18 @@ mod words;
 
 use std::sync::Arc;
 
+use niia_net::frame;
+use niia_net::link::LinkError;
 use niia_net::peer::{PeerLink, Stream};
 
+pub use abroad::Abroad;
+pub use doubt::doubt;
+pub use files::{bring, fetch};
 pub use guest::Guests;
-pub use machine::{Remotes, host_of};
-pub use words::Purpose;
+pub use hosted::starter_of;
+pub use letters::Letters;
+pub use machine::{Remotes, hosts_of};
+pub use words::{Purpose, RelaySaid, Word};
 
 use crate::control::caller::Caller;
 use crate::control::server::{self, Visitor};
@@ -22,6 +35,11 @@ use niia_actors::ask::chain;
 
 /// How long the other end may take to say what a stream is for.
 const PURPOSE_WITHIN: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// A name for a repository that says nothing of its path.
+fn repository_name(common_dir: &std::path::Path) -> String {
+    niia_net::hash(common_dir.as_os_str().as_encoded_bytes())[..32].to_owned()
+}
 
 /// Serves a link's streams until the link is over.
 pub async fn serve(node: Arc<Node>, link: PeerLink) {
@@ -38,8 +56,11 @@ pub async fn serve(node: Arc<Node>, link: PeerLink) {
 
 async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(), String> {
     let purpose = tokio::time::timeout(PURPOSE_WITHIN, PeerLink::purpose(&mut stream)).await;
-    let purpose: Purpose =
-        purpose.map_err(|_| "it did not say what for".to_owned())?.map_err(|e| chain(&e))?;
+    let purpose: Purpose = match purpose {
+        Ok(Ok(purpose)) => purpose,
+        Ok(Err(error)) => return refused(link, &mut stream, &error).await,
+        Err(_) => return Err("it did not say what for".to_owned()),
+    };
     match purpose {
         Purpose::Control => {
             let visitor = Visitor { id: link.id, name: link.name.clone() };
@@ -56,8 +77,33 @@ async fn one(node: Arc<Node>, link: &PeerLink, mut stream: Stream) -> Result<(),
             let served = server::talk((reader, writer), node, Caller::Agent(session), None).await;
             served.map_err(|error| chain(&error))
         }
+        Purpose::Held { sessions } => doubt::answer(&node, &link.id, &sessions, stream).await,
+        Purpose::Host { run, repository } => {
+            hosted::serve(node, link.id, stream, run, repository).await.map_err(|error| chain(&error))
+        }
+        Purpose::Relay { to } => crate::network::carry_between(node, link.id, stream, to).await,
+        Purpose::Relayed { from } => match &node.network {
+            Some(network) => network.relayed_in(&from, stream).await,
+            None => Err("this node reaches nobody".to_owned()),
+        },
+        Purpose::Letter => node.letters.take(&link.id, stream).await,
+        Purpose::Get { path } => files::give(node, link.id, stream, path).await,
+        Purpose::Put { path, name } => files::take(node, link.id, stream, path, name).await,
+        Purpose::Collect { run, now } => {
+            hosted::collect(node, link.id, stream, run, now).await.map_err(|error| chain(&error))
+        }
         Purpose::Work { session, repository } => {
             guest::serve(node, link.id, stream, session, repository).await.map_err(|error| chain(&error))
         }
     }
+}
+
+/// Says to both sides what is wrong with what was said; a stream that only broke needs no words.
+async fn refused(link: &PeerLink, stream: &mut Stream, error: &LinkError) -> Result<(), String> {
+    let reason = chain(error);
+    if !matches!(error, LinkError::Wire(_)) {
+        return Err(reason);
+    }
+    tracing::warn!(peer = %link.id, reason, "refused");
+    frame::write(stream, &Word::Refused { reason }).await.map_err(|error| chain(&error))
 }

@@ -9,6 +9,8 @@
 mod contact;
 mod crew;
 mod dialogue;
+mod egress;
+mod failover;
 mod halt;
 mod map;
 mod meeting;
@@ -26,6 +28,8 @@ mod view;
 mod worker;
 
 pub use contact::{Access, Contact};
+pub use egress::STAYS;
+pub use failover::{ROUND_PAUSE_MS, ROUND_PAUSE_MS_MAX, ROUNDS_MAX};
 pub use halt::Halt;
 pub use map::CourseError;
 pub use meeting::QUORUM;
@@ -50,6 +54,7 @@ use serde_json::Value;
 
 use crate::later::RunsLater;
 use crate::name::{AttemptId, PhaseName, RunId, WorkerId};
+use crate::usage::Usage;
 
 /// The version of events and commands as they are stored; a course that stores other words counts it up.
 pub const COURSE_VERSION: u32 = 4;
@@ -234,6 +239,18 @@ pub struct Ending {
     /// is taken once more and no new attempt is made.
     #[serde(default)]
     pub answered: bool,
+    /// After what time its provider is to be had again, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_in_ms: Option<u64>,
+    /// Its tool can go on with the conversation that was cut off.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumable: bool,
+    /// What it used of its model, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
+    /// The ref under which its work stands as it was when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
     /// What it said and was not taken, in sentences: outputs past a bound.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub untaken: Vec<String>,
@@ -247,7 +264,21 @@ impl Ending {
     pub fn plain(outcome: Outcome, evidence: &str) -> Ending {
         let (excerpt, outputs, commit) = (String::new(), BTreeMap::new(), None);
         let (evidence, contacts) = (evidence.to_owned(), Vec::new());
-        Ending { outcome, excerpt, outputs, commit, evidence, contacts, answered: false, untaken: Vec::new(), step: None }
+        Ending {
+            outcome,
+            excerpt,
+            outputs,
+            commit,
+            evidence,
+            contacts,
+            answered: false,
+            again_in_ms: None,
+            resumable: false,
+            usage: None,
+            kept: None,
+            untaken: Vec::new(),
+            step: None,
+        }
     }
 }
 
@@ -289,6 +320,8 @@ pub enum Unavailable {
     Network,
     BadModel,
     Crashed,
+    /// It said nothing for so long that nobody waits any more.
+    Hangs,
 }
 
 impl Gathering {

@@ -5,11 +5,15 @@
 
 pub mod status;
 pub mod word;
+pub mod work;
 
 use serde::{Deserialize, Serialize};
 
 pub use status::{Report, ReportState, Statuses};
-pub use word::{Told, TurnEnd, Turned, is_receipt, session_name, turn_end};
+pub use word::{
+    Told, TurnEnd, Turned, goes_on_trying, is_foreign, is_receipt, is_taken, session_name, takes_a_prompt,
+    transcript_told, turn_end,
+};
 
 use crate::profile::{DialogRule, Exit, Profile, ScreenMeaning, ScreenRule};
 

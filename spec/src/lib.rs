@@ -1,5 +1,6 @@
 //! What a connector.json means: text → document → plan → course. Pure: no clock, file, network, thread or async.
 
+pub mod breaker;
 mod check;
 pub mod condition;
 pub mod course;
@@ -10,12 +11,14 @@ pub mod later;
 pub mod name;
 pub mod notice;
 pub mod origin;
+pub mod permission;
 pub mod plan;
 pub mod profile;
 pub mod read;
 pub mod schedule;
 pub mod shape;
 mod schema;
+pub mod usage;
 pub mod wrap;
 
 pub use plan::draw::draw;

@@ -105,6 +105,9 @@ pub struct WorkerView {
     pub ended_at_ms: Option<u64>,
     pub attempts: Vec<AttemptView>,
     pub outputs: BTreeMap<String, Value>,
+    /// What it asks a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<String>,
     /// The newest line on its terminal, where it was looked at.
     pub last_line: Option<String>,
     /// The tree it works in.
@@ -117,6 +120,8 @@ pub enum WorkerState {
     Waiting,
     Starting,
     Working,
+    /// It shows a question that a person must answer.
+    WaitingInput,
     Ending,
     Done,
     Failed,

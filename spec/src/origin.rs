@@ -25,4 +25,10 @@ pub struct Origin {
     /// Profiles of the user's own, as the files read: (file name, text).
     pub profiles: Vec<(String, String)>,
     pub warnings: Vec<String>,
+    /// The node that began it, by its fingerprint, where that is not the run's home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The commit it begins on, where that is not what is checked out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }

@@ -8,10 +8,15 @@ pub mod call;
 pub mod classify;
 pub mod drive;
 pub mod file;
+pub mod home;
 pub mod outputs;
+pub mod path;
 pub mod pattern;
+pub mod preflight;
 pub mod sandboxed;
 pub mod text;
+pub mod transcript;
+mod way;
 
 use std::collections::BTreeMap;
 
@@ -19,16 +24,24 @@ use serde::{Deserialize, Serialize};
 
 pub use call::{Beginning, Call, CallError, FIRST_LINE, Invocation, PromptBy, Talk};
 pub use classify::{Exit, class_of, classify};
-pub use drive::{Conversation, DialogRule, Enter, FirstTurn, ReportRule, TurnEnds, TypingWay, WordRule};
+pub use drive::{
+    Conversation, Decides, DialogRule, Enter, FirstTurn, ReportRule, ToolKind, ToolRule, TurnEnds, TypingWay,
+    WordRule,
+};
 pub use file::ProfileError;
+pub use home::{OwnHome, merged_settings};
 pub use outputs::{merged, outputs_of};
 pub use pattern::Pattern;
+pub use preflight::Preflight;
 pub use sandboxed::Sandboxed;
 pub use text::neutralise;
+pub use transcript::{AnswerIs, LineKind, Reading, Transcript};
+pub use way::Way;
 
 use crate::course::Unavailable;
 use crate::profile::call::Entry;
 use crate::profile::file::ProfileFile;
+use crate::usage::read::UsageRule;
 
 /// How different a name may be from a known one to be proposed in its place (Jaro-Winkler, 1 is equal).
 const NEAR_ENOUGH: f64 = 0.75;
@@ -84,8 +97,18 @@ pub struct Profile {
     /// How it is started to stay; nothing for a tool that answers once and ends.
     pub conversation: Option<Conversation>,
     pub typing: TypingWay,
+    /// How the hook that is asked for a permission answers; nothing where the tool asks none.
+    pub decides: Option<Decides>,
+    /// Commands that go through under `workspace-write`, where they are not niia's own list.
+    pub safe_commands: Option<Vec<String>>,
+    /// A turn in which the tool says nothing for so long, while no command of its own runs, hangs.
+    pub silent_max_ms: u64,
     /// Arguments for each word of a document's `permission`.
     pub permission: BTreeMap<String, Vec<String>>,
+    /// The same for tools that are told by variables.
+    pub permission_env: BTreeMap<String, BTreeMap<String, String>>,
+    /// The file it writes its conversation down in.
+    pub transcript: Option<Transcript>,
     pub dialogs: Vec<DialogRule>,
     /// What the hooks it calls mean.
     pub hooks: Vec<WordRule>,
@@ -94,6 +117,10 @@ pub struct Profile {
     /// What its reports of the status protocol mean, where that is not what the protocol says.
     pub reports: Vec<ReportRule>,
     pub sandboxed: Sandboxed,
+    /// Where its transcript says what it used.
+    pub usage: Option<UsageRule>,
+    /// Where to look whether it can work, before anything is spent.
+    pub preflight: Preflight,
     pub(crate) argv: Vec<Entry>,
     /// The arguments for a prompt that is no possible argument.
     pub(crate) large: Option<Vec<Entry>>,
@@ -189,6 +216,15 @@ impl Profile {
     /// Whether it takes further prompts in one session.
     pub fn converses(&self) -> bool {
         self.conversation.is_some()
+    }
+
+    /// The times of quiet that mean something with this tool, the shortest first.
+    pub fn quiets(&self) -> Vec<u64> {
+        let words = self.hooks.iter().chain(&self.records).map(|rule| rule.quiet_ms);
+        let mut quiets: Vec<u64> = words.chain(self.screens.iter().map(|rule| rule.quiet_ms)).collect();
+        quiets.sort_unstable();
+        quiets.dedup();
+        quiets
     }
 
     /// The dialog of this name.

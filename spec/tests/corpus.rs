@@ -9,7 +9,10 @@
 use std::fmt::Write as _;
 
 use niia_spec::course::Outcome;
-use niia_spec::detect::{Process, Seen, State, Statuses, Told, detect, session_name, turn_end};
+use niia_spec::detect::{
+    Process, Seen, State, Statuses, Told, detect, goes_on_trying, is_foreign, is_receipt, is_taken,
+    session_name, transcript_told, turn_end,
+};
 use niia_spec::profile::{Exit, Profile, Profiles, classify};
 
 /// When a case is looked at; what is told without a time was told a second before.
@@ -39,7 +42,7 @@ struct Case {
     process: Process,
     quiet_ms: u64,
     screen: String,
-    /// `expect`, `by`, `ends` and `session`, as written.
+    /// `expect`, `by`, `ends`, `session` and what is asked of the last word, as written.
     wanted: Vec<(String, String)>,
 }
 
@@ -79,7 +82,9 @@ fn read(file: &str, text: &str) -> Case {
             }
             "record" => case.records.push(told("", value)),
             "process" => case.process = process(value),
-            "expect" | "by" | "ends" | "session" => case.wanted.push((key.to_owned(), value.to_owned())),
+            "expect" | "by" | "ends" | "session" | "taken" | "foreign" | "tries" | "transcript" => {
+                case.wanted.push((key.to_owned(), value.to_owned()))
+            }
             other => panic!("{}: no such key: {other}", case.name),
         }
     }
@@ -128,6 +133,12 @@ fn found(case: &Case, profile: &Profile) -> Vec<(String, String)> {
             "expect" => word(&detected.state),
             "by" => detected.evidence.rule.clone(),
             "session" => session_name(profile, &case.hooks).unwrap_or_default(),
+            "taken" => taken(profile, case),
+            "foreign" => yes(case.hooks.iter().any(|told| is_foreign(profile, told, "ours"))),
+            "tries" => yes(goes_on_trying(profile, &seen, TOLD_MS)),
+            "transcript" => {
+                case.hooks.iter().find_map(|told| transcript_told(profile, told)).unwrap_or_default()
+            }
             _ => ends(profile, &seen),
         };
         (key.to_owned(), value)
@@ -148,13 +159,25 @@ fn word(state: &State) -> String {
     }
 }
 
+/// Whether the last word says that this prompt was taken, or that some was.
+fn taken(profile: &Profile, case: &Case) -> String {
+    let Some(last) = case.records.last().or(case.hooks.last()) else { return "no".into() };
+    yes(is_receipt(profile, last, "[niia]\nthe prompt") || is_taken(profile, last))
+}
+
+fn yes(is: bool) -> String {
+    if is { "yes".into() } else { "no".into() }
+}
+
 fn lower(word: &impl std::fmt::Debug) -> String {
     format!("{word:?}").to_lowercase()
 }
 
 fn ends(profile: &Profile, seen: &Seen<'_>) -> String {
-    let prompts = seen.hooks.iter().filter(|told| told.event == "UserPromptSubmit");
-    let since_ms = prompts.map(|told| told.at_ms).max().unwrap_or(TOLD_MS);
+    let begins = |told: &&Told| {
+        profile.hooks.iter().any(|rule| rule.begins_turn() && rule.holds(&told.event, &told.body))
+    };
+    let since_ms = seen.hooks.iter().filter(begins).map(|told| told.at_ms).max().unwrap_or(TOLD_MS);
     let Some(end) = turn_end(profile, seen, since_ms) else { return "not".into() };
     let mut text = lower(&end.ends);
     if let Some(class) = end.class {
@@ -250,6 +273,19 @@ fn without_one(profile: &Profile) -> Vec<(String, Profile)> {
     each("dialog without its unless", profile.dialogs.len(), &|profile, n| profile.dialogs[n].unless = None);
     each("hook", profile.hooks.len(), &|profile, n| drop(profile.hooks.remove(n)));
     each("record", profile.records.len(), &|profile, n| drop(profile.records.remove(n)));
+    each("hook without its screen", profile.hooks.len(), &|profile, n| profile.hooks[n].screen = None);
+    each("hook without its quiet", profile.hooks.len(), &|profile, n| profile.hooks[n].quiet_ms = 0);
+    each("hook without its records", profile.hooks.len(), &|profile, n| {
+        profile.hooks[n].from_records = false
+    });
+    each("hook without its transcript", profile.hooks.len(), &|profile, n| {
+        profile.hooks[n].transcript = None
+    });
+    each("hook of any conversation", profile.hooks.len(), &|profile, n| profile.hooks[n].own = None);
+    each("hook that takes nothing", profile.hooks.len(), &|profile, n| profile.hooks[n].takes = false);
+    each("record that takes nothing", profile.records.len(), &|profile, n| profile.records[n].takes = false);
+    each("hook that stops nothing", profile.hooks.len(), &|profile, n| profile.hooks[n].stops = false);
+    each("record that stops nothing", profile.records.len(), &|profile, n| profile.records[n].stops = false);
     each("report", profile.reports.len(), &|profile, n| drop(profile.reports.remove(n)));
     each("error", profile.errors.len(), &|profile, n| drop(profile.errors.remove(n)));
     // What was not there cannot be missed.

@@ -1,9 +1,17 @@
 //! Several machines: pairing, rights, and the remote twins of local verbs. Each house is a machine of its own.
 
 mod campaign;
+mod choice;
+mod egress;
+mod examples;
+mod files;
+mod home;
 mod hosts;
 mod losing;
 mod pairing;
+mod refused;
+mod relay;
+mod talks;
 mod twins;
 mod worker;
 

@@ -1,11 +1,13 @@
 //! Where a sandbox cannot be made in full, nothing runs: broken set-ups of machines, folders and policies, each of them
 //! refused with the property, the reason and the cure.
 
+use std::ffi::CStr;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use niia_tests::escape::{Outcome, Setup, Stage};
+use niia_tests::{House, Walls};
 use rustix::process::geteuid;
 
 fn stage() -> Arc<Stage> {
@@ -236,4 +238,142 @@ fn a_program_that_is_not_there_is_no_success() {
     let Outcome { refused, code, .. } = stage().run(&setup);
     assert_eq!(code, Some(127));
     assert!(refused.is_some());
+}
+
+/// In a user namespace of its own, as in a container within a container, something lies over this folder.
+fn covered(folder: &CStr) -> io::Result<()> {
+    own_mounts()?;
+    mounted(c"none", folder, c"tmpfs", 0)
+}
+
+/// Only calls the kernel: it runs between fork and exec.
+fn own_mounts() -> io::Result<()> {
+    // SAFETY: numbers alone; a process that was another user before hides from itself until it is told not to.
+    let own = unsafe {
+        let (uid, gid) = (libc::getuid(), libc::getgid());
+        let left = libc::prctl(libc::PR_SET_DUMPABLE, 1, 0, 0, 0) == 0
+            && libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNS) == 0;
+        left.then_some((uid, gid))
+    };
+    let (uid, gid) = own.ok_or_else(io::Error::last_os_error)?;
+    written(c"/proc/self/setgroups", format_args!("deny"))?;
+    written(c"/proc/self/uid_map", format_args!("{uid} {uid} 1"))?;
+    written(c"/proc/self/gid_map", format_args!("{gid} {gid} 1"))
+}
+
+fn written(path: &CStr, text: std::fmt::Arguments<'_>) -> io::Result<()> {
+    let mut bytes = [0_u8; 64];
+    let mut rest = bytes.as_mut_slice();
+    io::Write::write_fmt(&mut rest, text)?;
+    let length = 64 - rest.len();
+    // SAFETY: the path and the bytes live through the calls.
+    let wrote = unsafe {
+        let file = libc::open(path.as_ptr(), libc::O_WRONLY | libc::O_CLOEXEC);
+        libc::write(file, bytes.as_ptr().cast(), length)
+    };
+    if usize::try_from(wrote) == Ok(length) { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn mounted(from: &CStr, at: &CStr, kind: &CStr, flags: libc::c_ulong) -> io::Result<()> {
+    // SAFETY: the texts live through the call; there is no data.
+    let made = unsafe { libc::mount(from.as_ptr(), at.as_ptr(), kind.as_ptr(), flags, std::ptr::null()) };
+    if made == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[test]
+fn there_is_no_proc() {
+    refused(&broken(|| covered(c"/proc")), "start", &["/proc", "mount /proc"]);
+}
+
+#[test]
+fn a_container_masks_a_part_of_proc() {
+    refused(&broken(|| covered(c"/proc/sys")), "write", &["proc", "unmasked /proc"]);
+}
+
+#[test]
+fn there_are_no_devices() {
+    refused(&broken(|| covered(c"/dev")), "write", &["/dev/"]);
+}
+
+#[test]
+fn what_is_to_be_written_lies_on_a_file_system_that_is_read_only() {
+    let setup = broken(|| {
+        own_mounts()?;
+        // The tree is where the helper is started; by this name the new mount is not seen yet.
+        mounted(c".", c".", c"", libc::MS_BIND)?;
+        let mut path = [0_u8; libc::PATH_MAX as usize];
+        // SAFETY: the buffer is as long as the kernel's longest path and lives through the calls.
+        unsafe {
+            if libc::getcwd(path.as_mut_ptr().cast(), path.len()).is_null() {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        let path = CStr::from_bytes_until_nul(&path).map_err(|_| io::ErrorKind::InvalidInput)?;
+        mounted(c"none", path, c"", libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY)
+    });
+    refused(&setup, "write", &["work/tree", "read-only"]);
+}
+
+#[test]
+fn without_terminals_of_the_machine_a_session_has_its_own() {
+    let Outcome { refused, code, printed } =
+        stage().run(&Setup { before: || covered(c"/dev/pts"), ..Setup::script("script -qec tty /dev/null") });
+    assert_eq!((refused, code), (None, Some(0)), "{printed}");
+    assert!(printed.contains("/dev/pts/0"), "{printed}");
+}
+
+/// A document of one sandboxed worker that must not run.
+fn one(session: &serde_json::Value) -> serde_json::Value {
+    serde_json::json!({ "connector": "2.0", "name": "one", "pipeline": { "phases": [
+        { "name": "work", "model": "claude", "prompt": "x", "session": session } ] } })
+}
+
+#[test]
+fn a_home_in_a_folder_that_a_session_has_for_itself_is_refused() {
+    let house = House::walled(Walls::Plain);
+    let project = house.repository("project");
+    house.install("claude", "write ran.txt it runs");
+    let document = house.document("one", &one(&serde_json::json!({ "sandbox": true })));
+    let home = tempfile::tempdir_in("/tmp").unwrap();
+    let said = house
+        .niia([Path::new("run"), &document])
+        .inside(project.path())
+        .env("HOME", home.path().display().to_string())
+        .run();
+    assert_ne!(said.code, Some(0), "{said:?}");
+    let all = format!("{}{}", said.out, said.err);
+    assert!(all.contains("REFUSED: home") && all.contains("set HOME"), "{all}");
+    let branches = project.git(["branch", "--all"]);
+    let made = project.git(["log", "--all", "--name-only", "--format="]);
+    assert!(!made.contains("ran.txt"), "it ran: {branches}{made}");
+}
+
+#[test]
+fn in_a_shallow_clone_a_sandboxed_worker_works_and_its_commit_comes_home() {
+    for walls in Walls::all() {
+        let house = House::walled(walls);
+        let origin = house.repository("origin");
+        origin.file("more.txt", "more").commit("More");
+        let place = format!("file://{}", origin.path().display());
+        let shallow = house.repository("shallow");
+        shallow.git(["fetch", "--quiet", "--depth", "1", &place, "main"]);
+        shallow.git(["reset", "--quiet", "--hard", "FETCH_HEAD"]);
+        house.install("claude", "run git log --oneline; git gc --quiet && echo packed\nwrite made.txt made");
+        let document = house.document("one", &one(&serde_json::json!({ "sandbox": true })));
+        let run = house.run(shallow.path(), &document).exits(0).run_id();
+        let made = shallow.git(["ls-tree", "--name-only", &format!("niia/{run}/result")]);
+        assert!(made.contains("made.txt") && made.contains("more.txt"), "{made}");
+        assert_eq!(shallow.git(["rev-parse", "--is-shallow-repository"]).trim(), "true");
+    }
+}
+
+#[test]
+fn a_folder_reached_by_a_link_is_worked_in_by_its_own_name() {
+    let house = House::walled(Walls::Plain);
+    let project = house.repository("project");
+    std::os::unix::fs::symlink(project.path(), house.at("linked")).unwrap();
+    house.install("claude", "write made.txt made");
+    let document = house.document("one", &one(&serde_json::json!({ "sandbox": true })));
+    let run = house.run(&house.at("linked"), &document).exits(0).run_id();
+    assert!(project.git(["ls-tree", "--name-only", &format!("niia/{run}/result")]).contains("made.txt"));
 }

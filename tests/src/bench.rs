@@ -9,8 +9,11 @@ mod carrier;
 mod chores;
 mod echo;
 mod fan_out;
+mod far;
+mod flood;
 mod flow;
 mod idle;
+mod link;
 mod pure;
 mod sandbox;
 mod scene;
@@ -33,7 +36,7 @@ const PROGRAM: &str = "NIIA_HOUSE_PROGRAM";
 /// A row, or rows that come from the same measurement.
 type Measure = fn(usize) -> Vec<Row>;
 
-const ROWS: [(&str, &str, Measure); 12] = [
+const ROWS: [(&str, &str, Measure); 17] = [
     ("fan-out", "1,000 trivial workers at once: wall clock and CPU", fan_out::measure),
     ("step", "one more durable step of a pipeline", steps::marginal),
     ("start", "from `niia run` to the first worker, node up and cold", steps::start),
@@ -45,6 +48,11 @@ const ROWS: [(&str, &str, Measure); 12] = [
     ("transition", "a durable row of the journal, alone and grouped", pure::transition),
     ("carrier", "bytes through a sandboxed session's carrier", carrier::measure),
     ("sandbox", "what a sandbox adds to the start of a program", sandbox::measure),
+    ("link", "messages and contents between two machines, beside QUIC alone", link::measure),
+    ("remote-echo", "a key through `remote attach` and back, alone and beside 1 GB", far::attach),
+    ("remote-start", "from `niia run` to the first worker on another machine", far::start),
+    ("reconnect", "from a killed node, and from a black hole, to being linked again", far::reconnect),
+    ("flood", "a key here while strangers flood the node's port", flood::measure),
     ("plan", "reading and planning a document of 1,000 phases", pure::plan),
 ];
 

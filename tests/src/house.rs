@@ -6,11 +6,13 @@
 
 mod call;
 mod clean;
+mod place;
 mod programs;
 mod pty;
 mod repository;
 mod residents;
 mod runs;
+mod walls;
 
 use std::cell::RefCell;
 use std::ffi::OsStr;
@@ -24,10 +26,12 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub use call::{Call, Going, Said};
+pub(crate) use place::{is_seen_by_all, public_folder};
 pub use programs::niia;
 pub use pty::Terminal;
 pub use repository::Repository;
 pub use residents::Resident;
+pub use walls::Walls;
 
 /// How long the node and what belongs to it may take to go once they were told to: the grace of a session and a second.
 const LEAVING_WITHIN: Duration = Duration::from_secs(15);
@@ -42,6 +46,8 @@ pub struct House {
     /// The runs it has heard of; their ids are cleaned out of what is compared.
     runs: RefCell<Vec<String>>,
     leaving_within: Duration,
+    /// Who makes its sandboxes, where it is one for them.
+    walls: Option<Walls>,
 }
 
 impl House {
@@ -49,11 +55,17 @@ impl House {
     #[must_use]
     pub fn new() -> House {
         // Directly in /tmp: the sockets of the node lie below, and their paths may have 108 bytes.
-        let folder = must("make a house", tempfile::Builder::new().prefix("niia-house-").tempdir_in("/tmp"));
+        House::furnished(must(
+            "make a house",
+            tempfile::Builder::new().prefix("niia-house-").tempdir_in("/tmp"),
+        ))
+    }
+
+    fn furnished(folder: TempDir) -> House {
         for part in ["bin", "home", "config", "data", "cache", "state", "tmp"] {
             must("furnish the house", fs::create_dir(folder.path().join(part)));
         }
-        House { folder: Some(folder), runs: RefCell::default(), leaving_within: LEAVING_WITHIN }
+        House { folder: Some(folder), runs: RefCell::default(), leaving_within: LEAVING_WITHIN, walls: None }
     }
 
     /// A house whose residents have only so long to leave at the end.
@@ -87,7 +99,7 @@ impl House {
 
     /// Installs a stand-in under this name; it does what the play says (see [`crate::stand_in::play`]).
     pub fn install(&self, name: &str, play: &str) -> PathBuf {
-        let stand_in = programs::stand_in();
+        let stand_in = self.reachable(programs::stand_in());
         self.executable(name, &format!("#!{} --play\n{play}\n", stand_in.display()))
     }
 
@@ -119,12 +131,19 @@ impl House {
     /// A new git repository with one commit.
     #[must_use]
     pub fn repository(&self, name: &str) -> Repository {
-        Repository::new(self.environment(), &self.at(name))
+        let mut environment = self.environment();
+        if self.user().is_some() {
+            // The test itself looks into what belongs to another user.
+            environment.push(("GIT_CONFIG_COUNT", "1".to_owned()));
+            environment.push(("GIT_CONFIG_KEY_0", "safe.directory".to_owned()));
+            environment.push(("GIT_CONFIG_VALUE_0", "*".to_owned()));
+        }
+        Repository::new(environment, &self.at(name))
     }
 
     /// `niia` with these arguments, to be run in this house.
     pub fn niia<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Call<'_> {
-        Call::new(self, &programs::niia(), args)
+        Call::new(self, &self.reachable(programs::niia()), args)
     }
 
     /// Any other program, in the same environment.

@@ -8,5 +8,5 @@ pub mod proxy;
 pub mod stand_in;
 pub mod stub;
 
-pub use house::{Call, Going, House, Repository, Said, Terminal, niia, wait_until};
+pub use house::{Call, Going, House, Repository, Said, Terminal, Walls, niia, wait_until};
 pub use proxy::{Direction, Link, Proxy};

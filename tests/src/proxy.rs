@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 /// Larger than any datagram.
 const DATAGRAM_BYTES_MAX: usize = 65_536;
-/// How long a socket is listened to before the others get their turn.
-const TURN: Duration = Duration::from_micros(500);
+/// How long the sockets are listened to at most before somebody looks whether it is over.
+const TURN: Duration = Duration::from_millis(20);
 /// Datagrams on their way; a network loses what is too much for it.
 const WAITING_MAX: usize = 50_000;
 
@@ -52,6 +54,8 @@ struct Shared {
     holes: [AtomicBool; 2],
     over: AtomicBool,
     carried: AtomicU64,
+    /// What went there, for whoever wants to say it again.
+    kept: Mutex<Option<Vec<Vec<u8>>>>,
 }
 
 impl Proxy {
@@ -65,6 +69,7 @@ impl Proxy {
             holes: Default::default(),
             over: AtomicBool::new(false),
             carried: AtomicU64::new(0),
+            kept: Mutex::new(None),
         });
         let worker = Arc::clone(&shared);
         let thread = std::thread::spawn(move || {
@@ -95,6 +100,17 @@ impl Proxy {
     /// Swallows everything that goes this way, or lets it pass again.
     pub fn hole(&self, direction: Direction, open: bool) {
         self.shared.holes[direction as usize].store(open, Ordering::Relaxed);
+    }
+
+    /// Begins to keep what goes there.
+    pub fn keep(&self) {
+        *self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Vec::new());
+    }
+
+    /// What was kept, and keeps no more.
+    #[must_use]
+    pub fn kept(&self) -> Vec<Vec<u8>> {
+        self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
     }
 
     /// Datagrams that were carried so far.
@@ -132,10 +148,11 @@ struct Carrier {
 
 impl Carrier {
     fn carry(&mut self) -> io::Result<()> {
-        self.front.set_read_timeout(Some(TURN))?;
+        self.front.set_nonblocking(true)?;
         let mut buffer = vec![0; DATAGRAM_BYTES_MAX];
         while !self.shared.over.load(Ordering::Relaxed) {
-            if let Some((count, from)) = received(self.front.recv_from(&mut buffer))? {
+            self.listen()?;
+            while let Some((count, from)) = received(self.front.recv_from(&mut buffer))? {
                 if !self.backs.contains_key(&from) {
                     let back = UdpSocket::bind("127.0.0.1:0")?;
                     back.connect(self.target)?;
@@ -158,7 +175,28 @@ impl Carrier {
         Ok(())
     }
 
+    /// Waits until somebody speaks, or until something is due.
+    fn listen(&self) -> io::Result<()> {
+        let due = self
+            .waiting
+            .peek()
+            .map_or(TURN, |Reverse((due, ..))| due.saturating_duration_since(Instant::now()));
+        let sockets = std::iter::once(&self.front).chain(self.backs.values());
+        let mut sockets: Vec<PollFd<'_>> = sockets.map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
+        let limit = Timespec::try_from(due.min(TURN)).map_err(io::Error::other)?;
+        match poll(&mut sockets, Some(&limit)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
     fn take(&mut self, direction: Direction, who: SocketAddr, mut bytes: Vec<u8>) {
+        if direction == Direction::There
+            && let Some(kept) = &mut *self.shared.kept.lock().unwrap_or_else(PoisonError::into_inner)
+            && kept.len() < WAITING_MAX
+        {
+            kept.push(bytes.clone());
+        }
         let link = *self.shared.link.lock().unwrap_or_else(PoisonError::into_inner);
         let hole = self.shared.holes[direction as usize].load(Ordering::Relaxed);
         if hole || self.chance(link.loss) || self.waiting.len() >= WAITING_MAX {

@@ -9,6 +9,7 @@ mod act;
 mod asked;
 mod chat;
 mod composer;
+mod imitate;
 mod linger;
 pub mod play;
 mod terminal;
@@ -41,6 +42,11 @@ pub fn main() -> ExitCode {
         _ => {}
     }
     let (name, play_file, rest) = parts(&words);
+    if rest == ["--version"] {
+        // As the tools do, whatever their play is: niia asks before it starts one.
+        println!("{name} (stand-in) 1");
+        return ExitCode::SUCCESS;
+    }
     let asked = asked::Asked::by(&rest);
     let play = match find_play(play_file.as_deref(), asked.prompt.is_some()) {
         Ok(play) => play,

@@ -110,6 +110,12 @@ impl Stub {
         self.address.port()
     }
 
+    /// From here on the times of what was asked are counted.
+    #[must_use]
+    pub fn opened(&self) -> Instant {
+        self.shared.began
+    }
+
     /// From now on all answers fail so; nothing lets them succeed again.
     pub fn fail(&self, failure: Option<Failure>) {
         *self.shared.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use niia_spec::name::Slug;
 use serde::{Deserialize, Serialize};
 
 use super::error::GitError;
@@ -168,6 +169,33 @@ impl RunTrees {
         };
         refs::keep(self.repository(), &branch, commit)?;
         Ok(marker.write(&self.mark_of(tree))?)
+    }
+
+    /// The run's branches: what follows its name in theirs, and where they stand.
+    pub fn branches(&self) -> Result<Vec<(String, ObjectId)>, GitError> {
+        let below = format!("refs/heads/niia/{}/", self.run());
+        let call = self.repository().call("for-each-ref").arg("--format=%(objectname) %(refname)");
+        let text = call.arg(&below).bytes()?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let named = |line: &str| {
+            let (commit, name) = line.split_once(' ')?;
+            Some((name.strip_prefix(&below)?.to_owned(), ObjectId::new(commit).ok()?))
+        };
+        Ok(text.lines().filter_map(named).collect())
+    }
+
+    /// Puts the run's branches where they stand at its home. What they are called there is foreign input.
+    pub fn take_over(&self, branches: &[(String, ObjectId)]) -> Result<(), TreeError> {
+        let commits: Vec<ObjectId> = branches.iter().map(|(_, commit)| commit.clone()).collect();
+        self.repository().check(&commits)?;
+        for (name, commit) in branches {
+            let slug = name.strip_prefix("w/").unwrap_or(name);
+            if Slug::new(slug).is_err() {
+                return Err(TreeError::NoTree { name: name.clone() });
+            }
+            refs::keep(self.repository(), &format!("refs/heads/niia/{}/{name}", self.run()), commit)?;
+        }
+        Ok(())
     }
 
     /// Whether a tree was worked in here at all, rather than on another machine alone.

@@ -151,7 +151,7 @@ impl RunTrees {
     }
 
     /// What lies in the tree as a commit on top of the work; the work itself where there is nothing more.
-    fn commit_on(
+    pub(super) fn commit_on(
         &self,
         name: &TreeName,
         marker: &Marker,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use super::breakers::BreakerRoom;
 use super::{Assignment, Machine, StartError, Starting};
 use crate::keeper::Keeper;
 use crate::launch::Confining;
@@ -12,6 +13,7 @@ use crate::phase::PhaseHandle;
 use crate::run::LiveSessions;
 use crate::sandbox::RunAs;
 use crate::session::{Doors, SessionHandle};
+use crate::tool::Tools;
 
 /// Opens terminals here. Clones share everything.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct LocalMachine {
     pub(crate) state_folder: PathBuf,
     pub(crate) confining: Confining,
     pub(crate) doors: Option<Arc<dyn Doors>>,
+    pub(crate) tools: Tools,
+    pub(crate) breakers: BreakerRoom,
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
 }
@@ -45,6 +49,8 @@ impl LocalMachine {
             state_folder: state_folder.to_owned(),
             confining: Confining { state_folder: state_folder.to_owned(), run_as: None },
             doors: None,
+            tools: Tools::default(),
+            breakers: BreakerRoom::open(state_folder),
             places: Arc::new(Semaphore::new(places)),
             turns: Arc::new(Semaphore::new(TURNS)),
         }
@@ -56,6 +62,11 @@ impl LocalMachine {
         self.confining.run_as = run_as;
         self.doors = Some(doors);
         self
+    }
+
+    /// Who is not asked now.
+    pub fn breakers(&self) -> &BreakerRoom {
+        &self.breakers
     }
 
     /// Waits for a place among this machine's sessions.

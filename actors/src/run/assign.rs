@@ -8,6 +8,7 @@ use niia_spec::plan::{PhasePlan, PhaseWork, Plan, StepPlan, TreePlan, WorkerPlan
 use niia_spec::wrap::{EarlierResult, LineOfWork, Place, Template, Wrapping, talk};
 
 use super::context::RunContext;
+use super::handover;
 use super::report::{done_attempt, excerpt, talk_result};
 use super::talk::TurnWords;
 use crate::git::TreeName;
@@ -275,6 +276,6 @@ impl Desk<'_> {
             }
             _ => return None,
         };
-        Some(format!("It ended with: {reason}"))
+        Some(handover::brief(self.context, ending, reason))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use niia_spec::course::{Event, RunOutcome};
-use niia_spec::name::{PhaseName, RunId};
+use niia_spec::name::{AttemptId, PhaseName, RunId, SessionId};
 use niia_spec::notice::{self, RunView};
 use ractor::RpcReplyPort;
 use tokio::task::JoinHandle;
@@ -23,6 +23,8 @@ const HELD_MAX: Duration = Duration::from_secs(HELD_DAYS_MAX * 24 * 60 * 60);
 pub enum RunNews {
     /// A person is asked whether the phase may begin.
     Asks { run: RunId, phase: PhaseName },
+    /// One of its sessions shows a question.
+    Shows { session: SessionId, what: String },
     /// It waits for a person.
     Waits { run: RunId },
     /// Its end is durable. Of one that was begun inside another run, that one's end tells.
@@ -30,6 +32,12 @@ pub enum RunNews {
 }
 
 impl RunState {
+    /// A session waits for a person; whoever watches sees it in the worker's state.
+    pub(super) fn asked(&self, attempt: AttemptId, what: String) {
+        self.tell(RunNews::Shows { session: self.context.session_id(&attempt), what });
+        changed(&self.changes);
+    }
+
     pub(super) fn tell(&self, news: RunNews) {
         tracing::info!(?news, "news of a run");
         // Nobody listens in a node that is going down.

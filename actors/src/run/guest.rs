@@ -39,8 +39,14 @@ impl Actor for Guest {
     ) -> Result<(), ActorProcessingErr> {
         // Questions are for the run itself: the reply's end says that there is no answer here. Whoever listened may have
         // gone, and needs to know nothing then.
-        if let RunMessage::Happened(event) = message {
-            drop(events.send(*event));
+        match message {
+            RunMessage::Happened(event) => drop(events.send(*event)),
+            RunMessage::Record(event, reply) => {
+                // Whoever takes the events writes them down before anybody else hears of them.
+                drop(events.send(*event));
+                drop(reply.send(()));
+            }
+            _ => {}
         }
         Ok(())
     }

@@ -167,9 +167,14 @@ impl Worker<'_> {
         let live =
             newest.as_ref().and_then(|attempt| self.context.live.get(&self.context.session_id(attempt)));
         let facts = live.as_ref().map(|session| session.facts());
+        let asks = facts.and_then(|facts| facts.asked());
         WorkerView {
             worker: name.clone(),
-            state: worker_state(state),
+            state: match worker_state(state) {
+                WorkerState::Working if asks.is_some() => WorkerState::WaitingInput,
+                state => state,
+            },
+            asks,
             model: model
                 .unwrap_or_else(|| self.plan.models.first().map(|m| m.reference.clone()).unwrap_or_default()),
             session: newest.as_ref().map(|attempt| self.context.session_id(attempt)),

@@ -4,12 +4,14 @@
 //! process of the new namespaces (`first`) makes what can only be made from within.
 
 mod first;
+mod memory;
 mod program;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
@@ -71,7 +73,10 @@ fn refuse(line: &OwnedFd, refusal: &Refusal) -> ExitCode {
 fn order(line: &OwnedFd, argv: Vec<OsString>) -> Result<Order, Refusal> {
     let broken =
         |why: String| Refusal::new("start", why, "this is a fault of niia: please report it with this text");
-    if !kernel::has_one_thread().is_ok_and(|one| one) {
+    let has_one_thread = kernel::has_one_thread().map_err(|error| {
+        Refusal::new("start", at("/proc cannot be read", error), "mount /proc, and let niia's user read it")
+    })?;
+    if !has_one_thread {
         return Err(broken("the helper has more than one thread".to_owned()));
     }
     if argv.is_empty() {
@@ -101,6 +106,13 @@ fn order(line: &OwnedFd, argv: Vec<OsString>) -> Result<Order, Refusal> {
 struct Inside {
     first: Pid,
     ending: PipeReader,
+    watched: Option<Watched>,
+}
+
+/// That the memory of the session is to be watched over, and where the first process asks whether it is.
+struct Watched {
+    asked: UnixStream,
+    bytes_max: u64,
 }
 
 /// The program's environment, which came wrapped.
@@ -134,16 +146,25 @@ fn enter(mut order: Order) -> Result<Side, Refusal> {
         io::pipe().map_err(|error| Refusal::new("start", at("no pipe can be made", error), cure))?;
     let (alive, lives) =
         io::pipe().map_err(|error| Refusal::new("start", at("no pipe can be made", error), cure))?;
+    let watch = order.policy.memory_bytes_max.map(|bytes_max| {
+        let (asked, ask) = UnixStream::pair()?;
+        Ok((Watched { asked, bytes_max }, ask))
+    });
+    let watch = watch
+        .transpose()
+        .map_err(|error: io::Error| Refusal::new("start", at("no sockets can be made", error), cure))?;
     match kernel::fork() {
         Ok(Fork::Parent(first)) => {
             // The other end is held to the end of this process and by nobody else.
             drop(alive);
             std::mem::forget(lives);
-            Ok(Side::Outside(Inside { first, ending }))
+            let watched = watch.map(|(watched, _)| watched);
+            Ok(Side::Outside(Inside { first, ending, watched }))
         }
         Ok(Fork::Child) => {
             drop((lives, ending));
-            Ok(Side::Inside(Box::new(first::First { order, found, trees, alive, tell })))
+            let watch = watch.map(|(_, ask)| ask);
+            Ok(Side::Inside(Box::new(first::First { order, found, trees, alive, tell, watch })))
         }
         Err(error) => Err(Refusal::new("start", at("no process can be forked", error), cure)),
     }
@@ -161,16 +182,55 @@ fn die_with(starter: i32) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// How a process ended, where it has; an error where there is none.
+fn wait(process: Pid, options: WaitOptions) -> io::Result<Option<i32>> {
+    loop {
+        match rustix::process::waitpid(Some(process), options) {
+            Ok(ended) => return Ok(ended.map(|(_, status)| status.as_raw())),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// Waits for the first process, and looks at what the session holds meanwhile. Where that cannot be seen any more the
+/// session ends: nobody may run unwatched.
+fn wait_and_watch(first: Pid, mut watched: Watched) -> Option<i32> {
+    let ended = || wait(first, WaitOptions::empty()).unwrap_or_default();
+    let mut word = [0];
+    if watched.asked.read_exact(&mut word).is_err() {
+        return ended();
+    }
+    let begun = memory::Watch::begin(watched.bytes_max).and_then(|mut watch| {
+        let pause = watch.look()?;
+        watched.asked.write_all(&word).map(|()| (watch, pause))
+    });
+    drop(watched);
+    let Ok((mut watch, mut pause)) = begun else { return ended() };
+    loop {
+        kernel::wait_for_child(pause);
+        match wait(first, WaitOptions::NOHANG) {
+            Ok(None) => {}
+            Ok(ended) => return ended,
+            Err(_) => return None,
+        }
+        match watch.look() {
+            Ok(next) => pause = next,
+            Err(_) => {
+                let _ = rustix::process::kill_process(first, Signal::KILL);
+                return ended();
+            }
+        }
+    }
+}
+
 /// Waits for what is inside, and ends as the program ended.
 fn follow(inside: Inside) -> ExitCode {
-    let Inside { first, mut ending } = inside;
+    let Inside { first, mut ending, watched } = inside;
     kernel::name_process(c"niia-sandbox");
-    let status = loop {
-        match rustix::process::waitpid(Some(first), WaitOptions::empty()) {
-            Ok(Some((_, status))) => break Some(status.as_raw()),
-            Ok(None) | Err(rustix::io::Errno::INTR) => {}
-            Err(_) => break None,
-        }
+    let status = match watched {
+        Some(watched) => wait_and_watch(first, watched),
+        None => wait(first, WaitOptions::empty()).unwrap_or_default(),
     };
     let mut told = [0; size_of::<i32>()];
     let program = ending.read_exact(&mut told).ok().map(|()| i32::from_ne_bytes(told));

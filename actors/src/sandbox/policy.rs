@@ -40,11 +40,11 @@ pub struct Policy {
     /// Where the session's own loopback answers; whoever starts it gets the listeners.
     pub listen: Vec<Listen>,
     pub network: Network,
-    /// Of each process.
+    /// Of all processes together.
     pub memory_bytes_max: Option<u64>,
     /// Processes and threads of the whole session.
     pub pids_max: Option<u64>,
-    /// All private files together.
+    /// All private files together; never more than the memory in which they lie.
     pub tmp_bytes_max: u64,
 }
 
@@ -107,6 +107,11 @@ impl Policy {
             return refuse(format!("`{}` cannot be writable: the sandbox has its own", path.display()));
         }
         self.check_numbers()
+    }
+
+    /// The room there is for private files.
+    pub(super) fn files_bytes_max(&self) -> u64 {
+        self.memory_bytes_max.map_or(self.tmp_bytes_max, |memory| memory.min(self.tmp_bytes_max))
     }
 
     fn check_numbers(&self) -> Result<(), Refusal> {

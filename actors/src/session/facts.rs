@@ -20,6 +20,7 @@ pub struct SessionFacts {
     printed_bytes: AtomicU64,
     runs: AtomicBool,
     place: Mutex<Place>,
+    asks: Mutex<Option<String>>,
 }
 
 /// Where it is and what it waits for.
@@ -43,6 +44,7 @@ impl SessionFacts {
             printed_bytes: AtomicU64::new(0),
             runs: AtomicBool::new(false),
             place: Mutex::new(Place { cwd: None, doing: "waits for a place".to_owned() }),
+            asks: Mutex::new(None),
         }
     }
 
@@ -59,6 +61,16 @@ impl SessionFacts {
     pub(crate) fn ended(&self) {
         self.runs.store(false, Ordering::Release);
         self.minder.store(0, Ordering::Relaxed);
+    }
+
+    /// What a person must answer, or that nobody need answer anything any more.
+    pub(crate) fn asks(&self, what: Option<String>) {
+        *self.asks.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = what;
+    }
+
+    /// The question it shows.
+    pub fn asked(&self) -> Option<String> {
+        self.asks.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     pub(crate) fn does(&self, doing: &str) {

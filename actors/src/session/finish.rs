@@ -7,10 +7,11 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use niia_spec::course::{EndReason, Ending, Outcome, Stepped, take_within_bounds};
+use niia_spec::course::{EndReason, Ending, Outcome, Stepped, Unavailable, take_within_bounds};
 use niia_spec::detect::TurnEnd;
+use niia_spec::detect::work::Verdict;
 use niia_spec::plan::TreePlan;
-use niia_spec::profile::{self, Profile, TurnEnds};
+use niia_spec::profile::{self, Profile};
 
 use super::answer::Answer;
 use super::hooks;
@@ -73,13 +74,23 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) ->
     let turn = profile_of(assignment)
         .filter(|_| assignment.conversation)
         .and_then(|profile| hooks::last_turn(&folder, profile));
-    let (outcome, evidence) =
-        match (&turn, is_concluded(&folder) && ordered.by.is_none() && ordered.unsure.is_none()) {
-            (turn, true) => concluded(turn.as_ref()),
-            (_, false) => outcome(assignment, over, ordered, &answer, trouble),
-        };
+    // Somebody's work ends with an answer; a conversation that is there for whoever talks to it just ends.
+    let works = assignment.conversation && !assignment.prompt.is_empty();
+    let by_nobody = ordered.by.is_none() && ordered.unsure.is_none();
+    let verdict = concluded(&folder).filter(|_| by_nobody);
+    let (outcome, evidence) = match (&verdict, &turn, over) {
+        (Some(verdict), _, _) => (verdict.outcome.clone(), verdict.evidence.clone()),
+        // It was left by its own means after a turn: that one counts.
+        (None, Some(turn), Over::Exited(exit)) if works && by_nobody && exit.why == Why::Itself => {
+            let verdict = Verdict::of(turn);
+            (verdict.outcome, verdict.evidence)
+        }
+        _ => outcome(assignment, over, ordered, &answer, trouble),
+    };
+    let outcome = if works && verdict.is_none() { unanswered(outcome, turn.as_ref()) } else { outcome };
     // What the tool itself says it answered is exact; its screen is a drawing of it.
-    let answer = turn.and_then(|turn| turn.answer).unwrap_or(answer);
+    let exact = verdict.and_then(|verdict| verdict.answer).or_else(|| turn.and_then(|turn| turn.answer));
+    let answer = exact.unwrap_or(answer);
     let (outcome, stepped) = stepped(assignment, over, outcome, &answer);
     let mut ending = Ending::plain(outcome, &evidence);
     let chars_max = if assignment.turn.is_some() { SAID_CHARS_MAX } else { EXCERPT_CHARS_MAX };
@@ -96,7 +107,9 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) ->
         ending.outcome = Outcome::NeedsAttention { reason: format!("its answer could not be kept: {error}") };
     }
     ending.contacts = crate::network::contacts(&folder);
+    ending.usage = super::used::used(assignment, &ending.outcome);
     commit(assignment, &mut ending);
+    hand_over(assignment, &mut ending);
     ending
 }
 
@@ -143,35 +156,85 @@ pub fn came_home(
     ending
 }
 
+/// What whoever tries next must know: whether the conversation can be gone on with, when the provider is there again,
+/// and the work as it is now, under a ref of its own.
+fn hand_over(assignment: &Assignment, ending: &mut Ending) {
+    match &ending.outcome {
+        Outcome::Unavailable { class, reason } => {
+            let said = format!("{reason}\n{}", ending.excerpt);
+            ending.again_in_ms = niia_spec::breaker::again_in_ms(&said, super::wall_ms() / 1000);
+            ending.resumable =
+                *class == Unavailable::Crashed && assignment.conversation && super::way::goes_on(assignment);
+        }
+        Outcome::Failed { .. } | Outcome::Lost { .. } => {}
+        _ => return,
+    }
+    let (Some(trees), Some(tree)) = (&assignment.context.trees, tree_of(assignment)) else { return };
+    if matches!(tree, TreeName::Reading(_) | TreeName::Mending) || !trees.path_of(&tree).exists() {
+        return;
+    }
+    match trees.keep_attempt(&tree, &commit_info(assignment)) {
+        Ok(crate::git::Kept::Ref(kept)) => ending.kept = Some(kept),
+        Ok(crate::git::Kept::Nothing) => {}
+        // It lies in the tree, where the next attempt finds it.
+        Ok(crate::git::Kept::Refused(reasons)) => {
+            tracing::warn!(session = %assignment.session, ?reasons, "its work is not kept by a ref");
+        }
+        Err(error) => {
+            tracing::warn!(session = %assignment.session, error = chain(&error), "its work is not kept by a ref");
+        }
+    }
+}
+
+fn commit_info(assignment: &Assignment) -> CommitInfo {
+    let attempt = assignment.attempt();
+    CommitInfo {
+        worker: attempt.worker.to_string(),
+        attempt: attempt.attempt,
+        message: assignment.subject.clone(),
+    }
+}
+
 /// A good end may be taken once more as long as its recording is there; what is not recorded is gone with its minder.
 fn may_be_taken_again(assignment: &Assignment, ending: &Ending) -> bool {
     ending.outcome == Outcome::Done && assignment.worker.session.record
 }
 
-/// Writes down that a conversation is ended because it is over.
-pub(super) fn conclude(folder: &Path) -> io::Result<()> {
-    let file = fs::File::create(folder.join(CONCLUDED))?;
-    file.sync_all()
+/// Writes down that a conversation is ended because it is over, and how.
+pub(super) fn conclude(folder: &Path, verdict: Option<&Verdict>) -> io::Result<()> {
+    let reason = "it was concluded before any turn had ended".to_owned();
+    let none = || Verdict {
+        outcome: Outcome::Failed { reason },
+        evidence: "no word told of an end".to_owned(),
+        answer: None,
+    };
+    let verdict = verdict.cloned().unwrap_or_else(none);
+    let beside = folder.join("concluded.new");
+    let mut file = fs::File::create(&beside)?;
+    file.write_all(&serde_json::to_vec(&verdict)?)?;
+    file.sync_all()?;
+    fs::rename(beside, folder.join(CONCLUDED))
 }
 
-fn is_concluded(folder: &Path) -> bool {
+pub(super) fn is_concluded(folder: &Path) -> bool {
     folder.join(CONCLUDED).exists()
 }
 
-/// The outcome of a conversation that was ended because it is over: that of its last turn.
-fn concluded(turn: Option<&TurnEnd>) -> (Outcome, String) {
-    let Some(turn) = turn else {
-        let reason = "it was concluded before any turn had ended".to_owned();
-        return (Outcome::Failed { reason }, "no hook told of an end".to_owned());
-    };
-    let reason = turn.reason.clone();
-    let outcome = match (turn.ends, turn.class) {
-        (TurnEnds::Answered, _) => Outcome::Done,
-        (TurnEnds::Interrupted, _) => Outcome::Failed { reason: "its last turn was interrupted".to_owned() },
-        (TurnEnds::Failed, Some(class)) => Outcome::Unavailable { class, reason },
-        (TurnEnds::Failed, None) => Outcome::Failed { reason },
-    };
-    (outcome, turn.source.clone())
+fn concluded(folder: &Path) -> Option<Verdict> {
+    serde_json::from_slice(&fs::read(folder.join(CONCLUDED)).ok()?).ok()
+}
+
+/// A tool that ended before it had answered has not done its work, whatever its exit says.
+fn unanswered(outcome: Outcome, turn: Option<&TurnEnd>) -> Outcome {
+    match outcome {
+        Outcome::Done if turn.is_none() => {
+            Outcome::Failed { reason: "it ended before it had answered".to_owned() }
+        }
+        Outcome::Failed { reason } if turn.is_none() => {
+            Outcome::Unavailable { class: Unavailable::Crashed, reason }
+        }
+        outcome => outcome,
+    }
 }
 
 fn outcome(
@@ -333,12 +396,7 @@ fn commit(assignment: &Assignment, ending: &mut Ending) {
     if !trees.path_of(&tree).exists() {
         return;
     }
-    let attempt = assignment.attempt();
-    let info = CommitInfo {
-        worker: attempt.worker.to_string(),
-        attempt: attempt.attempt,
-        message: assignment.subject.clone(),
-    };
+    let info = commit_info(assignment);
     let committed = match &assignment.mend {
         Some(_) => trees.finish_mending(&info).map(|mended| match mended {
             Mended::Commit { commit } => Committed::Commit { commit },

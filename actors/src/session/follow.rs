@@ -8,12 +8,14 @@ mod doubt;
 mod interrupted;
 mod talk;
 mod texts;
+mod work;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use niia_spec::course::EndReason;
 use niia_spec::detect::Detected;
+use niia_spec::detect::work::Verdict;
 use niia_spec::notice::SessionView;
 use niia_spec::profile::PromptBy;
 use tokio::sync::oneshot;
@@ -61,6 +63,8 @@ pub(super) struct Follow<'a> {
     detected: Option<Detected>,
     /// Of a session that holds a conversation.
     talk: Option<Talk>,
+    /// Of one that is a worker's.
+    work: Option<work::Work>,
 }
 
 impl<'a> Follow<'a> {
@@ -80,9 +84,11 @@ impl<'a> Follow<'a> {
             doubt: None,
             detected: None,
             talk: None,
+            work: None,
         };
         follow.plan_prompt();
         follow.begin_talk();
+        follow.begin_work();
         follow
     }
 
@@ -108,9 +114,14 @@ impl<'a> Follow<'a> {
     }
 
     fn prompt(&self) -> Outgoing {
+        let assignment = &self.life.assignment;
+        let talks = profile_of(assignment).filter(|_| assignment.conversation);
         Outgoing {
-            text: self.life.assignment.prompt.to_string(),
-            first_line: self.reached.drawn.prefix_line.then_some(FIRST_LINE),
+            text: talks.map_or_else(
+                || assignment.prompt.to_string(),
+                |profile| profile.as_typed(&assignment.prompt),
+            ),
+            first_line: (talks.is_none() && self.reached.drawn.prefix_line).then_some(FIRST_LINE),
             mark: PROMPT_MARK,
             reply: None,
             turn: None,
@@ -118,6 +129,9 @@ impl<'a> Follow<'a> {
     }
 
     pub(super) async fn until_over(mut self) -> (Over, Drawn, Prepared) {
+        if self.reached.taken_up {
+            self.goes_on_ending().await;
+        }
         let over = loop {
             let terminal = self.reached.terminal.clone();
             let deadline = self.deadline();
@@ -143,6 +157,7 @@ impl<'a> Follow<'a> {
                 self.settle_turn().await;
             }
             self.move_texts().await;
+            self.mind_work().await;
             self.rest();
         };
         self.ended(&over).await;
@@ -166,12 +181,20 @@ impl<'a> Follow<'a> {
             let left = (self.grew_ms + ms).saturating_sub(clock::now_ms());
             Instant::now() + Duration::from_millis(left.max(1))
         };
-        let ready =
-            self.now.as_ref().filter(|typing| !typing.delivery.is_typing()).map(|_| quiet_for(QUIET_MS));
-        let ready = ready.filter(|_| clock::now_ms() < self.grew_ms + QUIET_MS);
+        let waits = self.now.as_ref().is_some_and(|typing| !typing.delivery.is_typing());
+        let ready = waits.then(|| self.next_quiet()).flatten().map(quiet_for);
         let idle = self.waiting.iter().map(|(ms, _)| quiet_for(*ms)).min();
         let doubt = self.doubt.as_ref().map(|doubt| doubt.next);
-        [wake, ready, idle, doubt, self.turn_due()].into_iter().flatten().min()
+        [wake, ready, idle, doubt, self.turn_due(), self.work_due()].into_iter().flatten().min()
+    }
+
+    /// The next time of quiet after which the program may count as ready.
+    fn next_quiet(&self) -> Option<u64> {
+        let mut quiets =
+            profile_of(&self.life.assignment).map(|profile| profile.quiets()).unwrap_or_default();
+        quiets.push(QUIET_MS);
+        let so_far = clock::now_ms().saturating_sub(self.grew_ms);
+        quiets.into_iter().filter(|ms| *ms > so_far).min()
     }
 
     async fn grew(&mut self, end: u64) {
@@ -222,13 +245,19 @@ impl<'a> Follow<'a> {
             // Whoever asked may have given up waiting; that harms nobody.
             Order::Look(reply) => drop(reply.send(self.look())),
             Order::Screen(reply) => drop(reply.send(self.screen())),
-            Order::Write { text, enter: true, urgent, reply } => self.queue(text, urgent, reply),
+            Order::Write { text, enter: true, urgent, reply } => {
+                self.somebody_wrote();
+                self.queue(text, urgent, reply);
+            }
             Order::Write { text, enter: false, reply, .. } => self.type_plain(&text, reply).await,
             Order::Turn { id, prompt, reply } => self.queue_turn(id, &prompt, reply),
             Order::TurnEnd(reply) => self.wait_turn(reply),
             Order::Interrupt => self.interrupt().await,
             Order::Conclude => self.conclude().await,
-            Order::Dialog { allow, reply } => drop(reply.send(self.answer_dialog(allow).await)),
+            Order::Dialog { allow, reply } => {
+                self.somebody_wrote();
+                drop(reply.send(self.answer_dialog(allow).await));
+            }
             Order::WaitIdle { quiet_ms, reply } => self.waiting.push((quiet_ms, reply)),
             Order::Resize { cols, rows } => self.resize((cols, rows)).await,
             Order::Attach { take, size, events, reply } => {
@@ -261,7 +290,8 @@ impl<'a> Follow<'a> {
 
     /// The word that this end is a good one is on disk before the program is ended.
     async fn conclude(&mut self) {
-        if let Err(error) = finish::conclude(&self.life.facts.folder) {
+        let verdict = self.talk.as_ref().and_then(Talk::last).map(|(last, _)| Verdict::of(last));
+        if let Err(error) = finish::conclude(&self.life.facts.folder, verdict.as_ref()) {
             tracing::warn!(session = %self.life.assignment.session, %error, "its end cannot be written down");
         }
         self.life.facts.does("is being ended");
@@ -295,7 +325,7 @@ impl<'a> Follow<'a> {
             title: self.reached.glass.title().to_owned(),
             statuses: self.reached.glass.statuses().clone(),
             hooks: self.talk.as_ref().map(|talk| talk.told.clone()).unwrap_or_default(),
-            records: Vec::new(),
+            records: self.talk.as_ref().map(|talk| talk.records.told().to_vec()).unwrap_or_default(),
             quiet_ms: now_ms.saturating_sub(self.grew_ms),
             now_ms,
             printed_bytes: end,
@@ -353,6 +383,7 @@ impl<'a> Follow<'a> {
         }
         match self.desk.keys(viewer, bytes, now_ms) {
             Keys::Typed => {
+                self.somebody_wrote();
                 if let Err(error) = self.write_soon(bytes).await {
                     self.desk
                         .tell_one(viewer, ViewerEvent::Word(format!("your keys were not taken: {error}")));

@@ -9,11 +9,14 @@ use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use niia_spec::detect::{self, Process, Statuses, Told, TurnEnd};
+use niia_spec::detect::{self, Process, Statuses, Told, TurnEnd, transcript_told};
+use niia_spec::permission::Policy;
 use niia_spec::profile::Profile;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::net::unix::pipe;
+
+use super::transcript;
 
 /// The variable that names the folder to whoever tells.
 pub const FOLDER_VARIABLE: &str = "NIIA_HOOKS";
@@ -30,7 +33,10 @@ const WHOLE: [&str; 2] = ["last_assistant_message", "prompt"];
 
 const WORDS: &str = "told.jsonl";
 const PIPE: &str = "pipe";
+/// The folder of a session's own settings.
+pub(super) const OVERLAY: &str = "overlay";
 const CONVERSATION: &str = "conversation.json";
+const LAST_TURN: &str = "turn.json";
 
 /// One line of the file.
 #[derive(Debug, Serialize, Deserialize)]
@@ -77,6 +83,16 @@ pub fn tell(folder: &Path, event: &str, body: &[u8]) -> io::Result<()> {
         drop(pipe.write(b"\n"));
     }
     Ok(())
+}
+
+/// Where a session's policy lies: beside the tool's own settings, which a sandboxed session cannot change.
+pub(super) fn policy_path(session_folder: &Path) -> PathBuf {
+    session_folder.join(OVERLAY).join("permission.json")
+}
+
+/// What the session lets its tool do, for a hook that knows the folder in which it tells.
+pub fn policy(hooks: &Path) -> Option<Policy> {
+    serde_json::from_slice(&fs::read(policy_path(hooks.parent()?)).ok()?).ok()
 }
 
 /// Makes the folder and the pipe.
@@ -152,6 +168,20 @@ impl Hooks {
         Ok(bytes)
     }
 
+    /// Writes down how the last turn ended; while one is under way there is none.
+    pub(super) fn keep_turn(&self, end: Option<&TurnEnd>) -> io::Result<()> {
+        let path = self.folder.join(LAST_TURN);
+        let Some(end) = end else {
+            return match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        };
+        let written = self.folder.join(format!("{LAST_TURN}.new"));
+        fs::write(&written, serde_json::to_vec(end)?)?;
+        fs::rename(written, path)
+    }
+
     /// Writes down how the tool calls the conversation.
     pub(super) fn keep(&self, conversation: &Conversation) -> io::Result<()> {
         fs::write(self.folder.join(CONVERSATION), serde_json::to_vec(conversation)?)
@@ -177,22 +207,40 @@ pub(super) fn conversation(session_folder: &Path) -> Option<Conversation> {
     serde_json::from_slice(&fs::read(folder(session_folder).join(CONVERSATION)).ok()?).ok()
 }
 
-/// The last turn a session has ended, from its file alone.
-pub(super) fn last_turn(session_folder: &Path, profile: &Profile) -> Option<TurnEnd> {
+/// All that a session told; nothing where that cannot be read.
+pub(super) fn all(session_folder: &Path) -> Vec<Told> {
     let mut bytes = Vec::new();
-    open_words(&folder(session_folder)).ok()?.take(FILE_BYTES_MAX).read_to_end(&mut bytes).ok()?;
+    let Ok(file) = open_words(&folder(session_folder)) else { return Vec::new() };
+    if let Err(error) = file.take(FILE_BYTES_MAX).read_to_end(&mut bytes) {
+        tracing::warn!(folder = %session_folder.display(), %error, "hooks cannot be read");
+    }
     let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    let told: Vec<Told> = lines.map(|line| heard(line, 0)).collect();
+    lines.map(|line| heard(line, 0)).collect()
+}
+
+/// The last turn a session has ended, from its files alone.
+pub(super) fn last_turn(session_folder: &Path, profile: &Profile) -> Option<TurnEnd> {
+    let kept = fs::read(folder(session_folder).join(LAST_TURN)).ok();
+    if let Some(kept) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        return Some(kept);
+    }
+    let told = all(session_folder);
+    let path = told.iter().rev().find_map(|told| transcript_told(profile, told));
+    let records = match (path, &profile.transcript) {
+        (Some(path), Some(transcript)) => transcript::whole(Path::new(&path), transcript, profile),
+        _ => Vec::new(),
+    };
     let (statuses, process) = (Statuses::default(), Process::Running { has_printed: true });
     let seen = detect::Seen {
         screen: "",
         title: "",
         statuses: &statuses,
         hooks: &told,
-        records: &[],
+        records: &records,
         process: &process,
         quiet_ms: 0,
-        now_ms: 0,
+        // Whatever was to be written is written.
+        now_ms: u64::MAX,
     };
     detect::turn_end(profile, &seen, 0)
 }

@@ -15,13 +15,13 @@ use super::finish::{self, Over};
 use super::follow::Follow;
 use super::glass::Glass;
 use super::prepare::{self, Drawn};
-use super::{Order, SessionArguments, clock, look};
+use super::{Order, SessionArguments, clock, look, way};
 use crate::ask::chain;
 use crate::keeper::{self, OpenError, Opened, Terminal};
 use crate::launch::Prepared;
 use crate::run::TreePlace;
 use crate::machine::local::LocalMachine;
-use crate::machine::{Assignment, News};
+use crate::machine::{Assignment, News, breakers};
 use crate::phase::PhaseHandle;
 use crate::recording::Recording;
 
@@ -112,6 +112,9 @@ impl Life {
     }
 
     async fn with_place(&mut self, _place: (OwnedSemaphorePermit, TreePlace)) -> Ending {
+        if let Some(chosen) = way::chosen(&self.facts.folder) {
+            way::apply(&mut self.assignment, &chosen);
+        }
         let mut begins = 0;
         let (over, rest, terminal) = loop {
             begins += 1;
@@ -196,6 +199,12 @@ impl Life {
     /// Starts the program in a new terminal.
     async fn start(&mut self) -> Begin {
         self.facts.does("is prepared");
+        if let Some(ending) = self.spared() {
+            return Begin::Never(ending);
+        }
+        if let Err(ending) = self.choose_way().await {
+            return Begin::Never(*ending);
+        }
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
         let turn = self.turn().await;
         let prepared = self.with_chores(move |chores| {
@@ -233,6 +242,45 @@ impl Life {
                 Begin::Never(*prepare::not_started(&error))
             }
         }
+    }
+
+    /// The end of an attempt whose provider has just refused everybody, so that it is not asked. Where there is nobody
+    /// else, one that may be back any time is asked all the same.
+    fn spared(&self) -> Option<Ending> {
+        let key = self.provider()?;
+        let (open, left_ms) = self.machine.breakers.stands(&key)?;
+        if self.assignment.worker.models.len() < 2 && !open.class.passes() {
+            return None;
+        }
+        let left_s = left_ms.div_ceil(1000);
+        let reason = format!("not asked for another {left_s} s: {}", open.reason);
+        let outcome = Outcome::Unavailable { class: open.class, reason };
+        let mut ending = Ending::plain(outcome, "the breaker of its provider");
+        ending.again_in_ms = Some(left_ms);
+        ending.usage = Some(niia_spec::usage::Usage { cost_usd_millionths: Some(0), ..Default::default() });
+        Some(ending)
+    }
+
+    fn provider(&self) -> Option<String> {
+        let profile = finish::profile_of(&self.assignment)?;
+        breakers::key(profile, self.assignment.model_plan()?, &self.assignment.context.origin.env)
+    }
+
+    /// Finds out whether its program holds a conversation, where no earlier node has.
+    async fn choose_way(&mut self) -> Result<(), Box<Ending>> {
+        if way::chosen(&self.facts.folder).is_some() {
+            return Ok(());
+        }
+        let (assignment, tools) = (Arc::clone(&self.assignment), self.machine.tools.clone());
+        let folder = self.facts.folder.clone();
+        let chosen = blocking(move || {
+            let unwritten = |error| prepare::failed(format!("{}: {error}", folder.display()));
+            way::choose(&assignment, &tools).map_err(unwritten)
+        });
+        if let Some(chosen) = chosen.await? {
+            way::apply(&mut self.assignment, &chosen);
+        }
+        Ok(())
     }
 
     /// Takes up a terminal that an earlier node opened.
@@ -307,7 +355,11 @@ impl Life {
             crate::failpoint::hit("session.after_commit");
             ending
         });
-        ending.await.unwrap_or_else(|error| *broke(&error))
+        let ending = ending.await.unwrap_or_else(|error| *broke(&error));
+        if let Some(key) = self.provider() {
+            self.machine.breakers.note(&key, &ending.outcome, ending.again_in_ms);
+        }
+        ending
     }
 
     /// Waits for a turn at the disk, where nothing but small files is at stake: a thousand threads are no faster at that

@@ -33,8 +33,8 @@ pub(super) struct Drawn {
     pub prompt: PromptBy,
     /// A typed prompt begins with a fixed line.
     pub prefix_line: bool,
-    /// Files of the session's own settings, by name.
-    pub overlay: BTreeMap<String, String>,
+    /// What a conversation needs beside its launch.
+    pub talk: talk::Drawn,
 }
 
 /// Where the prompt lies for programs that read it as a file.
@@ -46,12 +46,17 @@ pub(super) fn prompt_path(session_folder: &Path) -> PathBuf {
 pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Drawn, Box<Ending>> {
     let context = &assignment.context;
     let folder = context.session_folder(assignment.attempt());
-    let (invocation, overlay) = invocation(assignment, machine, &folder)?;
-    let ports = launch::reserve_ports(
-        &machine.state_folder.join("ports"),
-        &assignment.session,
-        assignment.worker.session.ports,
-    );
+    let wanted = assignment.worker.session.ports;
+    // Where the tool has one of its own, it is the last.
+    let own = u16::from(talk::wants_port(assignment));
+    let reserve = |wanted| {
+        let folder = machine.state_folder.join("ports");
+        launch::reserve_ports(&folder, &assignment.session, wanted).map_err(|error| failed(chain(&error)))
+    };
+    let mut ports = reserve(wanted.saturating_add(own))?;
+    let own_port = ports.get(usize::from(wanted)).copied();
+    ports.truncate(usize::from(wanted));
+    let (invocation, talk) = invocation(assignment, machine, &folder, own_port)?;
     let facts = Facts {
         session: assignment.session.clone(),
         plan: assignment.worker.session.clone(),
@@ -67,7 +72,7 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
         scratchpad: Some(context.scratchpad_folder()),
         folder,
         excludes_of_user: excludes_of_user(&context.origin.env),
-        ports: ports.map_err(|error| failed(chain(&error)))?,
+        ports,
         folders_allowed: Vec::new(),
         confining: machine.confining.clone(),
         timeout_ms_max: context.plan.limits.timeout_per_agent_ms,
@@ -88,19 +93,18 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
         launch::sandbox::grant(policy, &trees.grants(&name));
     }
     if let Some(policy) = launch.policy.as_mut().filter(|_| assignment.conversation) {
-        talk::grant(policy, &facts.folder);
+        talk::grant(policy, assignment);
     }
-    Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line, overlay })
+    Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line, talk })
 }
 
-type Invoked = (Invocation, BTreeMap<String, String>);
-
-/// The program, and the files of its own settings.
+/// The program, and what a conversation with it needs.
 fn invocation(
     assignment: &Assignment,
     machine: &LocalMachine,
     folder: &Path,
-) -> Result<Invoked, Box<Ending>> {
+    port: Option<u16>,
+) -> Result<(Invocation, talk::Drawn), Box<Ending>> {
     let model = assignment.model_plan().ok_or_else(|| failed("its worker has no model".to_owned()))?;
     let profile =
         profile_of(assignment).ok_or_else(|| failed(format!("there is no profile `{}`", model.profile)))?;
@@ -114,11 +118,19 @@ fn invocation(
         talk: niia_spec::profile::Talk::default(),
     };
     let wrong = |error| failed(chain(&error));
-    let talk = assignment.conversation.then(|| talk::Told::of(assignment, machine, folder)).transpose()?;
-    let begun = talk.as_ref().and_then(|told| profile.begin(&Call { talk: told.talk(), ..call }));
+    let talk = || talk::Told::of(assignment, machine, folder, profile, port);
+    let told = assignment.conversation.then(talk).transpose()?;
+    let begun =
+        told.as_ref().and_then(|told| Some((told, profile.begin(&Call { talk: told.talk(), ..call })?)));
     match begun {
-        Some(begun) => begun.map(|begun| (begun.invocation, begun.files)).map_err(wrong),
-        None => profile.call(&call).map(|invocation| (invocation, BTreeMap::new())).map_err(wrong),
+        Some((told, begun)) => {
+            let begun = begun.map_err(wrong)?;
+            let drawn = told.drawn(profile, assignment, begun.files, begun.home);
+            let mut invocation = begun.invocation;
+            invocation.env.extend(drawn.home_variable());
+            Ok((invocation, drawn))
+        }
+        None => profile.call(&call).map(|invocation| (invocation, talk::Drawn::default())).map_err(wrong),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PeerError;
 use super::link::{CloseCode, PeerLink, Stream, broken};
+use super::tap::Outgoing;
 use crate::endpoint::Shaken;
 use crate::frame;
 use crate::identity::NodeId;
@@ -128,7 +129,7 @@ impl Refusing {
         if let Some(control) = &mut self.control {
             let said = frame::write(control, &Answer::Refused(self.refused.clone())).await;
             if said.is_ok() {
-                let _ = control.writer_mut().finish();
+                control.writer_mut().finish();
                 // It has been read, or the other end has left: either way there is nothing more to say.
                 let _ = tokio::time::timeout(READ_WITHIN, control.writer_mut().stopped()).await;
             }
@@ -178,7 +179,7 @@ pub async fn admit_work(
     Ok(match admission {
         Admission::Work(rights) => {
             let about = (name, theirs.incarnation, version);
-            Welcomed::Work(PeerLink::new(shaken.connection, control, shaken.id, about, rights))
+            Welcomed::Work(PeerLink::new(shaken, control, about, rights))
         }
         _ => Welcomed::Pair(Box::new(Pairing { shaken, control, name })),
     })
@@ -187,7 +188,7 @@ pub async fn admit_work(
 async fn first_frame(shaken: &Shaken) -> Result<(Stream, Greeting), PeerError> {
     let greeting = async {
         let (writer, reader) = shaken.connection.accept_bi().await.map_err(broken)?;
-        let mut control = tokio::io::join(reader, writer);
+        let mut control = tokio::io::join(reader, Outgoing::new(writer, shaken.tap.clone()));
         let greeting: Greeting = frame::read_up_to(&mut control, GREETING_BYTES_MAX).await?;
         Ok((control, greeting))
     };
@@ -214,7 +215,7 @@ pub async fn greet(
     let want = ours.want;
     let greeting = async {
         let (writer, reader) = shaken.connection.open_bi().await.map_err(broken)?;
-        let mut control = tokio::io::join(reader, writer);
+        let mut control = tokio::io::join(reader, Outgoing::new(writer, shaken.tap.clone()));
         frame::write(&mut control, &ours).await?;
         let answer: Answer = frame::read_up_to(&mut control, GREETING_BYTES_MAX).await?;
         Ok::<_, PeerError>((control, answer))
@@ -237,7 +238,7 @@ pub async fn greet(
     Ok(match want {
         Want::Work => {
             let about = (name, theirs.incarnation, version);
-            Welcomed::Work(PeerLink::new(shaken.connection, control, shaken.id, about, rights))
+            Welcomed::Work(PeerLink::new(shaken, control, about, rights))
         }
         Want::Pair => Welcomed::Pair(Box::new(Pairing { shaken, control, name })),
     })

@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use quinn::{Connection, RecvStream, SendStream, VarInt};
+use quinn::{Connection, RecvStream, VarInt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::Join;
 
 use super::PeerError;
-use crate::endpoint::explain;
+use super::tap::{Outgoing, Tap};
+use crate::endpoint::{Shaken, explain};
 use crate::frame;
 use crate::identity::NodeId;
 use crate::link::LinkError;
 use crate::trust::Rights;
 
 /// Both directions of one stream.
-pub type Stream = Join<RecvStream, SendStream>;
+pub type Stream = Join<RecvStream, Outgoing>;
 
 /// Why a connection is closed by hand; stable, for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,33 +53,41 @@ pub struct PeerLink {
     pub version: u32,
     /// What it may do here, as of the greeting; what is trusted now decides.
     pub rights: Rights,
+    tap: Option<Tap>,
 }
 
 impl PeerLink {
     pub(super) fn new(
-        connection: Connection,
+        shaken: Shaken,
         control: Stream,
-        id: NodeId,
         about: (String, u64, u32),
         rights: Rights,
     ) -> PeerLink {
+        let Shaken { connection, id, tap } = shaken;
         let (name, incarnation, version) = about;
         let control = Arc::new(tokio::sync::Mutex::new(control));
-        PeerLink { connection, control, id, name, incarnation, version, rights }
+        PeerLink { connection, control, id, name, incarnation, version, rights, tap }
     }
 
     /// Opens a stream and says what it is for.
     pub async fn open<T: Serialize + ?Sized>(&self, purpose: &T) -> Result<Stream, PeerError> {
         let (writer, reader) = self.connection.open_bi().await.map_err(broken)?;
-        let mut stream = tokio::io::join(reader, writer);
+        let mut stream = tokio::io::join(reader, Outgoing::new(writer, self.tap.clone()));
         frame::write(&mut stream, purpose).await?;
         Ok(stream)
+    }
+
+    /// A stream of which nobody is told what it is for.
+    #[cfg(feature = "probe")]
+    pub async fn bare(&self) -> Result<Stream, PeerError> {
+        let (writer, reader) = self.connection.open_bi().await.map_err(broken)?;
+        Ok(tokio::io::join(reader, Outgoing::new(writer, None)))
     }
 
     /// The next stream the other end opens. What it is for stands in its first frame, see [`PeerLink::purpose`].
     pub async fn accept(&self) -> Result<Stream, PeerError> {
         let (writer, reader) = self.connection.accept_bi().await.map_err(broken)?;
-        Ok(tokio::io::join(reader, writer))
+        Ok(tokio::io::join(reader, Outgoing::new(writer, self.tap.clone())))
     }
 
     /// Reads what a stream is for.

@@ -156,7 +156,7 @@ impl Pairing {
         let refused = Refused { why, by, came: self.shaken.id, detail: error.to_string() };
         // Nobody may be there any more to hear it.
         let _ = frame::write(&mut self.control, &Word::Refused(refused.clone())).await;
-        let _ = self.control.writer_mut().finish();
+        self.control.writer_mut().finish();
         let gone = self.control.writer_mut().stopped();
         let _ = tokio::time::timeout(Duration::from_secs(3), gone).await;
         Refusing::new(self.shaken, None, refused).tell().await;

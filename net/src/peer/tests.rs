@@ -36,7 +36,7 @@ fn greeting(want: Want) -> Greeting {
 }
 
 fn node_of(identity: &Identity) -> Node {
-    let endpoint = Endpoint::bind(identity, "127.0.0.1:0".parse().unwrap()).unwrap();
+    let endpoint = Endpoint::bind(identity, "127.0.0.1:0".parse().unwrap(), crate::endpoint::IDLE).unwrap();
     let (peers, desk) = (Arc::new(Mutex::new(Peers::default())), Arc::new(Mutex::new(Desk::default())));
     let (tell, came) = mpsc::unbounded_channel();
     let own = identity.id();
@@ -180,7 +180,7 @@ async fn another_key_at_the_address_of_a_peer_is_refused_with_both_fingerprints(
 
 #[tokio::test]
 async fn a_certificate_past_its_end_is_refused_whichever_side_shows_it() {
-    let (here, old) = (node(), node_of(&Identity::expired()));
+    let (here, old) = (node(), node_of(&Identity::long_ago().unwrap()));
     let dialled = here.endpoint.connect(&[old.address()], None).await.unwrap_err();
     assert!(dialled.to_string().contains("past its end"), "{dialled}");
     let shaken = old.endpoint.connect(&[here.address()], None).await;

@@ -40,15 +40,21 @@ pub enum PeerVerb {
     Ls,
     /// Trust a machine whose fingerprint you have compared
     #[command(after_help = "\
-Example:
-  niia peer add build.example.com:6442 --fingerprint 3f9c…   # `niia peer ls` there shows it")]
+Examples:
+  niia peer add build.example.com:6442 --fingerprint 3f9c…   # `niia peer ls` there shows it
+  niia peer add home-office --via hub --fingerprint 3f9c…     # neither can dial the other, both reach hub
+
+With `--via` the peer in between carries what both say, encrypted from end to end; say it on both sides.")]
     Add {
-        /// Where it is
-        #[arg(value_name = "HOST:PORT")]
+        /// Where it is; with `--via` what it is called
+        #[arg(value_name = "HOST:PORT|NAME")]
         address: String,
         /// Its fingerprint, as `niia peer ls` on that machine shows it
-        #[arg(long)]
-        fingerprint: String,
+        #[arg(long, required_unless_present = "via")]
+        fingerprint: Option<String>,
+        /// Reach it over this peer, which both sides reach
+        #[arg(long, value_name = "PEER")]
+        via: Option<String>,
         /// What it is called here; its host's name where nothing is said
         #[arg(long)]
         name: Option<String>,
@@ -63,12 +69,22 @@ Example:
         name: String,
     },
     /// Say what a paired machine may do here
-    #[command(after_help = "Example:\n  niia peer allow seoul-server run,read")]
+    #[command(after_help = "\
+Examples:
+  niia peer allow seoul-server run,read
+  niia peer allow seoul-server run,files --folder /srv/data   # for `niia remote cp`
+  niia peer allow seoul-server run --models claude,ollama")]
     Allow {
         /// Its name or fingerprint
         name: String,
         /// run, read, write, files, all or none, with commas between them
         rights: Rights,
+        /// A folder it may copy from and to with the right `files`; may be given several times
+        #[arg(long, value_name = "FOLDER")]
+        folder: Vec<std::path::PathBuf>,
+        /// Profiles its workers may use here, with commas between them
+        #[arg(long, value_name = "PROFILES", value_delimiter = ',')]
+        models: Option<Vec<String>>,
     },
 }
 
@@ -97,6 +113,25 @@ pub enum RemoteVerb {
         /// A machine, or `list` for all
         #[arg(default_value = "list")]
         machine: String,
+    },
+    /// Run a document with its home on a machine: it goes on there without this one
+    #[command(after_help = "Example:\n  niia remote run SEOUL-SERVER night.connector.json --detach")]
+    Run {
+        /// A paired machine: its name, host or fingerprint
+        machine: String,
+        #[command(flatten)]
+        words: Box<super::runs::Run>,
+    },
+    /// Start a headless session on a machine
+    #[command(after_help = "\
+Examples:
+  niia remote start SEOUL-SERVER -- bash
+  niia remote start SEOUL-SERVER --worktree my-feature   # with the commits of this repository")]
+    Start {
+        /// A paired machine: its name, host or fingerprint
+        machine: String,
+        #[command(flatten)]
+        words: super::sessions::Serve,
     },
     /// List the sessions of a machine
     #[command(after_help = "Example:\n  niia remote sessions seoul-server")]
@@ -137,6 +172,20 @@ pub enum RemoteVerb {
         /// Seconds after which to give up
         #[arg(long, default_value_t = 120.0)]
         timeout: f64,
+    },
+    /// Copy a file to a machine, or from there
+    #[command(after_help = "\
+Examples:
+  niia remote cp weights.bin gpu-a:/srv/data/      # into a folder that is open to this machine there
+  niia remote cp gpu-a:/srv/data/log.txt .
+  niia remote cp gpu-a:night-k3f9x/report.md .     # of a run that was begun here
+
+`niia peer allow THIS-MACHINE files --folder /srv/data` there opens a folder.")]
+    Cp {
+        /// A file here, or MACHINE:PATH
+        from: String,
+        /// Where it goes: a path here, or MACHINE:PATH
+        to: String,
     },
     /// Watch a session there in this terminal, and write to it
     #[command(after_help = "Example:\n  niia remote attach SEOUL-SERVER")]

@@ -47,11 +47,25 @@ pub enum ProfileVerb {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
+Examples:
   niia hook Stop < event.json
+  niia hook --from http://127.0.0.1:4096/event --login opencode:OPENCODE_SERVER_PASSWORD --only session.idle
 
 Tools call it by themselves, inside a session. It always ends well, so that no tool waits or fails for niia.")]
 pub struct Hook {
     /// What happened
-    pub event: String,
+    #[arg(required_unless_present = "from")]
+    pub event: Option<String>,
+    /// Tell the events of this stream of the tool's own, until the session ends
+    #[arg(long, value_name = "URL", conflicts_with = "event")]
+    pub from: Option<String>,
+    /// Who asks for the stream, and the variable that holds the password
+    #[arg(long, value_name = "USER:VARIABLE", requires = "from")]
+    pub login: Option<String>,
+    /// The events that are told
+    #[arg(long, value_name = "EVENT", value_delimiter = ',', requires = "from")]
+    pub only: Vec<String>,
+    /// What is asked for with an event and told as `with`
+    #[arg(long, value_name = "EVENT=/PATH", requires = "from")]
+    pub with: Vec<String>,
 }

@@ -22,8 +22,10 @@ Examples:
   niia run review.connector.json
   niia run \"fix the failing test\"          # the document of this folder, with a task
   niia run review.connector.json --detach  # prints the run's id and leaves it to the node
+  niia run night.connector.json --home seoul-server   # this machine may sleep meanwhile
 
 While it is followed, Ctrl-C asks whether to detach or to cancel; twice within two seconds cancels.")]
+#[group(skip)]
 pub struct Run {
     /// The document; without it the one connector.json or *.connector.json of this folder (`-` reads stdin)
     #[arg(value_hint = clap::ValueHint::FilePath)]
@@ -37,6 +39,9 @@ pub struct Run {
     /// Print the run's id and do not follow it
     #[arg(long, short)]
     pub detach: bool,
+    /// Give the run a home on a paired machine: it goes on there without this one
+    #[arg(long, value_name = "MACHINE")]
+    pub home: Option<String>,
     /// Take uncommitted changes along, as a snapshot; the checkout stays as it is
     #[arg(long)]
     pub include_dirty: bool,

@@ -55,7 +55,7 @@ pub struct Serve {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  niia sessions --all")]
+#[command(after_help = "Examples:\n  niia sessions --all\n  niia sessions --machine seoul-server")]
 pub struct Sessions {
     /// Only of this run
     #[arg(value_name = "RUN", add = complete::runs())]
@@ -63,6 +63,9 @@ pub struct Sessions {
     /// Those that are over, too
     #[arg(long, short)]
     pub all: bool,
+    /// Those of a paired machine instead
+    #[arg(long, value_name = "MACHINE")]
+    pub machine: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -44,8 +44,9 @@ pub fn embed(
         told.push((warnings, text));
         known.insert(key, drawn);
     }
+    let hosts = own_hosts(caller.config()?.network.name.as_deref());
     for drawn in std::iter::once(&*plan).chain(known.values()) {
-        hold(drawn, &known)?;
+        hold(drawn, &known, &hosts)?;
     }
     plan.connectors = known;
     Ok(told)
@@ -83,8 +84,7 @@ fn name(plan: &mut Plan, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Holds the documents a plan's phases run to the sessions of those phases.
-fn hold(plan: &Plan, known: &BTreeMap<String, Plan>) -> Result<(), Failure> {
-    let hosts = own_hosts();
+fn hold(plan: &Plan, known: &BTreeMap<String, Plan>, hosts: &[String]) -> Result<(), Failure> {
     for phase in &plan.phases {
         let PhaseWork::Connector { plan: Some(key), worker, .. } = &phase.work else { continue };
         let (Some(child), Some(ceiling)) =
@@ -92,7 +92,7 @@ fn hold(plan: &Plan, known: &BTreeMap<String, Plan>) -> Result<(), Failure> {
         else {
             continue;
         };
-        let mut wider = ceiling.on(&hosts).exceeded_by(child).into_iter();
+        let mut wider = ceiling.on(hosts).exceeded_by(child).into_iter();
         if let Some(first) = wider.next() {
             let rest: String = wider.map(|wider| format!("; {wider}")).collect();
             let message = format!("`{}` asks for more than phase `{}` may give: {first}{rest}", child.name, phase.name);

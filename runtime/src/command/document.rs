@@ -16,7 +16,8 @@ use serde_json::json;
 
 use super::agents::read_input;
 use super::connectors;
-use super::surroundings::surroundings;
+use super::preflight;
+use super::surroundings::{profiles, surroundings};
 use super::{Caller, say, say_json};
 use crate::cli::runs::{Check, Plan as PlanWords};
 use crate::failure::{Exit, Failure};
@@ -90,11 +91,20 @@ pub fn plan(caller: &Caller, words: &PlanWords) -> Result<Exit, Failure> {
     set_task(&mut sound, words.task.clone());
     let around = surroundings(caller, &sound.name)?;
     let drawn = draw(caller, sound, &around)?;
+    let repository = around.repository.as_ref().map(|repository| repository.root.as_path());
+    let tools = preflight::of_plan(&drawn.plan, &profiles(caller)?, repository);
     if caller.json {
-        say_json(&json!({ "plan": drawn.plan, "warnings": drawn.warnings, "surroundings": around }))?;
+        let (plan, warnings) = (&drawn.plan, &drawn.warnings);
+        say_json(&json!({ "plan": plan, "warnings": warnings, "surroundings": around, "tools": tools }))?;
         return Ok(Exit::Done);
     }
-    let shown = niia_spec::plan::show::show(&drawn.plan, &around, &firings(&drawn.plan));
+    let mut shown = niia_spec::plan::show::show(&drawn.plan, &around, &firings(&drawn.plan));
+    for tool in &tools {
+        shown.push_str(&format!("tool {}\n", tool.line()));
+        for (trouble, cure) in tool.troubles() {
+            shown.push_str(&format!("  {trouble}: {cure}\n"));
+        }
+    }
     say(&crate::report::neutral_lines(&shown))?;
     tell(caller, &drawn.warnings, &drawn.text);
     Ok(Exit::Done)

@@ -1,6 +1,8 @@
 //! `niia explain`: why a run or session is as it is; of a run from its journal alone.
 
-use niia_spec::detect::{Process, Seen, Statuses, detect};
+mod drawn;
+
+use niia_spec::detect::{Process, Seen, detect};
 use niia_spec::notice::JournalLine;
 use serde_json::json;
 
@@ -24,7 +26,7 @@ const SCREEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub async fn explain(caller: &Caller, words: Explain) -> Result<Exit, Failure> {
     if let (Some(file), Some(profile)) = (&words.screen, &words.profile) {
         let bytes = read_input(Some(file), SCREEN_BYTES_MAX)?;
-        return screen(caller, &String::from_utf8_lossy(&bytes), profile);
+        return screen(caller, &bytes, profile);
     }
     let mut client = caller.client().await?;
     match words.name {
@@ -56,14 +58,14 @@ pub async fn journal(client: &mut Client, run: RunName, from_seq: u64) -> Result
 }
 
 /// Tries a profile's rules on a text, so that whoever writes a profile sees which rule fires.
-fn screen(caller: &Caller, text: &str, profile: &str) -> Result<Exit, Failure> {
+fn screen(caller: &Caller, bytes: &[u8], profile: &str) -> Result<Exit, Failure> {
     let profiles = profiles(caller)?;
     let Some(profile) = profiles.get(profile) else {
         let known: Vec<&str> = profiles.ls().iter().map(|profile| profile.id.as_str()).collect();
         let message = format!("no profile is called `{profile}`");
         return Err(Failure::usage(message).help(format!("there are {}", known.join(", "))));
     };
-    let text = strip_escapes(text);
+    let drawn::Drawn { text, title, statuses } = drawn::drawn(bytes);
     let fired: Vec<_> = profile
         .screens
         .iter()
@@ -78,16 +80,17 @@ fn screen(caller: &Caller, text: &str, profile: &str) -> Result<Exit, Failure> {
         .filter(|(_, rule)| rule.pattern.as_ref().is_some_and(|pattern| pattern.is_match(&text)))
         .map(|(n, rule)| json!({ "rule": n + 1, "class": rule.class }))
         .collect();
-    let (statuses, process) = (Statuses::default(), Process::Running { has_printed: true });
+    let process = Process::Running { has_printed: true };
     let seen = Seen {
         screen: text.trim_end(),
-        title: "",
+        title: &title,
         statuses: &statuses,
         hooks: &[],
         records: &[],
         process: &process,
         quiet_ms: u64::MAX,
-        now_ms: 0,
+        // What the program said of itself stands.
+        now_ms: u64::MAX,
     };
     let state = detect(profile, &seen, None);
     let found = json!({ "state": state.state, "rule": state.evidence.rule, "excerpt": state.evidence.excerpt,
@@ -112,60 +115,4 @@ fn screen(caller: &Caller, text: &str, profile: &str) -> Result<Exit, Failure> {
     }
     say(&(lines.join("\n") + "\n"))?;
     Ok(Exit::Done)
-}
-
-/// A recording's text without what it told the terminal.
-pub fn strip_escapes(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    let mut chars = text.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '\x1b' => skip_sequence(&mut chars),
-            '\u{9b}' => skip_until_final(&mut chars),
-            c => plain.push(c),
-        }
-    }
-    plain
-}
-
-fn skip_sequence(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    match chars.next() {
-        Some('[') => skip_until_final(chars),
-        // Operating system commands and the like go on to their terminator.
-        Some(']' | 'P' | '^' | '_' | 'X') => {
-            while let Some(c) = chars.next() {
-                if c == '\x07' || c == '\u{9c}' {
-                    return;
-                }
-                if c == '\x1b' {
-                    chars.next_if_eq(&'\\');
-                    return;
-                }
-            }
-        }
-        Some('(' | ')' | '*' | '+' | '#' | ' ') => drop(chars.next()),
-        _ => {}
-    }
-}
-
-fn skip_until_final(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
-    for c in chars.by_ref() {
-        if matches!(c, '@'..='~') {
-            return;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_recording_told_the_terminal_is_no_text() {
-        assert_eq!(
-            strip_escapes("\x1b[1;31mred\x1b[0m \x1b]0;title\x07a\x1b]8;;x\x1b\\b\x1b(Bc\u{9b}2Jd"),
-            "red abcd"
-        );
-        assert_eq!(strip_escapes("plain\x1b"), "plain");
-    }
 }

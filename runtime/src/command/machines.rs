@@ -2,8 +2,9 @@
 
 use niia_net::trust::Rights;
 
-use super::{Caller, attach, done, say, sessions};
+use super::{Caller, attach, done, run, say, serve, sessions};
 use crate::cli::machines::{Pair, Peer, PeerVerb, Remote, RemoteVerb};
+use crate::cli::runs::Run;
 use crate::cli::sessions::{AnySession, Attach, GetAnswer, Read, SessionOption, Sessions, Write};
 use crate::control::words::{MachinesRequest, PeerAnswer, PeersView, Reply, Request};
 use crate::failure::{Exit, Failure};
@@ -75,14 +76,24 @@ pub fn login() -> Result<Exit, Failure> {
 pub async fn peer(caller: &Caller, words: Peer) -> Result<Exit, Failure> {
     let request = match words.verb {
         PeerVerb::Ls => return list(caller).await,
-        PeerVerb::Add { address, fingerprint, name, allow: rights } => {
+        PeerVerb::Add { address, fingerprint, via: Some(via), name, allow: rights } => {
+            MachinesRequest::PeerVia { name: name.unwrap_or(address), via, fingerprint, rights }
+        }
+        PeerVerb::Add { address, fingerprint, via: None, name, allow: rights } => {
+            let fingerprint = fingerprint.unwrap_or_default();
             MachinesRequest::PeerAdd { name, address, fingerprint, rights }
         }
         PeerVerb::Rm { name } => {
             let request = MachinesRequest::PeerRemove { name };
             return done(&caller.ask(Request::Machines(request)).await?, "peer rm");
         }
-        PeerVerb::Allow { name, rights } => MachinesRequest::PeerAllow { name, rights },
+        PeerVerb::Allow { name, rights, folder, models } => {
+            let absolute =
+                |folder: &std::path::PathBuf| Ok(std::path::absolute(folder)?.to_string_lossy().into_owned());
+            let folders = folder.iter().map(absolute).collect::<Result<Vec<String>, Failure>>()?;
+            let folders = (!folders.is_empty()).then_some(folders);
+            MachinesRequest::PeerAllow { name, rights, folders, models }
+        }
     };
     let peer = peer_of(caller.ask(Request::Machines(request)).await?, "peer")?;
     caller.show(&peer, |_| {
@@ -118,13 +129,16 @@ fn peers_text(view: &PeersView, look: Look) -> String {
             (false, true) => "nearby",
             (false, false) => "",
         };
-        let address = peer.addresses.last().map(String::as_str).unwrap_or_default();
+        let address = match &peer.via {
+            Some(via) => format!("via {via}"),
+            None => peer.addresses.last().cloned().unwrap_or_default(),
+        };
         let short = peer.fingerprint.get(..16).unwrap_or(&peer.fingerprint);
         table.row(vec![
             cell(neutral(&peer.name)),
             cell(rights),
             cell(seen),
-            toned_cell(neutral(address), Tone::Faint),
+            toned_cell(neutral(&address), Tone::Faint),
             toned_cell(short, Tone::Faint),
         ]);
     }
@@ -135,8 +149,10 @@ pub async fn remote(caller: &Caller, words: Remote) -> Result<Exit, Failure> {
     match words.verb {
         RemoteVerb::Status { machine } => status(caller, &machine).await,
         RemoteVerb::Sessions { machine, all } => {
-            sessions::sessions(&caller.on(&machine), Sessions { run: None, all }).await
+            sessions::sessions(&caller.on(&machine), Sessions { run: None, all, machine: None }).await
         }
+        RemoteVerb::Run { machine, words } => run::run(caller, Run { home: Some(machine), ..*words }).await,
+        RemoteVerb::Start { machine, words } => serve::serve_at(caller, words, Some(machine)).await,
         RemoteVerb::Read(there) => {
             let name = AnySession { session: there.session };
             sessions::read(&caller.on(&there.machine), Read { name }).await
@@ -150,11 +166,45 @@ pub async fn remote(caller: &Caller, words: Remote) -> Result<Exit, Failure> {
             let words = GetAnswer { name, question, quiet: QUIET_SECONDS, timeout };
             sessions::get_answer(&caller.on(&machine), words).await
         }
+        RemoteVerb::Cp { from, to } => copy(caller, &from, &to).await,
         RemoteVerb::Attach { there, take } => {
             let name = AnySession { session: there.session };
             attach::attach(&caller.on(&there.machine), Attach { name, take }).await
         }
     }
+}
+
+/// `MACHINE:PATH`, as scp reads it: a colon ahead of every slash.
+fn place(word: &str) -> Option<(&str, &str)> {
+    word.split_once(':').filter(|(machine, _)| !machine.is_empty() && !machine.contains('/'))
+}
+
+async fn copy(caller: &Caller, from: &str, to: &str) -> Result<Exit, Failure> {
+    let (machine, there, here, fetch) = match (place(from), place(to)) {
+        (Some((machine, there)), None) => (machine, there, to, true),
+        (None, Some((machine, there))) => (machine, there, from, false),
+        _ => {
+            return Err(Failure::usage("one of both is a path here, the other one MACHINE:PATH").help(
+                "`niia remote cp notes.md seoul-server:/srv/data/`; a name with a colon is written ./name",
+            ));
+        }
+    };
+    let began = std::time::Instant::now();
+    let request = MachinesRequest::Copy {
+        machine: machine.to_owned(),
+        there: there.to_owned(),
+        here: std::path::absolute(here)?,
+        fetch,
+    };
+    let Reply::Value(bytes) = caller.ask(Request::Machines(request)).await? else {
+        return Err(Failure::out_of_turn("remote cp"));
+    };
+    let bytes = bytes.as_u64().unwrap_or_default();
+    let data = serde_json::json!({ "from": from, "to": to, "bytes": bytes });
+    caller.show(&data, |_| {
+        format!("{} copied in {:.1} s\n", crate::report::bytes(bytes), began.elapsed().as_secs_f64())
+    })?;
+    Ok(Exit::Done)
 }
 
 /// 0 where all that were asked answer, else 4.

@@ -41,6 +41,26 @@ pub fn origin(caller: &Caller, plan: &Plan, extra: Extra) -> Result<Origin, Fail
         plugins: user_plugins(&caller.folders)?,
         profiles: user_profiles(&caller.folders)?,
         warnings: extra.warnings,
+        from: None,
+        base: None,
+    })
+}
+
+/// The same for a run whose home is another machine: of this one's variables only those go along that the document sends.
+pub fn origin_for_elsewhere(caller: &Caller, plan: &Plan, extra: Extra) -> Result<Origin, Failure> {
+    let sent = workers(plan).flat_map(|worker| &worker.session.env_from_home);
+    let env = sent.filter_map(|name| Some((name.clone(), env::var(name).ok()?))).collect();
+    Ok(Origin {
+        cwd: current_folder()?,
+        document: extra.document,
+        repository: extra.repository,
+        include_dirty: extra.include_dirty,
+        env,
+        output: extra.output,
+        wrapping: user_wrapping(&caller.folders)?,
+        profiles: user_profiles(&caller.folders)?,
+        warnings: extra.warnings,
+        ..Origin::default()
     })
 }
 

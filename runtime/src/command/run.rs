@@ -1,6 +1,7 @@
 //! `niia run`: the only reader of the user's files. It reads, draws, asks what only a person can say, and hands the
 //! plan to the node; the run is durable before its id is printed.
 
+mod home;
 pub mod person;
 
 use std::fs;
@@ -16,7 +17,7 @@ use self::person::Person;
 use super::checkout::Checkout;
 use super::document::{self, Drawn, Sound};
 use super::follow::{Followed, follow};
-use super::origin::{Extra, origin};
+use super::origin::{Extra, origin, origin_for_elsewhere};
 use super::surroundings::surroundings;
 use super::{Caller, say, say_json};
 use crate::cli::runs::Run;
@@ -66,11 +67,18 @@ pub struct Begun {
 
 /// From a document without errors to a run the node has taken.
 pub async fn begin(caller: &Caller, sound: Sound, words: &Run, person: Person) -> Result<Begun, Failure> {
-    let around = surroundings(caller, &sound.name)?;
+    let mut around = surroundings(caller, &sound.name)?;
+    let mut home = home::wanted(caller, words.home.as_deref(), &mut around).await?;
     let path = sound.path.clone();
     let sound = with_task(sound, person)?;
-    let Drawn { plan, warnings, text } = document::draw(caller, sound, &around)?;
+    let Drawn { mut plan, warnings, text } = document::draw(caller, sound, &around)?;
     document::tell(caller, &warnings, &text);
+    if home.is_some() {
+        home::without_checkout(&mut plan);
+    }
+    if home.is_none() && words.home.is_none() {
+        home = home::proposed(&plan, &around, person)?;
+    }
     tell_once(&plan);
     let mut extra = Extra {
         repository: around.repository.map(|repository| repository.root),
@@ -84,7 +92,7 @@ pub async fn begin(caller: &Caller, sound: Sound, words: &Run, person: Person) -
     if !super::is_inside_a_session() {
         ask_about_changes(&plan, &mut extra, person)?;
     }
-    submit(caller, plan, extra).await
+    submit(caller, plan, extra, home).await
 }
 
 /// `niia run` keeps no appointments: a document that has some is told apart from one that was kept for them.
@@ -99,13 +107,20 @@ fn tell_once(plan: &Plan) {
 }
 
 /// Hands a plan to the node. Nothing is begun unless the node says so.
-async fn submit(caller: &Caller, plan: Plan, extra: Extra) -> Result<Begun, Failure> {
-    let origin = origin(caller, &plan, extra)?;
+async fn submit(caller: &Caller, plan: Plan, extra: Extra, home: Option<String>) -> Result<Begun, Failure> {
+    let origin = match &home {
+        None => origin(caller, &plan, extra)?,
+        Some(_) => origin_for_elsewhere(caller, &plan, extra)?,
+    };
     let first =
         plan.phases.first().and_then(|phase| Some((phase, phase.work.workers().first()?.name.clone())));
     let first = first.map(|(phase, worker)| format!("{}/{worker}/1", phase.name)).unwrap_or_default();
     let mut client = caller.client().await?;
-    let request = Request::Run { plan: Box::new(plan), origin: Box::new(origin) };
+    let (plan, origin) = (Box::new(plan), Box::new(origin));
+    let request = match home {
+        None => Request::Run { plan, origin },
+        Some(machine) => Request::RunAbroad { machine, plan, origin },
+    };
     let Reply::Accepted { run, folder } = client.ask(request).await? else {
         return Err(Failure::out_of_turn("run"));
     };

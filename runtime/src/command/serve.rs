@@ -20,6 +20,11 @@ use crate::report::neutral;
 const START_WITHIN: Duration = Duration::from_secs(30);
 
 pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
+    serve_at(caller, words, None).await
+}
+
+/// The same on another machine.
+pub async fn serve_at(caller: &Caller, words: Serve, home: Option<String>) -> Result<Exit, Failure> {
     let text = document_of(&words).to_string().into_bytes();
     let sound = from_text(caller, "serve.connector.json".to_owned(), text, None)?;
     let run = Run {
@@ -27,6 +32,7 @@ pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
         words: None,
         task: None,
         detach: true,
+        home: home.clone(),
         include_dirty: words.include_dirty,
         output: None,
         no_input: false,
@@ -37,7 +43,11 @@ pub async fn serve(caller: &Caller, words: Serve) -> Result<Exit, Failure> {
     // A session that takes longer is no failure: it is as good as one that is looked at later.
     started.await.unwrap_or(Ok(()))?;
     if !caller.json {
-        say(&format!("session {}\n`niia attach {0}` shows it\n", first_session))?;
+        let shows = home.map_or_else(
+            || format!("niia attach {first_session}"),
+            |machine| format!("niia remote attach {machine} {first_session}"),
+        );
+        say(&format!("session {first_session}\n`{shows}` shows it\n"))?;
     }
     Ok(Exit::Done)
 }

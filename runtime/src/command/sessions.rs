@@ -23,8 +23,9 @@ pub async fn view_of(client: &mut Client, session: &str) -> Result<Box<SessionVi
 }
 
 pub async fn sessions(caller: &Caller, words: Sessions) -> Result<Exit, Failure> {
+    let there = words.machine.as_deref().map(|machine| caller.on(machine));
     let request = Request::Sessions { run: words.run, ended_too: words.all };
-    let Reply::Sessions(sessions) = caller.ask(request).await? else {
+    let Reply::Sessions(sessions) = there.as_ref().unwrap_or(caller).ask(request).await? else {
         return Err(Failure::out_of_turn("sessions"));
     };
     if sessions.is_empty() && !caller.json {

@@ -3,9 +3,6 @@
 mod mcp;
 
 use std::env;
-use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use niia_spec::plan::draw::{KnownProfile, Repository, Surroundings};
@@ -30,9 +27,15 @@ pub fn surroundings(caller: &Caller, document: &str) -> Result<Surroundings, Fai
         default_model: caller.config()?.default_model,
         mcp,
         file_stem: stem(document),
-        hosts: own_hosts(),
+        hosts: own_hosts(caller.config()?.network.name.as_deref()),
         repository: repository.map(|found| Repository { root: found.root }),
     })
+}
+
+/// The repository around this folder.
+pub fn repository_here() -> Option<PathBuf> {
+    let checkout = Checkout::around(&env::current_dir().ok()?).ok()??;
+    Some(checkout.root)
 }
 
 pub fn current_folder() -> Result<PathBuf, Failure> {
@@ -60,19 +63,7 @@ fn known(profile: &Profile) -> KnownProfile {
 
 /// Where a program lies on PATH.
 pub fn on_path(program: &str) -> Option<PathBuf> {
-    on_this_path(program, &env::var_os("PATH")?)
-}
-
-fn on_this_path(program: &str, path: &OsStr) -> Option<PathBuf> {
-    if program.contains('/') {
-        return Some(PathBuf::from(program)).filter(|file| is_program(file));
-    }
-    let folders = env::split_paths(path).filter(|folder| folder.is_absolute());
-    folders.map(|folder| folder.join(program)).find(|file| is_program(file))
-}
-
-fn is_program(file: &Path) -> bool {
-    fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    niia_actors::tool::on_path(program, &env::var_os("PATH")?)
 }
 
 fn stem(document: &str) -> String {
@@ -93,18 +84,6 @@ fn folder_name(document: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_program_is_found_as_the_shell_finds_it_but_never_in_the_current_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("claude");
-        fs::write(&file, "#!/bin/sh\n").unwrap();
-        let path = env::join_paths([Path::new("."), folder.path()]).unwrap();
-        assert_eq!(on_this_path("claude", &path), None, "it may not be run");
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(on_this_path("claude", &path), Some(file));
-        assert_eq!(on_this_path("claude", OsStr::new(".")), None);
-    }
 
     #[test]
     fn a_document_is_named_by_its_file_or_its_folder() {

@@ -14,6 +14,7 @@ use super::runs::view_of;
 use super::surroundings::current_folder;
 use super::{Caller, say_bytes, say_json};
 use crate::cli::runs::{Diff, Merge, RunName};
+use crate::control::words::Request;
 use crate::failure::{Exit, Failure};
 use crate::report::neutral;
 
@@ -29,6 +30,8 @@ struct Worked {
 
 async fn worked(caller: &Caller, name: RunName) -> Result<Worked, Failure> {
     let mut client = caller.client().await?;
+    // What a run that lives elsewhere has done so far is brought here first.
+    client.ask(Request::Fetch { run: name.run.clone() }).await?;
     let run = view_of(&mut client, name.run).await?;
     open(run)
 }

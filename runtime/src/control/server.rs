@@ -16,11 +16,13 @@ use super::parts::{self, PartsError, Unpacker};
 use super::words::{MachinesRequest, Refusal, RefusalCode, Reply, Request};
 use crate::node::Node;
 
+mod abroad;
 mod agents;
 mod answer;
 mod attach;
 mod child;
 mod doors;
+mod egress;
 mod find;
 mod machines;
 mod rights;
@@ -29,7 +31,10 @@ mod sessions;
 mod talks;
 mod through;
 
+pub(crate) use egress::{run as veiled_run, run_stays};
+pub use machines::node_of_peer;
 pub use rights::Visitor;
+pub(crate) use runs::view as view_of_run;
 
 pub use doors::{Opener, doors};
 
@@ -140,7 +145,7 @@ impl Connection {
     }
 
     async fn reply(&self, reply: Reply) -> Result<(), ServeError> {
-        for part in parts::pack(reply)? {
+        for part in parts::pack(self.veiled(reply))? {
             self.sender.send(&part).await?;
         }
         Ok(())
@@ -149,6 +154,15 @@ impl Connection {
     async fn handle(&mut self, request: Request) -> Result<(), ServeError> {
         if let Err(refusal) = self.may(&request) {
             return self.reply(Reply::Refused(refusal)).await;
+        }
+        if let Err(refusal) = self.stays(&request).await {
+            return self.reply(Reply::Refused(refusal)).await;
+        }
+        let mut request = request;
+        match self.abroad(&mut request) {
+            Ok(Some(run)) => return self.ask_abroad(run, request).await,
+            Ok(None) => {}
+            Err(refusal) => return self.reply(Reply::Refused(refusal)).await,
         }
         if let Some(home) = self.home(&request) {
             return self.ask_home(home, request).await;
@@ -174,21 +188,7 @@ impl Connection {
         let Caller::Agent(session) = &self.caller else {
             return Ok(());
         };
-        let verb = match request {
-            Request::Approve { .. } => "approve",
-            Request::Deny { .. } => "deny",
-            Request::Resume { .. } => "resume",
-            // A run that was begun inside it may be ended by it.
-            Request::Cancel { run, .. } if run.as_deref().is_none_or(|run| run == session.run.as_str()) => "cancel",
-            Request::Stop { .. } => "daemon stop",
-            Request::Write { .. } => "write",
-            Request::Attach { .. } => "attach",
-            Request::Kill { .. } => "kill",
-            Request::Resize { .. } => "resize",
-            Request::Machines(_) => "peer",
-            Request::Through { .. } => "remote",
-            _ => return Ok(()),
-        };
+        let Some(verb) = for_people(request, session.run.as_str()) else { return Ok(()) };
         Err(Refusal {
             code: RefusalCode::NotAllowed,
             message: format!(
@@ -197,4 +197,55 @@ impl Connection {
             help: Some("a person says it from a terminal of their own".to_owned()),
         })
     }
+}
+
+/// The verb of a request that no program inside a session may make. All others are about its own run alone, which who
+/// answers them looks at. Each is named here, so that a new one is decided on.
+fn for_people(request: &Request, own: &str) -> Option<&'static str> {
+    Some(match request {
+        Request::Approve { .. } | Request::Dialog { allow: true, .. } => "approve",
+        Request::Deny { .. } | Request::Dialog { allow: false, .. } => "deny",
+        Request::Resume { .. } => "resume",
+        // Whether another run is one of its own making, who answers it knows.
+        Request::Cancel { run, .. } if run.as_deref().is_none_or(|run| run == own) => "cancel",
+        Request::Stop { .. } => "daemon stop",
+        Request::Write { .. } => "write",
+        Request::Turn { .. } => "get-answer",
+        Request::Interrupt { .. } => "interrupt",
+        Request::Attach { .. }
+        | Request::Keys { .. }
+        | Request::View { .. }
+        | Request::Take
+        | Request::Repaint => "attach",
+        Request::Kill { .. } => "kill",
+        Request::Resize { .. } => "resize",
+        Request::Inbox { .. } => "inbox",
+        Request::Machines(_) => "peer",
+        Request::Through { .. } => "remote",
+        Request::RunAbroad { .. } => "run --home",
+        Request::Fetch { .. } => "diff",
+        Request::Node
+        | Request::Cancel { .. }
+        | Request::Run { .. }
+        | Request::Runs { .. }
+        | Request::Status { .. }
+        | Request::Follow { .. }
+        | Request::Journal { .. }
+        | Request::Sessions { .. }
+        | Request::Session { .. }
+        | Request::Read { .. }
+        | Request::WaitIdle { .. }
+        | Request::Printed { .. }
+        | Request::OutputSet { .. }
+        | Request::OutputGet { .. }
+        | Request::Claim { .. }
+        | Request::ScratchpadList { .. }
+        | Request::ScratchpadCat { .. }
+        | Request::ScratchpadPut { .. }
+        | Request::MailboxSend { .. }
+        | Request::MailboxList { .. }
+        | Request::MailboxRead { .. }
+        | Request::Conclude { .. }
+        | Request::Part { .. } => return None,
+    })
 }

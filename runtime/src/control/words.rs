@@ -31,6 +31,16 @@ pub enum Request {
         plan: Box<Plan>,
         origin: Box<Origin>,
     },
+    /// Give this run a home on another machine; it is durable there before the answer is sent.
+    RunAbroad {
+        machine: String,
+        plan: Box<Plan>,
+        origin: Box<Origin>,
+    },
+    /// Bring what there is of a run whose home is elsewhere.
+    Fetch {
+        run: RunName,
+    },
     Runs {
         limit: u32,
     },
@@ -300,10 +310,21 @@ pub enum MachinesRequest {
         rights: Rights,
     },
     Peers,
+    /// The one peer that a name means.
+    Peer {
+        name: String,
+    },
     PeerAdd {
         name: Option<String>,
         address: String,
         fingerprint: String,
+        rights: Rights,
+    },
+    /// Reach a peer over another one from now on.
+    PeerVia {
+        name: String,
+        via: String,
+        fingerprint: Option<String>,
         rights: Rights,
     },
     PeerRemove {
@@ -312,6 +333,18 @@ pub enum MachinesRequest {
     PeerAllow {
         name: String,
         rights: Rights,
+        /// Folders it may copy from and to, and profiles it may use; nothing leaves them as they are.
+        #[serde(default)]
+        folders: Option<Vec<String>>,
+        #[serde(default)]
+        models: Option<Vec<String>>,
+    },
+    /// Copy a file from that machine here, or from here to it.
+    Copy {
+        machine: String,
+        there: String,
+        here: PathBuf,
+        fetch: bool,
     },
     /// Each peer, and whether it answers.
     Status {

@@ -27,6 +27,8 @@ pub enum ReachError {
     NoAddress { name: String },
     #[error("`{name}` does not work with this node")]
     Peer { name: String, source: PeerError },
+    #[error("`{name}` cannot be reached over `{via}`: {reason}")]
+    Relay { name: String, via: String, reason: String },
     #[error("the network cannot be used")]
     Network(#[from] NetworkError),
 }
@@ -85,21 +87,52 @@ impl Network {
             return Ok(link);
         }
         let peer = self.trust.get(id).ok_or_else(|| ReachError::Unknown { name: id.short() })?;
+        let Some(via) = peer.via.filter(|via| via != id) else {
+            let shaken = self.dialled(id, &peer).await?;
+            return self.greeted(id, &peer, shaken).await;
+        };
+        // A peer that is heard of nearby needs nobody in between.
+        let open = self.opened().await?;
+        let nearby = open.discovery.as_ref().is_some_and(|seen| !seen.addresses(id).is_empty());
+        let shaken = match nearby {
+            true => match self.dialled(id, &peer).await {
+                Ok(shaken) => shaken,
+                Err(_) => self.relayed(id, &via, &peer).await?,
+            },
+            false => self.relayed(id, &via, &peer).await?,
+        };
+        self.greeted(id, &peer, shaken).await
+    }
+
+    /// The same without anybody in between.
+    pub async fn reach_directly(&self, id: &NodeId) -> Result<PeerLink, ReachError> {
+        let turn = self.links.turn(id);
+        let _turn = turn.lock().await;
+        if let Some(link) = self.links.get(id) {
+            return Ok(link);
+        }
+        let peer = self.trust.get(id).ok_or_else(|| ReachError::Unknown { name: id.short() })?;
+        let shaken = self.dialled(id, &peer).await?;
+        self.greeted(id, &peer, shaken).await
+    }
+
+    async fn dialled(&self, id: &NodeId, peer: &Peer) -> Result<Shaken, ReachError> {
         let name = peer.name.clone();
         let open = self.opened().await?;
-        let addresses = self.addresses_of(&open, id, &peer).await;
+        let addresses = self.addresses_of(&open, id, peer).await;
         if addresses.is_empty() {
             return Err(ReachError::NoAddress { name });
         }
-        let shaken = match open.endpoint.connect(&addresses, Some(*id)).await {
-            Ok(shaken) => shaken,
-            Err(source) => {
-                if let Some(discovery) = &open.discovery {
-                    discovery.doubt(id);
-                }
-                return Err(ReachError::Connect { name, source });
+        open.endpoint.connect(&addresses, Some(*id)).await.map_err(|source| {
+            if let Some(discovery) = &open.discovery {
+                discovery.doubt(id);
             }
-        };
+            ReachError::Connect { name, source }
+        })
+    }
+
+    async fn greeted(&self, id: &NodeId, peer: &Peer, shaken: Shaken) -> Result<PeerLink, ReachError> {
+        let name = peer.name.clone();
         let greeted = greet(shaken, self.id(), Some(*id), self.greeting(Want::Work), peer.rights).await;
         match greeted.map_err(|source| ReachError::Peer { name: name.clone(), source })? {
             Welcomed::Work(link) => {
@@ -126,9 +159,12 @@ impl Network {
     fn linked_with(&self, link: PeerLink) {
         tracing::info!(peer = %link.id, name = link.name, address = %link.address(), "linked");
         let (name, address) = (link.name.clone(), plain(link.address()));
+        let carried = address == niia_net::relay::address_of(&link.id);
         let seen = self.trust.update(&link.id, |peer| {
             peer.also_called(&name);
-            peer.also_at(&address.to_string());
+            if !carried {
+                peer.also_at(&address.to_string());
+            }
         });
         if let Err(error) = seen {
             tracing::warn!(%error, "where a peer was seen is not remembered");

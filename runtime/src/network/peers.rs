@@ -17,6 +17,15 @@ pub struct PeerView {
     /// Names it ever announced.
     pub announced: Vec<String>,
     pub addresses: Vec<String>,
+    /// The peer over which it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// Folders it may copy from and to here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub folders: Vec<String>,
+    /// Profiles it may use here; nothing means all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<Vec<String>>,
     /// Heard of on the local network just now.
     pub nearby: bool,
     pub linked: bool,
@@ -42,6 +51,9 @@ impl Network {
                 rights: None,
                 announced: vec![sighting.host],
                 addresses: sighting.addresses.iter().map(ToString::to_string).collect(),
+                via: None,
+                folders: Vec::new(),
+                models: None,
                 nearby: true,
                 linked: false,
                 pairs: sighting.pairs,
@@ -50,7 +62,7 @@ impl Network {
         views
     }
 
-    pub(super) fn view_of(&self, id: &NodeId) -> PeerView {
+    pub fn view_of(&self, id: &NodeId) -> PeerView {
         let peer = self.trust.get(id);
         let rights = peer.as_ref().map(|peer| peer.rights.to_string());
         let peer = peer.unwrap_or_default();
@@ -60,6 +72,9 @@ impl Network {
             rights,
             announced: peer.announced,
             addresses: peer.addresses,
+            via: peer.via.map(|via| self.trust.get(&via).map_or_else(|| via.short(), |peer| peer.name)),
+            folders: peer.folders,
+            models: peer.models,
             nearby: false,
             linked: self.linked(id).is_some(),
             pairs: false,
@@ -108,8 +123,19 @@ impl Network {
         Ok(peer)
     }
 
-    pub fn allow(&self, id: &NodeId, rights: Rights) -> Result<PeerView, TrustError> {
-        self.trust.update(id, |peer| peer.rights = rights)?;
+    /// Folders and models are left as they are where nothing is said of them.
+    pub fn allow(
+        &self,
+        id: &NodeId,
+        rights: Rights,
+        folders: Option<Vec<String>>,
+        models: Option<Vec<String>>,
+    ) -> Result<PeerView, TrustError> {
+        self.trust.update(id, |peer| {
+            peer.rights = rights;
+            peer.folders = folders.unwrap_or_else(|| std::mem::take(&mut peer.folders));
+            peer.models = models.or_else(|| peer.models.take());
+        })?;
         tracing::info!(peer = %id, %rights, "rights changed");
         Ok(self.view_of(id))
     }

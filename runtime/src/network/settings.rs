@@ -1,8 +1,9 @@
 //! What `niia.toml` says of the network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
-use niia_net::endpoint::{EndpointError, PORT_DEFAULT};
+use niia_net::endpoint::{EndpointError, IDLE, PORT_DEFAULT};
 use serde::Deserialize;
 
 /// `[network]` of `niia.toml`.
@@ -21,6 +22,26 @@ pub struct NetworkSettings {
     pub name: Option<String>,
     /// Further names by which documents may mean this machine.
     pub names: Vec<String>,
+    /// Without a word for so long another machine counts as not reached, in milliseconds.
+    #[serde(deserialize_with = "bounded")]
+    pub lease_ms: u64,
+    /// Write down in this file everything that is said to other nodes, before it is encrypted: for whoever wants to see
+    /// what leaves this machine.
+    pub capture: Option<std::path::PathBuf>,
+}
+
+/// Shorter than this a busy machine is taken for one that is gone.
+const LEASE_MS_MIN: u64 = 500;
+/// Longer than this nobody waits to hear that a machine is gone.
+const LEASE_MS_MAX: u64 = 10 * 60 * 1_000;
+
+fn bounded<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let lease = u64::deserialize(from)?;
+    if (LEASE_MS_MIN..=LEASE_MS_MAX).contains(&lease) {
+        return Ok(lease);
+    }
+    let why = format!("lease_ms is {lease}; it lies between {LEASE_MS_MIN} and {LEASE_MS_MAX}");
+    Err(serde::de::Error::custom(why))
 }
 
 impl Default for NetworkSettings {
@@ -32,11 +53,17 @@ impl Default for NetworkSettings {
             loopback: false,
             name: None,
             names: Vec::new(),
+            lease_ms: IDLE.as_millis() as u64,
+            capture: None,
         }
     }
 }
 
 impl NetworkSettings {
+    pub(super) fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+
     /// Where to listen, the best first.
     pub(super) fn addresses(&self) -> Vec<SocketAddr> {
         if let Some(listen) = self.listen {
@@ -67,5 +94,8 @@ mod tests {
         assert_eq!(first[0], "[::]:6442".parse().unwrap());
         assert_eq!(first.last().unwrap(), &"0.0.0.0:0".parse().unwrap());
         assert!(toml::from_str::<NetworkSettings>("listens = 3").is_err());
+        assert_eq!(told.lease(), Duration::from_secs(8));
+        let hasty = toml::from_str::<NetworkSettings>("lease_ms = 3").unwrap_err();
+        assert!(hasty.to_string().contains("between 500 and 600000"), "{hasty}");
     }
 }

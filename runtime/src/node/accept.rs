@@ -16,7 +16,6 @@ use niia_spec::origin::Origin;
 use niia_spec::plan::{PhasePlan, Plan, TreePlan};
 
 use super::{Node, admission};
-use crate::config::own_hosts;
 use crate::control::words::{Refusal, RefusalCode};
 use niia_actors::ask::chain;
 
@@ -56,21 +55,27 @@ impl Begins {
 }
 
 /// Takes the run in. When this returns its name, the run survives anything but its disk.
-pub async fn accept(
+pub async fn accept(node: &Node, plan: Plan, origin: Origin, begins: Begins) -> Result<RunId, Refusal> {
+    let run = begins.name.clone().unwrap_or_else(|| name(&plan.name));
+    accept_as(node, run, plan, origin, begins).await
+}
+
+/// The same for a run that has a name already.
+pub async fn accept_as(
     node: &Node,
+    run: RunId,
     mut plan: Plan,
     origin: Origin,
     begins: Begins,
 ) -> Result<RunId, Refusal> {
     let reaches = |host: &str| node.network.as_ref().is_some_and(|network| network.named(host).is_ok());
-    admission::can_do(&plan, &own_hosts(), &reaches, node.sandboxes())?;
+    admission::can_do(&plan, &node.hosts(), &reaches, node.sandboxes())?;
     admission::admit(&plan, node.room())?;
     if let Some(trouble) = node.trouble() {
         let message = format!("this node takes no run just now: {trouble}");
         let help = "what runs goes on; runs are taken again once that is mended".to_owned();
         return Err(Refusal { code: RefusalCode::Trouble, message, help: Some(help) });
     }
-    let run = begins.name.clone().unwrap_or_else(|| name(&plan.name));
     niia_spec::plan::expand_run(&mut plan, &run);
     let plan = Arc::new(plan);
     let course = RunCourse::new(Arc::clone(&plan), judge)
@@ -129,7 +134,8 @@ pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
     }
 }
 
-fn name(document: &Slug) -> RunId {
+/// A new run's name.
+pub fn name(document: &Slug) -> RunId {
     let suffix: String =
         (0..SUFFIX_CHARS).map(|_| char::from(ALPHABET[fastrand::usize(..ALPHABET.len())])).collect();
     let stem: String = document.as_str().chars().take(NAME_BYTES_MAX).collect();
@@ -151,7 +157,7 @@ fn make(
     run: &RunId,
     folder: &Path,
     plan: &Plan,
-    origin: Origin,
+    mut origin: Origin,
     begins: Begins,
 ) -> Result<RunMeta, Refusal> {
     let trouble = |what: &str, error: &dyn std::error::Error| {
@@ -161,6 +167,14 @@ fn make(
         .mode(0o700)
         .create(folder)
         .map_err(|error| trouble("the run's folder cannot be made", &error))?;
+    if origin.from.is_some() {
+        // The folder it was begun in lies on another machine.
+        origin.cwd = folder.join("work");
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&origin.cwd)
+            .map_err(|error| trouble("the run's folder cannot be made", &error))?;
+    }
     keep_variables(folder, &origin.env).map_err(|error| trouble("the run cannot begin", &error))?;
     let base = match &origin.repository {
         Some(root) if works_in_trees(plan) => Some(begin_in(root, run, folder, &origin, &begins.from)?),
@@ -174,12 +188,12 @@ fn make(
     })
 }
 
-fn works_in_trees(plan: &Plan) -> bool {
+pub(crate) fn works_in_trees(plan: &Plan) -> bool {
     let workers = plan.phases.iter().flat_map(PhasePlan::everybody);
     workers.into_iter().any(|worker| !matches!(worker.tree, TreePlan::Checkout | TreePlan::Folder))
 }
 
-/// Marks the commit the run starts from: the head, or a snapshot of the user's uncommitted changes on top of it.
+/// Marks the commit the run starts from.
 fn begin_in(
     root: &Path,
     run: &RunId,
@@ -189,26 +203,36 @@ fn begin_in(
 ) -> Result<ObjectId, Refusal> {
     let trouble = |error: &dyn std::error::Error| refusal(RefusalCode::Trouble, chain(error));
     let repository = Repository::discover(root).map_err(|error| trouble(&error))?;
+    let base = match (&origin.base, from) {
+        (_, From::Tree { trees, name }) => {
+            taken(trees.snapshot_of(name, run).map_err(|error| trouble(&error))?, "what lies in the tree")?
+        }
+        (_, From::Result { trees }) => trees.result().map_err(|error| trouble(&error))?,
+        (Some(base), From::Checkout) => ObjectId::new(base).map_err(|error| trouble(&error))?,
+        (None, From::Checkout) => starting_point(&repository, run, folder, origin.include_dirty)?,
+    };
+    RunTrees::begin(&repository, run, &folder.join("git"), &base).map_err(|error| trouble(&error))?;
+    Ok(base)
+}
+
+/// The head, or a snapshot of the user's uncommitted changes on top of it.
+pub(crate) fn starting_point(
+    repository: &Repository,
+    run: &RunId,
+    folder: &Path,
+    include_dirty: bool,
+) -> Result<ObjectId, Refusal> {
     let Some(head) = repository.head.clone() else {
         return Err(Refusal {
             code: RefusalCode::State,
             message: format!(
                 "{} has no commit yet, so there is nothing to make a work tree of",
-                root.display()
+                repository.root.display()
             ),
             help: Some("commit something first, or say `\"worktree\": false`".to_owned()),
         });
     };
-    let base = match from {
-        From::Tree { trees, name } => {
-            taken(trees.snapshot_of(name, run).map_err(|error| trouble(&error))?, "what lies in the tree")?
-        }
-        From::Result { trees } => trees.result().map_err(|error| trouble(&error))?,
-        From::Checkout if origin.include_dirty => snapshot(&repository, run, folder)?,
-        From::Checkout => head,
-    };
-    RunTrees::begin(&repository, run, &folder.join("git"), &base).map_err(|error| trouble(&error))?;
-    Ok(base)
+    if include_dirty { snapshot(repository, run, folder) } else { Ok(head) }
 }
 
 /// The user's uncommitted changes as a commit; checkout and index stay as they are.

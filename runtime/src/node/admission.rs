@@ -1,6 +1,5 @@
 //! Whether a run may begin here: every bound is checked before anything of it exists.
 
-use niia_spec::name::Slug;
 use niia_spec::plan::draw::is_one_of;
 use niia_spec::plan::{MachineChoice, NetworkPlan, PhasePlan, PhaseWork, Plan, WorkerPlan};
 
@@ -101,9 +100,9 @@ pub fn can_do(
 }
 
 /// Whether a worker may work on this machine at all.
-fn works_here(plan: &Plan, worker: &WorkerPlan, own: &[String]) -> bool {
-    let hosts = worker.machine.iter().map(|choice| crate::remote::host_of(plan, choice));
-    worker.machine.is_empty() || hosts.flatten().any(|host| is_one_of(host, own))
+pub fn works_here(plan: &Plan, worker: &WorkerPlan, own: &[String]) -> bool {
+    let hosts = worker.machine.iter().flat_map(|choice| crate::remote::hosts_of(plan, choice));
+    worker.machine.is_empty() || hosts.into_iter().any(|(host, _)| is_one_of(host, own))
 }
 
 /// The same for one worker of another machine's run.
@@ -138,22 +137,20 @@ fn is_reached(
     own: &[String],
     reaches: &dyn Fn(&str) -> bool,
 ) -> Result<(), Refusal> {
-    let host_of = |name: &String| {
-        let alias = Slug::new(name).ok().and_then(|name| plan.machines.get(&name));
-        alias.map_or_else(|| name.clone(), |machine| machine.host.clone())
-    };
-    let wanted = worker.machine.iter().map(|choice| match choice {
-        MachineChoice::Named(name) => host_of(name),
-        MachineChoice::Labels(_) => "a machine chosen by its labels".to_owned(),
-    });
-    let wanted: Vec<String> = wanted.collect();
-    if wanted.is_empty() || wanted.iter().any(|host| is_one_of(host, own) || reaches(host)) {
+    let hosts = |choice| crate::remote::hosts_of(plan, choice);
+    let mut wanted = worker.machine.iter().flat_map(hosts);
+    if worker.machine.is_empty() || wanted.any(|(host, _)| is_one_of(host, own) || reaches(host)) {
         return Ok(());
     }
     // As the document writes it, with the host an alias stands for.
-    let told = worker.machine.iter().zip(wanted).map(|(choice, host)| match choice {
-        MachineChoice::Named(name) if *name != host => format!("{name} ({host})"),
-        _ => host,
+    let told = worker.machine.iter().map(|choice| {
+        let hosts: Vec<&str> = hosts(choice).into_iter().map(|(host, _)| host).collect();
+        match choice {
+            MachineChoice::Named(name) if [name.as_str()] == hosts[..] => name.clone(),
+            MachineChoice::Named(name) => format!("{name} ({})", hosts.join(", ")),
+            MachineChoice::Labels(_) if hosts.is_empty() => "a machine with labels that none has".to_owned(),
+            MachineChoice::Labels(_) => format!("one of {} (by its labels)", hosts.join(", ")),
+        }
     });
     let told: Vec<String> = told.collect();
     Err(unsupported(

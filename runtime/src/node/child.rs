@@ -176,6 +176,8 @@ fn origin(parent: &Parent, worker: &WorkerPlan, claimed: Origin, tree: Option<Pa
         plugins: above.plugins.clone(),
         profiles: above.profiles.clone(),
         warnings: claimed.warnings,
+        from: above.from.clone(),
+        base: None,
     }
 }
 
@@ -231,7 +233,7 @@ fn has_room(node: &Node, parent: &Parent, child: &Plan) -> Result<(), Refusal> {
 }
 
 fn hold_to_ceiling(parent: &Parent, child: &Plan) -> Result<(), Refusal> {
-    let hosts = crate::config::own_hosts();
+    let hosts = node.hosts();
     let variables: Vec<String> = parent.meta.origin.env.keys().cloned().collect();
     let ceiling = parent.ceiling()?.on(&hosts).with(&variables);
     let wider: Vec<String> = ceiling.exceeded_by(child).iter().map(ToString::to_string).collect();

@@ -17,6 +17,7 @@ use niia_actors::session::finish::came_home;
 use niia_spec::course::{EndReason, Ending, Event, Outcome};
 use niia_spec::name::{RunId, SessionId, Slug};
 use niia_spec::notice::{RunState, RunView};
+use niia_spec::origin::Origin;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -105,7 +106,7 @@ async fn child_of(node: &Node, assignment: &Assignment) -> Result<RunId, Refusal
     }
     let parent = Parent::of(node, session)?;
     let trees = parent_line(assignment)?;
-    let origin = parent.meta.origin.clone();
+    let origin = Origin { output: None, base: None, ..parent.meta.origin.clone() };
     let from = trees.map_or(From::Checkout, |trees| From::Result { trees: Box::new(trees) });
     child::take_in(node, parent, plan.clone(), origin, from, Some(name)).await
 }

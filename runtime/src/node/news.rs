@@ -74,6 +74,10 @@ pub async fn tell(mut news: mpsc::UnboundedReceiver<RunNews>, followers: Followe
     while let Some(news) = news.recv().await {
         let (run, text) = match &news {
             RunNews::Asks { run, phase } => (run, format!("niia: {run} waits for you: may {phase} begin?")),
+            RunNews::Shows { session, what } => (
+                &session.run,
+                format!("niia: {session} waits for you: {what}; `niia approve` or `niia deny` it"),
+            ),
             RunNews::Waits { run } => (run, format!("niia: {run} waits for you: needs attention")),
             RunNews::Over { inside: true, .. } => continue,
             RunNews::Over { run, state, .. } => (run, format!("niia: {run} is over: {}", state_word(*state))),

@@ -1,36 +1,40 @@
 //! An attempt on another machine, seen from home: given away once, asked after until it is over, brought home.
 //!
-//! The stream may break at any moment and the machine may be gone for long; the attempt is known there by its name, so
-//! that asking again repeats nothing.
+//! What is to be done about each event decides [`niia_net::handover`]; here it is done. The stream may break at any
+//! moment and the machine may be gone for long; the attempt is known there by its name, so that asking again repeats
+//! nothing.
 
+mod dismiss;
 mod home;
+mod way;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use niia_actors::ask::chain;
-use niia_actors::session::elsewhere::Away;
+use niia_actors::git::ObjectId;
+use niia_actors::session::elsewhere::{Afterwards, Away, Carried};
+use niia_net::handover::{self, Done, FarWord, Finish, Happened};
 use niia_net::identity::NodeId;
-use niia_net::lease::{Lease, Standing};
 use niia_net::reconnect;
 use niia_net::transfer::TransferError;
 use niia_spec::course::{EndReason, Ending, Outcome};
-use niia_spec::name::SessionId;
 use niia_spec::plan::OnLost;
 
-use super::talk::Talk;
-use super::words::{Purpose, Word};
+use super::words::Word;
 use crate::network::{Network, boottime};
 use home::Home;
+use way::{Came, Say, Way};
 
-/// Without a word for so long nobody knows whether it still works: four beats.
-const HELD_FOR: Duration = Duration::from_secs(8);
-/// How often each side says that it is there.
+/// So often within a lease each side says that it is there.
+pub(super) const BEATS_IN_A_LEASE: u32 = 4;
+
+/// The same where what is told about has no lease.
 pub(super) const BEAT: Duration = Duration::from_secs(2);
 
 /// Why one talk ended without the attempt being over.
 #[derive(Debug)]
-enum Trouble {
+pub(super) enum Trouble {
     /// The machine will not do it.
     Refused(String),
     /// The way there broke, or was not there.
@@ -46,38 +50,13 @@ impl From<TransferError> for Trouble {
 }
 
 /// Has an attempt made on a peer, whatever becomes of the way there.
-pub(super) async fn carry(away: Away, network: Arc<Network>, id: NodeId) -> Ending {
-    let name = network.trust().get(&id).map_or_else(|| id.short(), |peer| peer.name);
-    let mut carrier = match Carrier::new(away, network, id, name) {
-        Ok(carrier) => carrier,
-        Err(reason) => return Ending::plain(Outcome::Failed { reason }, "before it was given away"),
-    };
-    let mut failures = 0;
-    loop {
-        let began = boottime();
-        let trouble = match carrier.talk().await {
-            Ok(ending) => return ending,
-            Err(trouble) => trouble,
-        };
-        let reason = match trouble {
-            Trouble::Refused(reason) => {
-                let reason = format!("{} refuses: {reason}", carrier.name);
-                return Ending::plain(Outcome::Failed { reason }, "the other machine");
-            }
-            Trouble::Home(reason) => {
-                return Ending::plain(Outcome::NeedsAttention { reason }, "what came home");
-            }
-            Trouble::Broken(reason) => reason,
-        };
-        tracing::info!(session = %carrier.away.assignment.session, machine = carrier.name, reason, "not reached");
-        carrier.away.does(&format!("{} does not answer: {reason}", carrier.name));
-        if let Some(ending) = carrier.given_up(&reason) {
-            let session = carrier.away.assignment.session.clone();
-            tokio::spawn(dismiss(Arc::clone(&carrier.network), id, session, carrier.forgotten_after));
-            return ending;
+pub(super) async fn carry(away: Away, network: Arc<Network>, id: NodeId) -> Carried {
+    match Carrier::new(away, network, id) {
+        Ok(carrier) => carrier.carry().await,
+        Err(reason) => {
+            let ending = Ending::plain(Outcome::Failed { reason }, "before it was given away");
+            Carried { ending, afterwards: None }
         }
-        failures = if boottime().saturating_sub(began) > HELD_FOR { 0 } else { failures + 1 };
-        carrier.wait(reconnect::pause(failures, fastrand::u64(..))).await;
     }
 }
 
@@ -87,142 +66,181 @@ struct Carrier {
     id: NodeId,
     name: String,
     home: Home,
-    lease: Lease,
-    on_lost: OnLost,
+    course: handover::Home,
+    way: Way,
+    /// The commits that are there already, as it says.
+    known: Vec<ObjectId>,
+    /// Why it was not reached, or will not do it.
+    reason: String,
+    ending: Option<Ending>,
     /// The machine ends it by itself after so long without a word.
     forgotten_after: Duration,
-    started: bool,
-}
-
-/// Tells a machine that comes back that nobody waits any more for what it was given.
-async fn dismiss(network: Arc<Network>, id: NodeId, session: SessionId, within: Duration) {
-    let began = boottime();
-    let mut failures = 0;
-    while boottime().saturating_sub(began) < within {
-        match dismissed(&network, &id, &session).await {
-            Ok(()) => return tracing::info!(%session, machine = %id, "it is ended there as well"),
-            Err(reason) => tracing::debug!(%session, machine = %id, reason, "cannot be ended there yet"),
-        }
-        failures += 1;
-        tokio::time::sleep(reconnect::pause(failures, fastrand::u64(..))).await;
-    }
-}
-
-async fn dismissed(network: &Network, id: &NodeId, session: &SessionId) -> Result<(), String> {
-    let link = network.reach(id).await.map_err(|error| chain(&error))?;
-    let purpose = Purpose::Work { session: session.clone(), repository: None };
-    let mut talk = Talk::over(link.open(&purpose).await.map_err(|error| chain(&error))?);
-    let failed = |error: TransferError| chain(&error);
-    if !matches!(talk.next().await.map_err(failed)?.0, Word::Known) {
-        return Ok(()); // It was never begun there, or is forgotten already.
-    }
-    talk.say(&Word::End { reason: EndReason::NotNeeded }).await.map_err(failed)?;
-    // What came of it is kept for nobody.
-    while !matches!(talk.next().await.map_err(failed)?.0, Word::Over) {}
-    talk.say(&Word::Collected).await.map_err(failed)
 }
 
 impl Carrier {
-    fn new(away: Away, network: Arc<Network>, id: NodeId, name: String) -> Result<Carrier, String> {
+    fn new(away: Away, network: Arc<Network>, id: NodeId) -> Result<Carrier, String> {
+        let name = network.trust().get(&id).map_or_else(|| id.short(), |peer| peer.name);
         let worker = &away.assignment.attempt().worker;
         let phase = away.assignment.context.plan.phases.iter().find(|phase| phase.name == worker.phase);
         let phase = phase.ok_or_else(|| format!("the plan has no phase `{}`", worker.phase))?;
-        let (on_lost, grace) = (phase.on_lost, Duration::from_millis(phase.grace_ms));
+        let (gives_up, grace) = (phase.on_lost != OnLost::Wait, Duration::from_millis(phase.grace_ms));
         let home = Home::new(Arc::clone(&away.assignment), phase.orphan_after_ms);
-        let lease = Lease::new(boottime(), HELD_FOR, grace);
+        let course = handover::Home::new(boottime(), network.lease(), grace, gives_up);
         let forgotten_after = Duration::from_millis(phase.orphan_after_ms);
-        Ok(Carrier { away, network, id, name, home, lease, on_lost, forgotten_after, started: false })
+        let way = Way::open(&network, id, away.assignment.session.clone(), home.repository(), Duration::ZERO);
+        let (known, reason, ending) = (Vec::new(), String::new(), None);
+        Ok(Carrier { away, network, id, name, home, course, way, known, reason, ending, forgotten_after })
     }
 
-    /// One talk, from wherever the attempt stands to its end.
-    async fn talk(&mut self) -> Result<Ending, Trouble> {
-        let link = self.network.reach(&self.id).await.map_err(|error| Trouble::Broken(chain(&error)))?;
-        let (session, repository) = (self.away.assignment.session.clone(), self.home.repository());
-        let stream = link.open(&Purpose::Work { session, repository }).await;
-        let mut talk = Talk::over(stream.map_err(|error| Trouble::Broken(chain(&error)))?);
-        match talk.next().await? {
-            (Word::New { known }, _) => {
-                self.away.does(&format!("is taken to {}", self.name));
-                self.home.give(&mut talk, known).await?;
-            }
-            (Word::Known, _) => {}
-            (Word::Refused { reason }, _) => return Err(Trouble::Refused(reason)),
-            (word, _) => return Err(Trouble::Broken(format!("it says {word:?} out of turn"))),
-        }
-        self.lease.heard(boottime());
-        self.away.does(&format!("is on {}", self.name));
-        self.follow(&mut talk).await
-    }
-
-    async fn follow(&mut self, talk: &mut Talk) -> Result<Ending, Trouble> {
-        let mut beat = tokio::time::interval(BEAT);
-        let mut told = false;
+    async fn carry(mut self) -> Carried {
+        let mut beat = tokio::time::interval(self.network.lease() / BEATS_IN_A_LEASE);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut phase_is_there = true;
         loop {
-            let ordered = *self.away.ended.borrow_and_update();
-            if let Some(reason) = ordered.filter(|_| !told) {
-                talk.say(&Word::End { reason }).await?;
-                told = true;
-            }
-            tokio::select! {
-                heard = tokio::time::timeout(HELD_FOR, talk.next()) => {
-                    let (word, carried) = heard.map_err(|_| Trouble::Broken("it has gone silent".to_owned()))??;
-                    self.lease.heard(boottime());
-                    if let Some(ending) = self.hear(word, carried).await? {
-                        // Whether this word arrives or not: an attempt that is asked after again is told once more.
-                        let _ = talk.say(&Word::Collected).await;
-                        return Ok(ending);
-                    }
-                }
-                _ = beat.tick() => {
-                    talk.say(&Word::Beat).await?;
-                    self.home.step(talk).await?;
-                }
-                changed = self.away.ended.changed() => if changed.is_err() {
-                    return Err(Trouble::Broken("its phase is gone".to_owned()));
+            let happened = tokio::select! {
+                came = self.way.next(&self.home) => match self.came(came).await {
+                    Ok(happened) => happened,
+                    Err(reason) => return plain(Outcome::NeedsAttention { reason }, "what came home", None),
                 },
+                _ = beat.tick() => Happened::Tick,
+                changed = self.away.ended.changed(), if phase_is_there => {
+                    phase_is_there = changed.is_ok();
+                    let ordered = *self.away.ended.borrow_and_update();
+                    let Some(reason) = ordered else { continue };
+                    Happened::Ordered(reason)
+                }
+            };
+            for done in self.course.on(happened, boottime()) {
+                if let Done::Finish(how) = done {
+                    return self.finish(how);
+                }
+                self.does(done);
             }
         }
     }
 
-    async fn hear(&mut self, word: Word, carried: Vec<u8>) -> Result<Option<Ending>, Trouble> {
+    /// Takes what came over the way. What cannot be kept here ends it.
+    async fn came(&mut self, came: Came) -> Result<Happened, String> {
+        let reason = match came {
+            Came::Open(talk) => {
+                self.home.begins_anew();
+                self.way = Way::with(talk);
+                return Ok(Happened::Opened);
+            }
+            Came::Word(word, carried) => match self.hear(word, carried).await {
+                Ok(word) => return Ok(Happened::Heard(word)),
+                Err(trouble) => trouble,
+            },
+            Came::Trouble(trouble) => trouble,
+        };
+        match reason {
+            Trouble::Home(reason) => Err(reason),
+            Trouble::Refused(reason) => {
+                self.reason = reason;
+                Ok(Happened::Heard(FarWord::Refused))
+            }
+            Trouble::Broken(reason) => {
+                tracing::info!(session = %self.away.assignment.session, machine = self.name, reason, "not reached");
+                (self.reason, self.way) = (reason, Way::Closed);
+                Ok(Happened::Broke)
+            }
+        }
+    }
+
+    async fn hear(&mut self, word: Word, carried: Vec<u8>) -> Result<FarWord, Trouble> {
+        if word.carries() && !self.course.follows() {
+            return Err(Trouble::Broken(format!("it says {word:?} out of turn")));
+        }
         match word {
-            Word::Started if !self.started => {
-                self.started = true;
+            Word::New { known } => {
+                self.known = known;
+                return Ok(FarWord::New);
+            }
+            Word::Known => return Ok(FarWord::Known),
+            Word::Accepted => return Ok(FarWord::Accepted),
+            Word::Started => return Ok(FarWord::Started),
+            Word::Refused { reason } => return Err(Trouble::Refused(reason)),
+            Word::Over => {
+                self.ending = Some(self.home.over(carried).await?);
+                return Ok(FarWord::Over);
+            }
+            Word::File { path, parent } => {
+                let have = self.home.file(path, parent, carried).await?;
+                self.way.say(have.map(Say::Have));
+            }
+            Word::Have { path, version } => self.home.has(path, version),
+            Word::Pack => self.home.pack(carried).await?,
+            Word::Answer => self.home.answer(carried).await?,
+            _ => {}
+        }
+        Ok(FarWord::Other)
+    }
+
+    fn does(&mut self, done: Done) {
+        match done {
+            Done::Open { failures } => {
+                self.away.does(&format!("{} does not answer: {}", self.name, self.reason));
+                let session = self.away.assignment.session.clone();
+                let pause = reconnect::pause(failures, fastrand::u64(..));
+                self.way = Way::open(&self.network, self.id, session, self.home.repository(), pause);
+            }
+            Done::HangUp => {
+                "it has gone silent".clone_into(&mut self.reason);
+                self.way = Way::Closed;
+            }
+            Done::Give => {
+                self.away.does(&format!("is taken to {}", self.name));
+                self.way.say([Say::Everything(std::mem::take(&mut self.known))]);
+            }
+            Done::Beat => {
+                self.away.is_there(&format!("is on {}", self.name));
+                self.way.beat();
+            }
+            Done::End(reason) => self.way.say([Say::End(reason)]),
+            Done::TellStarted => {
                 self.away.started();
                 self.away.does(&format!("works on {}; `niia remote attach {0}` shows it", self.name));
             }
-            Word::File { path, parent } => self.home.file(path, parent, carried).await?,
-            Word::Pack => self.home.pack(carried).await?,
-            Word::Answer => self.home.answer(carried).await?,
-            Word::Over => return self.home.over(carried).await.map(Some),
-            Word::Refused { reason } => return Err(Trouble::Refused(reason)),
-            _ => {}
+            Done::Finish(_) => {}
         }
-        Ok(None)
     }
 
-    /// Whether nobody waits for it any longer.
-    fn given_up(&self, reason: &str) -> Option<Ending> {
-        if let Some(ordered) = *self.away.ended.borrow() {
-            let outcome = match ordered {
-                EndReason::TimedOut => Outcome::TimedOut,
-                EndReason::Cancelled | EndReason::NotNeeded => Outcome::Cancelled,
-            };
-            let evidence = format!("ended by order while {} was not reached", self.name);
-            return Some(Ending::plain(outcome, &evidence));
+    fn finish(mut self, how: Finish) -> Carried {
+        let name = self.name.clone();
+        match (how, self.ending.take()) {
+            (Finish::Result, Some(ending)) => {
+                Carried { ending, afterwards: Some(Box::pin(self.way.collected())) }
+            }
+            (Finish::Result, None) => {
+                let reason = format!("{name} says that it is over, and not how");
+                plain(Outcome::Lost { reason }, "what came home", Some(self.dismiss()))
+            }
+            (Finish::Refused, _) => {
+                let reason = format!("{name} refuses: {}", self.reason);
+                plain(Outcome::Failed { reason }, "the other machine", None)
+            }
+            (Finish::Ordered(reason), _) => {
+                let outcome = match reason {
+                    EndReason::TimedOut => Outcome::TimedOut,
+                    EndReason::Cancelled | EndReason::NotNeeded => Outcome::Cancelled,
+                };
+                let evidence = format!("ended by order while {name} was not reached");
+                plain(outcome, &evidence, Some(self.dismiss()))
+            }
+            (Finish::Lost, _) => {
+                let reason = format!("{name} is lost: {}", self.reason);
+                let evidence = "no word within the lease and its grace time";
+                plain(Outcome::Lost { reason }, evidence, Some(self.dismiss()))
+            }
         }
-        let lost = self.lease.standing(boottime()) == Standing::Lost;
-        if !lost || self.on_lost == OnLost::Wait {
-            return None;
-        }
-        let reason = format!("{} is lost: {reason}", self.name);
-        Some(Ending::plain(Outcome::Lost { reason }, "no word within the lease and its grace time"))
     }
 
-    async fn wait(&mut self, pause: Duration) {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            changed = self.away.ended.changed() => drop(changed),
-        }
+    fn dismiss(self) -> Afterwards {
+        let session = self.away.assignment.session.clone();
+        Box::pin(dismiss::dismiss(self.network, self.id, session, self.forgotten_after))
     }
+}
+
+fn plain(outcome: Outcome, evidence: &str, afterwards: Option<Afterwards>) -> Carried {
+    Carried { ending: Ending::plain(outcome, evidence), afterwards }
 }

@@ -10,64 +10,120 @@ use niia_actors::session::SessionHandle;
 use niia_net::identity::NodeId;
 use niia_spec::name::{SessionId, Slug};
 use niia_spec::plan::draw::is_one_of;
-use niia_spec::plan::{MachineChoice, Plan};
+use niia_spec::plan::{MachineChoice, MachinePlan, Plan};
 
 use super::carry;
-use crate::config::own_hosts;
+use super::choice::{Choice, Place, Placed};
 use crate::network::Network;
 
 /// The machines that are paired with this one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Remotes {
-    network: Arc<Network>,
-    live: LiveSessions,
+    pub(super) network: Arc<Network>,
+    pub(super) live: LiveSessions,
     /// Which sessions were given to whom: what their programs say is believed from there alone.
     given: Arc<Mutex<HashMap<SessionId, NodeId>>>,
+    /// One attempt after the other is given a place, so that each sees what the one before took.
+    pub(super) choosing: Arc<tokio::sync::Mutex<()>>,
+    /// This machine, where it is one of several that could be taken.
+    pub(super) here: Arc<dyn Machine>,
 }
 
 impl Remotes {
-    pub fn new(network: Arc<Network>, live: LiveSessions) -> Remotes {
-        Remotes { network, live, given: Arc::default() }
+    pub fn new(network: Arc<Network>, live: LiveSessions, here: Arc<dyn Machine>) -> Remotes {
+        Remotes { network, live, given: Arc::default(), choosing: Arc::default(), here }
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<SessionId, NodeId>) -> T) -> T {
+        look(&mut self.given.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether this session was given to that node.
     pub fn is_with(&self, session: &SessionId, id: &NodeId) -> bool {
-        self.given.lock().unwrap_or_else(PoisonError::into_inner).get(session) == Some(id)
+        self.with(|given| given.get(session) == Some(id))
+    }
+
+    /// How many sessions that node has of this one.
+    pub(super) fn count_with(&self, id: &NodeId) -> u32 {
+        self.with(|given| given.values().filter(|other| *other == id).count().try_into().unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn give(&self, session: &SessionId, id: NodeId) {
+        self.with(|given| given.insert(session.clone(), id));
+    }
+
+    fn take_back(&self, session: &SessionId) {
+        self.with(|given| given.remove(session));
+    }
+
+    /// The places that a plan's choice means and that are known here, with their bound of sessions.
+    fn places(&self, plan: &Plan, choice: &MachineChoice, own: &[String]) -> Vec<Place> {
+        let place = |(host, bound): (&str, Option<u32>)| {
+            if is_one_of(host, own) {
+                return Some(Place { id: None, bound });
+            }
+            Some(Place { id: Some(self.network.named(host).ok()?), bound })
+        };
+        hosts_of(plan, choice).into_iter().filter_map(place).collect()
+    }
+
+    /// Has an attempt made on that node.
+    pub(super) async fn carry(
+        &self,
+        id: NodeId,
+        assignment: Assignment,
+        parent: PhaseHandle,
+    ) -> Result<SessionHandle, StartError> {
+        let session = assignment.session.clone();
+        self.give(&session, id);
+        let remotes = self.clone();
+        let carried = SessionHandle::away(assignment, self.live.clone(), parent, |away| async move {
+            let ending = carry::carry(away, Arc::clone(&remotes.network), id).await;
+            remotes.take_back(&session);
+            ending
+        });
+        carried.await.map_err(StartError::Actor)
     }
 }
 
-/// The host that a choice means, as the document writes it.
-pub fn host_of<'a>(plan: &'a Plan, choice: &'a MachineChoice) -> Option<&'a str> {
-    let MachineChoice::Named(name) = choice else { return None };
-    let alias = Slug::new(name).ok().and_then(|name| plan.machines.get(&name));
-    Some(alias.map_or(name.as_str(), |machine| machine.host.as_str()))
+/// The hosts a choice means, as the document writes them, each with its bound of sessions.
+pub fn hosts_of<'a>(plan: &'a Plan, choice: &'a MachineChoice) -> Vec<(&'a str, Option<u32>)> {
+    let of = |machine: &'a MachinePlan| (machine.host.as_str(), machine.max_sessions);
+    match choice {
+        MachineChoice::Named(name) => {
+            let alias = Slug::new(name).ok().and_then(|name| plan.machines.get(&name));
+            vec![alias.map_or((name.as_str(), None), of)]
+        }
+        MachineChoice::Labels(wanted) => {
+            let fits = |machine: &&MachinePlan| {
+                wanted.iter().all(|(label, value)| machine.labels.get(label) == Some(value))
+            };
+            plan.machines.values().filter(fits).map(of).collect()
+        }
+    }
 }
 
 impl Elsewhere for Remotes {
     fn find(&self, assignment: &Assignment) -> Result<Option<Arc<dyn Machine>>, StartError> {
-        let own = own_hosts();
-        let hosts: Vec<&str> =
-            assignment.worker.machine.iter().filter_map(|c| host_of(&assignment.context.plan, c)).collect();
-        let mut found = Vec::new();
-        for host in &hosts {
-            if is_one_of(host, &own) {
-                if found.is_empty() {
-                    return Ok(None);
-                }
-                continue;
-            }
-            found.extend(self.network.named(host).ok());
+        let folder = assignment.context.session_folder(assignment.attempt());
+        // Whoever was given an attempt once has it, whatever has changed since.
+        match Placed::read(&folder) {
+            Some(Placed::Here) => return Ok(None),
+            Some(Placed::There(id)) => return Ok(Some(Arc::new(Remote { id, remotes: self.clone() }))),
+            None => {}
         }
-        // In order; one that is linked now goes before one that may be down.
-        let linked = found.iter().find(|id| self.network.linked(id).is_some());
-        match linked.or(found.first()) {
-            Some(id) => Ok(Some(Arc::new(Remote {
-                id: *id,
-                network: Arc::clone(&self.network),
-                live: self.live.clone(),
-                given: Arc::clone(&self.given),
-            }))),
-            None => Err(StartError::MachineAbsent { machines: hosts.join(", ") }),
+        let (plan, own) = (&assignment.context.plan, self.network.hosts());
+        let choices = assignment.worker.machine.iter().map(|choice| self.places(plan, choice, &own));
+        let choices: Vec<Vec<Place>> = choices.filter(|places| !places.is_empty()).collect();
+        match choices.concat()[..] {
+            [] => {
+                let choices = assignment.worker.machine.iter();
+                let hosts = choices.flat_map(|choice| hosts_of(plan, choice)).map(|(host, _)| host);
+                Err(StartError::MachineAbsent { machines: hosts.collect::<Vec<_>>().join(", ") })
+            }
+            [Place { id: None, .. }] => Ok(None),
+            [Place { id: Some(id), .. }] => Ok(Some(Arc::new(Remote { id, remotes: self.clone() }))),
+            _ => Ok(Some(Arc::new(Choice { choices, remotes: self.clone() }))),
         }
     }
 }
@@ -76,23 +132,14 @@ impl Elsewhere for Remotes {
 #[derive(Debug)]
 struct Remote {
     id: NodeId,
-    network: Arc<Network>,
-    live: LiveSessions,
-    given: Arc<Mutex<HashMap<SessionId, NodeId>>>,
+    remotes: Remotes,
 }
 
 impl Machine for Remote {
     fn start(&self, assignment: Assignment, parent: PhaseHandle) -> Starting<'_> {
-        let (id, network, given) = (self.id, Arc::clone(&self.network), Arc::clone(&self.given));
-        let session = assignment.session.clone();
-        given.lock().unwrap_or_else(PoisonError::into_inner).insert(session.clone(), id);
         Box::pin(async move {
-            let carried = SessionHandle::away(assignment, self.live.clone(), parent, |away| async move {
-                let ending = carry::carry(away, network, id).await;
-                given.lock().unwrap_or_else(PoisonError::into_inner).remove(&session);
-                ending
-            });
-            carried.await.map_err(StartError::Actor)
+            Placed::There(self.id).write(&assignment).await;
+            self.remotes.carry(self.id, assignment, parent).await
         })
     }
 }

@@ -24,13 +24,16 @@ pub enum Take {
     Beside,
 }
 
-/// Decides by the versions alone: the one that is here, the one the newcomer was made of, and the newcomer.
+/// Decides by the versions alone: the one that is here, the one both sides are known to have had, the one the newcomer
+/// was made of, and the newcomer.
 #[must_use]
-pub fn take(here: Option<&Version>, parent: Option<&Version>, new: &Version) -> Take {
+pub fn take(here: Option<&Version>, both: Option<&Version>, parent: Option<&Version>, new: &Version) -> Take {
     match here {
         Some(here) if here == new => Take::Nothing,
+        // It is said once more, after a talk broke: what was made of it here meanwhile is newer.
+        _ if both == Some(new) => Take::Nothing,
         None => Take::Put,
-        Some(here) if parent == Some(here) => Take::Put,
+        Some(here) if parent == Some(here) || both == Some(here) => Take::Put,
         Some(_) => Take::Beside,
     }
 }
@@ -52,6 +55,20 @@ pub struct Changed {
     pub path: String,
     pub parent: Option<Version>,
     pub bytes: Vec<u8>,
+}
+
+impl Changed {
+    /// What is answered to whoever sent it.
+    pub fn have(&self) -> Have {
+        Have { path: self.path.clone(), version: version_of(&self.bytes) }
+    }
+}
+
+/// Word of a version that has arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Have {
+    pub path: String,
+    pub version: Version,
 }
 
 /// Whose scratchpad it is.
@@ -79,11 +96,26 @@ impl std::ops::Deref for Folder {
 pub struct Pad {
     folder: Folder,
     both: BTreeMap<String, Version>,
+    /// Sent, and not yet known to have arrived.
+    sent: BTreeMap<String, Version>,
 }
 
 impl Pad {
     pub fn new(context: Arc<RunContext>) -> Pad {
-        Pad { folder: Folder::OfRun(context), both: BTreeMap::new() }
+        Pad { folder: Folder::OfRun(context), both: BTreeMap::new(), sent: BTreeMap::new() }
+    }
+
+    /// A new talk: nobody knows what became of the words of the last one.
+    pub fn begins_anew(&mut self) {
+        self.sent.clear();
+    }
+
+    /// The other side has this version, as it says.
+    pub fn has(&mut self, path: String, version: Version) {
+        if self.sent.get(&path) == Some(&version) {
+            self.sent.remove(&path);
+            self.both.insert(path, version);
+        }
     }
 
     /// The files that the other side has not in this version. A small step looks only as far as its bound.
@@ -104,9 +136,10 @@ impl Pad {
             // What vanishes while we look is not there, and what is no plain file is never opened.
             let Ok(bytes) = self.folder.cat(&entry.path) else { continue };
             let version = version_of(&bytes);
-            let parent = self.both.get(&entry.path).cloned();
+            // Words keep their order: what is on its way arrives before what is made of it.
+            let parent = self.sent.get(&entry.path).or(self.both.get(&entry.path)).cloned();
             if parent.as_ref() != Some(&version) {
-                self.both.insert(entry.path.clone(), version);
+                self.sent.insert(entry.path.clone(), version);
                 changed.push(Changed { path: entry.path, parent, bytes });
             }
         }
@@ -117,7 +150,7 @@ impl Pad {
     pub fn take(&mut self, came: &Changed, who: &str) -> Result<Take, String> {
         let here = self.folder.cat(&came.path).ok().map(|bytes| version_of(&bytes));
         let new = version_of(&came.bytes);
-        let done = take(here.as_ref(), came.parent.as_ref(), &new);
+        let done = take(here.as_ref(), self.both.get(&came.path), came.parent.as_ref(), &new);
         let path = match done {
             Take::Nothing => None,
             Take::Put => Some(came.path.clone()),
@@ -144,11 +177,33 @@ mod tests {
     fn pad() -> (tempfile::TempDir, Pad) {
         let folder = tempfile::tempdir().unwrap();
         let own = ScratchpadFolder::open(&folder.path().join("pad")).unwrap();
-        (folder, Pad { folder: Folder::Own(own), both: BTreeMap::new() })
+        (folder, Pad { folder: Folder::Own(own), both: BTreeMap::new(), sent: BTreeMap::new() })
     }
 
     fn carry(from: &mut Pad, to: &mut Pad, who: &str) -> Vec<Take> {
-        from.changed(true).iter().map(|changed| to.take(changed, who).unwrap()).collect()
+        let changed = from.changed(true);
+        let taken = changed.iter().map(|changed| to.take(changed, who).unwrap()).collect();
+        changed.iter().map(Changed::have).for_each(|Have { path, version }| from.has(path, version));
+        taken
+    }
+
+    #[test]
+    fn what_a_broken_talk_swallowed_is_said_again_and_what_arrived_makes_no_conflict() {
+        let ((_a, mut home), (_b, mut away)) = (pad(), pad());
+        home.folder.put("notes.md", b"one").unwrap();
+        // It never arrives, and nobody says that it did.
+        assert_eq!(home.changed(true).len(), 1);
+        assert_eq!(home.changed(true), [], "on its way");
+        home.begins_anew();
+        assert_eq!(carry(&mut home, &mut away, "w"), [Take::Put]);
+        // It arrives, and the word that it did is lost: the other side goes on from it meanwhile.
+        home.folder.put("notes.md", b"two").unwrap();
+        home.changed(true).iter().for_each(|changed| assert_eq!(away.take(changed, "w"), Ok(Take::Put)));
+        away.folder.put("notes.md", b"three").unwrap();
+        home.begins_anew();
+        assert_eq!(carry(&mut home, &mut away, "w"), [Take::Nothing]);
+        assert_eq!(carry(&mut away, &mut home, "w"), [Take::Put]);
+        assert_eq!(home.folder.cat("notes.md").unwrap(), b"three");
     }
 
     #[test]

@@ -18,15 +18,28 @@ const HEARD_MAX: usize = 2;
 
 type Heard = Result<(Word, Vec<u8>), TransferError>;
 
+/// The direction in which one hears.
+pub struct Ear(mpsc::Receiver<Heard>);
+
+/// The direction in which one speaks.
+pub struct Mouth(Box<dyn AsyncWrite + Send + Sync + Unpin>);
+
 /// Both directions of a talk about one attempt.
+#[derive(Debug)]
 pub struct Talk {
-    writer: Box<dyn AsyncWrite + Send + Sync + Unpin>,
-    heard: mpsc::Receiver<Heard>,
+    ear: Ear,
+    mouth: Mouth,
 }
 
-impl std::fmt::Debug for Talk {
+impl std::fmt::Debug for Ear {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Talk")
+        f.write_str("Ear")
+    }
+}
+
+impl std::fmt::Debug for Mouth {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mouth")
     }
 }
 
@@ -55,23 +68,44 @@ impl Talk {
                 }
             }
         });
-        Talk { writer: Box::new(writer), heard }
+        Talk { ear: Ear(heard), mouth: Mouth(Box::new(writer)) }
+    }
+
+    /// For those who speak and listen at the same time.
+    pub fn parts(self) -> (Ear, Mouth) {
+        (self.ear, self.mouth)
     }
 
     /// The next word, with what it carries. May be dropped while it waits.
     pub async fn next(&mut self) -> Result<(Word, Vec<u8>), TransferError> {
-        let gone = || LinkError::Stream { source: io::ErrorKind::UnexpectedEof.into() };
-        self.heard.recv().await.unwrap_or_else(|| Err(gone().into()))
+        self.ear.next().await
     }
 
     pub async fn say(&mut self, word: &Word) -> Result<(), TransferError> {
-        frame::write(&mut self.writer, word).await?;
-        Ok(())
+        self.mouth.say(word).await
     }
 
     /// A word and what it carries.
     pub async fn bring(&mut self, word: &Word, carried: &[u8]) -> Result<(), TransferError> {
+        self.mouth.bring(word, carried).await
+    }
+}
+
+impl Ear {
+    pub async fn next(&mut self) -> Result<(Word, Vec<u8>), TransferError> {
+        let gone = || LinkError::Stream { source: io::ErrorKind::UnexpectedEof.into() };
+        self.0.recv().await.unwrap_or_else(|| Err(gone().into()))
+    }
+}
+
+impl Mouth {
+    pub async fn say(&mut self, word: &Word) -> Result<(), TransferError> {
+        frame::write(&mut self.0, word).await?;
+        Ok(())
+    }
+
+    pub async fn bring(&mut self, word: &Word, carried: &[u8]) -> Result<(), TransferError> {
         self.say(word).await?;
-        transfer::send(&mut self.writer, &mut &carried[..], carried.len() as u64).await
+        transfer::send(&mut self.0, &mut &carried[..], carried.len() as u64).await
     }
 }

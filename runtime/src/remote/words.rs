@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use niia_actors::git::{ObjectId, Tips};
+use niia_net::identity::NodeId;
 use niia_spec::course::EndReason;
-use niia_spec::name::SessionId;
+use niia_spec::name::{RunId, SessionId};
+use niia_spec::notice::RunView;
+use niia_spec::origin::Origin;
 use niia_spec::plan::{Plan, WorkerPlan};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +22,48 @@ pub enum Purpose {
     /// An attempt that is made here for a run of the node that asks. `repository` names its repository among those of
     /// that node.
     Work { session: SessionId, repository: Option<String> },
+    /// Attempts that are kept here for the node that is asked: which of them does nobody want any more?
+    Held { sessions: Vec<SessionId> },
+    /// A run of the node that asks, which is to have its home here.
+    Host { run: RunId, repository: Option<String> },
+    /// A letter for people: it follows.
+    Letter,
+    /// A way to another peer of ours, whom the node that asks cannot dial.
+    Relay { to: NodeId },
+    /// The other end of such a way: that node wants to be let in.
+    Relayed { from: NodeId },
+    /// A file of ours.
+    Get { path: String },
+    /// A file for a place of ours, and what it is called where that is a folder.
+    Put { path: String, name: String },
+    /// What came of such a run: once it rests, or as it stands now.
+    Collect { run: RunId, now: bool },
+}
+
+/// Whether a way over this node is open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RelaySaid {
+    Ready,
+    Refused { reason: String },
+}
+
+/// A run that is given a home, as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HostOffer {
+    pub plan: Plan,
+    /// Without its variables, but for those that the document sends along.
+    pub origin: Origin,
+}
+
+/// How a run stands at its home, as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    pub view: RunView,
+    /// Its branches, by what follows the run's name in theirs.
+    pub branches: Vec<(String, ObjectId)>,
+    /// Why its branches stay where they are.
+    pub withheld: Option<String>,
 }
 
 /// Everything a machine needs to know of an attempt.
@@ -31,6 +76,9 @@ pub struct Offer {
     pub worker: WorkerPlan,
     pub model: usize,
     pub prompt: String,
+    /// What is new in this turn, where it is one of a talk.
+    #[serde(default)]
+    pub turn: Option<String>,
     pub subject: String,
     pub tips: Option<Tips>,
     /// Variables that the document sends along.
@@ -59,8 +107,14 @@ pub enum Word {
     Answer,
     /// How it ended, as JSON: bytes follow. After this there is no more.
     Over,
+    /// How a run stands at its home, as JSON of [`Told`]: bytes follow.
+    Stands,
+    /// A file of the user's own that a phase of the run wrote: bytes follow.
+    Written {
+        path: String,
+    },
     // From home.
-    /// An [`Offer`] as JSON: bytes follow.
+    /// An [`Offer`] or a [`HostOffer`] as JSON: bytes follow.
     Offer,
     /// That was all that is needed to begin.
     Ready,
@@ -79,11 +133,25 @@ pub enum Word {
         path: String,
         parent: Option<String>,
     },
+    /// This version of that file is here now.
+    Have {
+        path: String,
+        version: String,
+    },
 }
 
 impl Word {
     /// Whether bytes follow.
     pub fn carries(&self) -> bool {
-        matches!(self, Word::Answer | Word::Over | Word::Offer | Word::Pack | Word::File { .. })
+        matches!(
+            self,
+            Word::Answer
+                | Word::Over
+                | Word::Offer
+                | Word::Pack
+                | Word::Stands
+                | Word::File { .. }
+                | Word::Written { .. }
+        )
     }
 }

@@ -148,7 +148,9 @@ pub fn outcome_words(outcome: &Outcome) -> String {
         Outcome::TimedOut => "timed out".to_owned(),
         Outcome::Cancelled => "cancelled".to_owned(),
         Outcome::Failed { reason } => format!("failed: {reason}"),
-        Outcome::Unavailable { class, reason } => format!("{}: {reason}", unavailable_words(*class)),
+        Outcome::Unavailable { class, reason } => {
+            format!("{} ({}): {reason}", unavailable_words(*class), class.word())
+        }
         Outcome::NeedsAttention { reason } => format!("needs attention: {reason}"),
         Outcome::Misshapen { reason } => format!("answered in another shape: {reason}"),
         Outcome::Lost { reason } => format!("lost: {reason}"),
@@ -165,6 +167,7 @@ fn unavailable_words(class: Unavailable) -> &'static str {
         Unavailable::Network => "unreachable",
         Unavailable::BadModel => "no such model",
         Unavailable::Crashed => "crashed before an answer",
+        Unavailable::Hangs => "said nothing any more",
     }
 }
 

@@ -61,6 +61,7 @@ pub fn worker_word(state: WorkerState) -> &'static str {
         WorkerState::Waiting => "waiting",
         WorkerState::Starting => "starting",
         WorkerState::Working => "working",
+        WorkerState::WaitingInput => "waiting_input",
         WorkerState::Ending => "ending",
         WorkerState::Done => "done",
         WorkerState::Failed => "failed",
@@ -72,6 +73,7 @@ fn worker_tone(state: WorkerState) -> Tone {
     match state {
         WorkerState::Waiting | WorkerState::NotStarted => Tone::Faint,
         WorkerState::Starting | WorkerState::Working | WorkerState::Ending => Tone::Busy,
+        WorkerState::WaitingInput => Tone::Asking,
         WorkerState::Done => Tone::Good,
         WorkerState::Failed => Tone::Bad,
     }
@@ -186,7 +188,8 @@ fn add_asking(table: &mut Table, phase: &PhaseView) {
 
 fn worker_row(phase: &PhaseView, worker: &WorkerView) -> Vec<Cell> {
     let failed = worker.attempts.last().and_then(|attempt| attempt.outcome.as_ref()).and_then(outcome_reason);
-    let line = failed.or_else(|| worker.last_line.clone()).unwrap_or_default();
+    let asks = worker.asks.as_ref().map(|what| format!("{what} (niia approve or niia deny)"));
+    let line = failed.or(asks).or_else(|| worker.last_line.clone()).unwrap_or_default();
     let time = worker
         .begun_at_ms
         .map(|begun| duration(worker.ended_at_ms.unwrap_or_else(now_ms).saturating_sub(begun)));

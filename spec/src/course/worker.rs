@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{EndReason, Ending, Outcome};
+use super::{EndReason, Ending, Outcome, failover};
 use crate::plan::{OnLost, PhasePlan, Retry, WorkerPlan};
 
 /// How often a lost session is started again under `on_lost: restart`; a machine that loses a fourth one is ill.
@@ -72,6 +72,9 @@ pub(super) struct Rules {
     pub retry: Retry,
     pub on_lost: OnLost,
     pub timeout_ms: u64,
+    /// How often its models are gone through while none can be had.
+    pub rounds_max: u32,
+    pub salt: u64,
 }
 
 /// Where a worker stands.
@@ -106,6 +109,8 @@ impl Rules {
             retry: phase.retry,
             on_lost: phase.on_lost,
             timeout_ms: worker.session.timeout_ms.min(most),
+            rounds_max: failover::ROUNDS_MAX,
+            salt: failover::salt(&[phase.name.as_str(), worker.name.as_str()]),
         }
     }
 
@@ -122,6 +127,7 @@ impl Rules {
             retry: Retry { max: 0, backoff_ms: 0 },
             on_lost: OnLost::Fail,
             timeout_ms: rules.timeout_ms.min(MEND_MS_MAX),
+            rounds_max: 1,
             ..rules
         }
     }
@@ -241,10 +247,12 @@ impl WorkerCourse {
             (_, Some(EndReason::Cancelled | EndReason::NotNeeded)) => Standing::Settled(Settled::Dropped),
             // A time limit is the user's own and a kill by hand a person's will: neither is answered by trying again.
             (Outcome::TimedOut | Outcome::Cancelled, None) => Standing::Settled(Settled::Failed),
-            (Outcome::Unavailable { .. }, None) if last.model + 1 < rules.models => {
-                Standing::Again { model: last.model + 1, pause_ms: 0 }
+            (Outcome::Unavailable { .. }, None) => {
+                match failover::next(self.counted(), rules.models, rules.rounds_max, rules.salt) {
+                    Some((model, pause_ms)) => Standing::Again { model, pause_ms },
+                    None => Standing::Settled(Settled::Failed),
+                }
             }
-            (Outcome::Unavailable { .. }, None) => Standing::Settled(Settled::Failed),
             (Outcome::Misshapen { .. }, None) if self.misshapen() == 1 => {
                 Standing::Again { model: last.model, pause_ms: 0 }
             }

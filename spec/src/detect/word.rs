@@ -9,11 +9,13 @@ use serde_json::Value;
 use super::{Asked, ReportState, Seen, Statuses};
 use crate::course::Unavailable;
 use crate::profile::drive::text_of;
-use crate::profile::{Profile, ReportRule, ScreenMeaning, TurnEnds, WordRule, class_of};
+use crate::profile::{AnswerIs, Profile, ReportRule, ScreenMeaning, TurnEnds, WordRule, class_of};
 
 /// A word with less authority counts before an older one with more once it is so much later, or has stood so long:
 /// the same thing is told by several ways, and they take that long at most.
 pub const LATER_BY_MS: u64 = 300;
+/// What a transcript says of an end comes with the hook that tells of it, or so much later at most.
+pub const RECORD_WITHIN_MS: u64 = 1_500;
 /// An answer that a hook or record holds.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -63,8 +65,10 @@ pub enum Turned {
 
 /// What the tool itself says it does.
 pub(super) fn word(profile: &Profile, seen: &Seen<'_>) -> Option<Word> {
-    let hook = newest(&profile.hooks, seen.hooks).map(|(n, rule, told)| said(n, rule, told, "hook"));
-    let record = newest(&profile.records, seen.records).map(|(n, rule, told)| said(n, rule, told, "record"));
+    let hook = newest(&profile.hooks, seen.hooks, seen);
+    let hook = hook.map(|(n, rule, told)| said(n, rule, told, "hook"));
+    let record = newest(&profile.records, seen.records, seen);
+    let record = record.map(|(n, rule, told)| said(n, rule, told, "record"));
     let report = report(profile, seen.statuses);
     [hook.flatten(), record.flatten(), report].into_iter().flatten().reduce(|best, next| {
         let later = next.at_ms >= best.at_ms.saturating_add(LATER_BY_MS);
@@ -75,10 +79,17 @@ pub(super) fn word(profile: &Profile, seen: &Seen<'_>) -> Option<Word> {
 }
 
 /// The last word that a rule is about and that says what the tool does.
-fn newest<'a>(rules: &'a [WordRule], told: &'a [Told]) -> Option<(usize, &'a WordRule, &'a Told)> {
+fn newest<'a>(
+    rules: &'a [WordRule],
+    told: &'a [Told],
+    seen: &Seen<'_>,
+) -> Option<(usize, &'a WordRule, &'a Told)> {
     told.iter().rev().find_map(|told| {
         let mut rules = rules.iter().enumerate().filter(|(_, rule)| rule.is.is_some());
-        let (n, rule) = rules.find(|(_, rule)| rule.holds(&told.event, &told.body))?;
+        let holds = |rule: &WordRule| {
+            rule.holds(&told.event, &told.body) && rule.is_shown(seen.screen, seen.quiet_ms)
+        };
+        let (n, rule) = rules.find(|(_, rule)| holds(rule))?;
         Some((n, rule, told))
     })
 }
@@ -121,23 +132,80 @@ fn report_rule(profile: &Profile, state: ReportState, kind: Option<Asked>) -> Op
 
 /// How the turn ended, if it has: from what was told since its prompt was taken.
 ///
-/// A report alone counts once it is `LATER_BY_MS` old, since the hook and the record of the same end say more.
+/// A record or a report alone counts once it is `LATER_BY_MS` old, since the hook of the same end says more.
 pub fn turn_end(profile: &Profile, seen: &Seen<'_>, since_ms: u64) -> Option<TurnEnd> {
-    let by = |rules: &[WordRule], told: &[Told], of: &str| {
-        // A prompt that was taken after an end begins a turn of its own.
-        let is_new = |told: &Told| {
-            rules.iter().any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
-        };
-        let newest = told.iter().rev().take_while(|told| told.at_ms >= since_ms && !is_new(told));
-        newest.into_iter().find_map(|told| {
-            let rule =
-                rules.iter().find(|rule| rule.ends.is_some() && rule.holds(&told.event, &told.body))?;
-            (!rule.is_pending(&told.body)).then(|| ended(profile, rule, told, of)).flatten()
+    let told_end = |rules: &'_ [WordRule], told: &'_ [Told], of: &str| {
+        let mut of_turn = of_turn(rules, told, since_ms);
+        of_turn.find_map(|told| {
+            let ends = |rule: &&WordRule| rule.ends.is_some() && rule.holds(&told.event, &told.body);
+            let rule = rules.iter().find(ends)?;
+            let counts = !rule.is_pending(&told.body) && rule.is_shown(seen.screen, seen.quiet_ms);
+            let end = counts.then(|| ended(profile, rule, told, of)).flatten()?;
+            Some((end, rule.from_records, told.at_ms))
         })
     };
-    by(&profile.hooks, seen.hooks, "hook")
-        .or_else(|| by(&profile.records, seen.records, "record"))
+    if let Some((end, from_records, at_ms)) = told_end(&profile.hooks, seen.hooks, "hook") {
+        return if from_records { with_records(profile, seen, since_ms, (end, at_ms)) } else { Some(end) };
+    }
+    let hooks_say_more = profile.hooks.iter().any(|rule| rule.ends.is_some());
+    let stands = |at_ms: u64| !hooks_say_more || seen.now_ms >= at_ms.saturating_add(LATER_BY_MS);
+    told_end(&profile.records, seen.records, "record")
+        .filter(|(_, _, at_ms)| stands(*at_ms))
+        .map(|(end, ..)| end)
         .or_else(|| by_report(profile, seen, since_ms))
+}
+
+/// What was told of the turn under way, the newest first: a prompt that was taken begins a turn of its own.
+fn of_turn<'a>(
+    rules: &'a [WordRule],
+    told: &'a [Told],
+    since_ms: u64,
+) -> impl Iterator<Item = &'a Told> + use<'a> {
+    let begins =
+        move |told: &Told| rules.iter().any(|rule| rule.begins_turn() && rule.holds(&told.event, &told.body));
+    told.iter().rev().take_while(move |told| told.at_ms >= since_ms && !begins(told))
+}
+
+/// Whether a tool whose turn has failed goes on trying by itself.
+pub fn goes_on_trying(profile: &Profile, seen: &Seen<'_>, since_ms: u64) -> bool {
+    let tries = |rules: &[WordRule], told: &[Told]| {
+        of_turn(rules, told, since_ms)
+            .any(|told| rules.iter().any(|rule| rule.stops && rule.holds(&told.event, &told.body)))
+    };
+    tries(&profile.hooks, seen.hooks) || tries(&profile.records, seen.records)
+}
+
+/// An end of which the transcript says more; nothing while it may still be written.
+fn with_records(
+    profile: &Profile,
+    seen: &Seen<'_>,
+    since_ms: u64,
+    (end, at_ms): (TurnEnd, u64),
+) -> Option<TurnEnd> {
+    let holds = |told: &Told, rule: &WordRule| rule.holds(&told.event, &told.body);
+    let source = format!("{}, record", end.source);
+    let other = of_turn(&profile.records, seen.records, since_ms).find_map(|told| {
+        let rule = profile.records.iter().find(|rule| rule.ends.is_some() && holds(told, rule))?;
+        ended(profile, rule, told, "record")
+    });
+    let texts = of_turn(&profile.records, seen.records, since_ms).filter_map(|told| {
+        let rule = profile.records.iter().find(|rule| rule.answer.is_some() && holds(told, rule))?;
+        text_of(&told.body, rule.answer.as_ref()?).filter(|text| !text.is_empty())
+    });
+    let mut texts: Vec<String> = texts.collect();
+    let answer = match profile.transcript.as_ref().map(|transcript| transcript.answer) {
+        Some(AnswerIs::All) => {
+            texts.reverse();
+            (!texts.is_empty()).then(|| texts.join("\n"))
+        }
+        _ => texts.into_iter().next(),
+    };
+    match (other, answer) {
+        (Some(other), answer) => Some(TurnEnd { answer: other.answer.or(answer), source, ..other }),
+        (None, Some(answer)) => Some(TurnEnd { answer: Some(answer), source, ..end }),
+        (None, None) if seen.now_ms < at_ms.saturating_add(RECORD_WITHIN_MS) => None,
+        (None, None) => Some(end),
+    }
 }
 
 fn ended(profile: &Profile, rule: &WordRule, told: &Told, of: &str) -> Option<TurnEnd> {
@@ -187,10 +255,40 @@ pub fn is_receipt(profile: &Profile, told: &Told, prompt: &str) -> bool {
     })
 }
 
+/// Whether this word says that some prompt was taken.
+pub fn takes_a_prompt(profile: &Profile, told: &Told) -> bool {
+    let mut rules = profile.hooks.iter().chain(&profile.records);
+    rules.any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
+}
+
 /// Tools trim a prompt, so white space at its ends does not count.
+///
+/// Some divide it into lines elsewhere, or put blanks in a tab's place: that it was taken is known all the same.
 fn same_text(taken: &str, sent: &str) -> bool {
     let (taken, sent) = (taken.trim(), sent.trim());
-    !sent.is_empty() && (taken == sent || taken.contains(sent))
+    let bare = |text: &str| text.split_whitespace().collect::<String>();
+    !sent.is_empty() && (taken == sent || taken.contains(sent) || bare(taken).contains(&bare(sent)))
+}
+
+/// Whether the tool's own word says that it has taken a prompt, whichever it was.
+pub fn is_taken(profile: &Profile, told: &Told) -> bool {
+    let mut rules = profile.hooks.iter().chain(&profile.records);
+    rules.any(|rule| rule.takes && rule.holds(&told.event, &told.body))
+}
+
+/// Whether a word is about another conversation than this one: a part of the work that the tool gives to a helper.
+pub fn is_foreign(profile: &Profile, told: &Told, name: &str) -> bool {
+    let mut rules = profile.hooks.iter().filter(|rule| rule.holds(&told.event, &told.body));
+    rules.any(|rule| {
+        let own = rule.own.as_ref().and_then(|path| text_of(&told.body, path));
+        own.is_some_and(|of| of != name)
+    })
+}
+
+/// Where the tool says that its transcript lies.
+pub fn transcript_told(profile: &Profile, told: &Told) -> Option<String> {
+    let mut rules = profile.hooks.iter().filter(|rule| rule.holds(&told.event, &told.body));
+    rules.find_map(|rule| text_of(&told.body, rule.transcript.as_ref()?))
 }
 
 /// The tool's own name of the conversation, from whatever told it last.

@@ -55,6 +55,11 @@ pub struct Talk<'a> {
     pub permission: Option<&'a str>,
     /// The conversation is taken up again by the tool's own means.
     pub resumes: bool,
+    /// A folder that all attempts of the worker share.
+    pub kept: Option<&'a str>,
+    /// A port of the machine that is the session's own, and a word that only the session knows.
+    pub port: Option<&'a str>,
+    pub secret: Option<&'a str>,
 }
 
 /// A program to start.
@@ -67,6 +72,8 @@ pub struct Invocation {
     pub prompt: PromptBy,
     /// A typed prompt begins with a fixed line.
     pub prefix_line: bool,
+    /// A command that runs beside it.
+    pub beside: Vec<String>,
 }
 
 /// How this prompt reaches this program.
@@ -129,6 +136,9 @@ pub(crate) enum Hole {
     Niia,
     Cwd,
     Permission,
+    Kept,
+    Port,
+    Secret,
 }
 
 impl Template {
@@ -148,10 +158,13 @@ impl Template {
                 "niia" => Hole::Niia,
                 "cwd" => Hole::Cwd,
                 "permission" => Hole::Permission,
+                "kept" => Hole::Kept,
+                "port" => Hole::Port,
+                "secret" => Hole::Secret,
                 word => {
                     return Err(format!(
                         "`{{{word}}}` is no placeholder: there are {{prompt}}, {{prompt_file}}, {{model}}, {{args}}, \
-                         {{shell}}, {{session}}, {{overlay}}, {{niia}}, {{cwd}} and {{permission}}"
+                         {{shell}}, {{session}}, {{overlay}}, {{niia}}, {{cwd}}, {{kept}}, {{port}}, {{secret}} and {{permission}}"
                     ));
                 }
             };
@@ -294,7 +307,15 @@ impl Profile {
             return Err(CallError::Nul { profile: self.id.clone() });
         }
         let env_pass = self.env_pass.clone();
-        Ok(Invocation { program, args, env, env_pass, prompt, prefix_line: self.prefix_line })
+        Ok(Invocation {
+            program,
+            args,
+            env,
+            env_pass,
+            prompt,
+            prefix_line: self.prefix_line,
+            beside: Vec::new(),
+        })
     }
 }
 
@@ -312,6 +333,9 @@ fn fill(template: &Template, call: &Call<'_>, prompt: Option<&str>) -> Option<St
             Part::Hole(Hole::Overlay) => filled.push_str(call.talk.overlay?),
             Part::Hole(Hole::Niia) => filled.push_str(call.talk.niia?),
             Part::Hole(Hole::Cwd) => filled.push_str(call.talk.cwd?),
+            Part::Hole(Hole::Kept) => filled.push_str(call.talk.kept?),
+            Part::Hole(Hole::Port) => filled.push_str(call.talk.port?),
+            Part::Hole(Hole::Secret) => filled.push_str(call.talk.secret?),
             Part::Hole(Hole::Args | Hole::Permission) => {}
         }
     }
@@ -329,9 +353,18 @@ impl Invocation {
         let mut argv = Vec::with_capacity(self.args.len() + 5);
         if self.prompt == PromptBy::Input {
             argv.extend([SHELL, "-c", WITH_PROMPT_AS_INPUT, "niia"].map(str::to_owned));
+        } else if !self.beside.is_empty() {
+            let beside: Vec<String> = self.beside.iter().map(|word| quoted(word)).collect();
+            let script = format!(r#"{} </dev/null >/dev/null 2>&1 & exec "$@""#, beside.join(" "));
+            argv.extend([SHELL, "-c", &script, "niia"].map(str::to_owned));
         }
         argv.push(self.program.clone());
         argv.extend(self.args.iter().cloned());
         argv
     }
+}
+
+/// A word as a shell reads it as one.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }

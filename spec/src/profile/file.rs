@@ -11,10 +11,16 @@ use toml::Spanned;
 use crate::course::Unavailable;
 use crate::profile::call::{Entry, Hole, Template};
 use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
-use crate::profile::{ErrorRule, Pattern, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay};
+use crate::profile::{
+    Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay,
+};
+use crate::usage::read::UsageRule;
 
 /// The largest profile file: the longest built-in one has 3 KiB.
 pub const FILE_BYTES_MAX: usize = 256 * 1024;
+
+/// A model may think for long; one that has said nothing for so long while nothing of its own runs is not heard again.
+const SILENT_MAX_MS: u64 = 600_000;
 
 /// What is wrong in a profile's file, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,12 +63,19 @@ struct Keys {
     version_pattern: Option<Spanned<String>>,
     conversation: Option<Spanned<drive::ConversationKeys>>,
     typing: Option<TypingWay>,
+    decides: Option<Decides>,
+    safe_commands: Option<Vec<String>>,
+    silent_max_ms: Option<u64>,
     permission: Option<BTreeMap<Spanned<String>, Vec<String>>>,
+    permission_env: Option<BTreeMap<Spanned<String>, BTreeMap<String, String>>>,
+    transcript: Option<Spanned<drive::TranscriptKeys>>,
     dialog: Option<Vec<Spanned<drive::DialogKeys>>>,
     hook: Option<Vec<Spanned<drive::WordKeys>>>,
     record: Option<Vec<Spanned<drive::WordKeys>>>,
     report: Option<Vec<drive::ReportKeys>>,
     sandboxed: Option<Spanned<SandboxedKeys>>,
+    preflight: Option<Preflight>,
+    usage: Option<UsageRule>,
 }
 
 /// An argument or a group of arguments, which stand or fall together.
@@ -137,6 +150,7 @@ impl ProfileFile {
         put(&mut profile.prompt, keys.prompt.as_ref().map(|way| *way.get_ref()));
         put(&mut profile.model_required, keys.model_required);
         put(&mut profile.env_pass, keys.env_pass.clone());
+        put(&mut profile.silent_max_ms, keys.silent_max_ms);
         put(&mut profile.prefix_line, keys.prefix_line);
         put(&mut profile.version, keys.version.clone());
         put(&mut profile.zero_may_lie, keys.zero_may_lie);
@@ -144,6 +158,8 @@ impl ProfileFile {
         put(&mut profile.large, large.map(Some));
         put(&mut profile.errors, errors);
         put(&mut profile.screens, screens);
+        put(&mut profile.preflight, keys.preflight.clone());
+        put(&mut profile.usage, keys.usage.clone().map(Some));
         profile.names.extend(keys.names.clone().unwrap_or_default());
         profile.tags.extend(keys.tags.clone().unwrap_or_default());
         profile.env.extend(keys.env.clone().unwrap_or_default());
@@ -180,12 +196,19 @@ impl ProfileFile {
             version_pattern: None,
             conversation: None,
             typing: TypingWay::default(),
+            decides: None,
+            safe_commands: None,
+            silent_max_ms: SILENT_MAX_MS,
             permission: BTreeMap::new(),
+            permission_env: BTreeMap::new(),
+            transcript: None,
             dialogs: Vec::new(),
             hooks: Vec::new(),
             records: Vec::new(),
             reports: Vec::new(),
             sandboxed: Sandboxed::default(),
+            usage: None,
+            preflight: Preflight::default(),
             argv: Vec::new(),
             large: None,
             source: self.name.clone(),

@@ -5,6 +5,7 @@
 
 mod document;
 mod reached;
+mod refused;
 mod rest;
 mod seen;
 mod watch;

@@ -129,8 +129,9 @@ impl Stage {
             }
             "done" | "says" => Outcome::Done,
             "failed" => Outcome::Failed { reason },
-            "unavailable" => Outcome::Unavailable { class: Unavailable::RateLimited, reason },
-            "crashed" => Outcome::Unavailable { class: Unavailable::Crashed, reason },
+            "unavailable" => Outcome::Unavailable { class: Unavailable::NotLoggedIn, reason },
+            "throttled" => Outcome::Unavailable { class: Unavailable::RateLimited, reason },
+            "crashed" | "cut" => Outcome::Unavailable { class: Unavailable::Crashed, reason },
             "timed" => Outcome::TimedOut,
             "cancelled" => Outcome::Cancelled,
             "asks" | "stuck" => Outcome::NeedsAttention { reason },
@@ -140,6 +141,8 @@ impl Stage {
         let outputs = rest.strip_prefix("with ").and_then(|output| output.split_once('='));
         let mut ending = ending(outcome, outputs.map(|(key, value)| (key, value.into())));
         ending.answered = verb == "stuck";
+        ending.resumable = verb == "cut";
+        ending.again_in_ms = rest.strip_prefix("for ").and_then(|ms| ms.parse().ok());
         if verb == "says" {
             ending.excerpt = rest.to_owned();
         }
@@ -204,6 +207,10 @@ pub fn ending(outcome: Outcome, output: Option<(&str, Value)>) -> Ending {
         evidence: "exit".to_owned(),
         contacts: Vec::new(),
         answered: false,
+        again_in_ms: None,
+        resumable: false,
+        usage: None,
+        kept: None,
         untaken: Vec::new(),
         step: None,
     }

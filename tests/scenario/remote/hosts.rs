@@ -1,6 +1,10 @@
 //! Hosts of their own: network namespaces joined by a bridge, with real multicast. Made and removed by the test; where
 //! that is not permitted the test says so and looks at nothing.
 
+mod gap;
+mod rogue;
+mod sun;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -72,8 +76,36 @@ struct Machine<'a> {
 impl Machine<'_> {
     fn new<'a>(network: &'a Network, n: usize, name: &str) -> Machine<'a> {
         let house = House::new();
-        let _ = house.file("state/config/niia.toml", &format!("[network]\nname = \"{name}\"\n"));
+        let capture = house.at("frames");
+        let text = format!("[network]\nname = \"{name}\"\ncapture = \"{}\"\n", capture.display());
+        let _ = house.file("state/config/niia.toml", &text);
         Machine { house, host: network.host(n) }
+    }
+
+    /// Everything its node has said to others, before it was encrypted.
+    fn frames(&self) -> Vec<u8> {
+        std::fs::read(self.house.at("frames")).unwrap_or_default()
+    }
+
+    fn stop(&self) {
+        let _ = self.niia(&["daemon", "stop"]).run().exits(0);
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        self.niia(args).run().json()
+    }
+
+    fn wait_over(&self, run: &str) -> Value {
+        wait_until("it is over", OVER_WITHIN, || {
+            let status = self.json(&["status", run, "--json"]);
+            (status["state"] != "running").then_some(status)
+        })
+    }
+
+    /// Files of runs of other machines that are still here, but for commits that may be of use again.
+    fn left_of_guests(&self) -> Vec<String> {
+        let all = super::worker::files_below(&self.house.at("state/guests"));
+        all.into_iter().filter(|file| !file.contains("/repositories/")).collect()
     }
 
     fn niia(&self, args: &[&str]) -> Call<'_> {
@@ -86,6 +118,9 @@ impl Machine<'_> {
         let _ = self.niia(&["daemon", "start"]).run().exits(0);
     }
 }
+
+/// A run of nine workers on a busy machine with two cores.
+const OVER_WITHIN: std::time::Duration = std::time::Duration::from_secs(180);
 
 fn shown(line: &str) -> Option<String> {
     serde_json::from_str::<Value>(line).ok()?["code"].as_str().map(str::to_owned)
@@ -139,6 +174,6 @@ fn three_hosts_find_each_other_are_paired_by_code_and_work_where_the_file_says()
         assert!(made.contains(machine.house.mark()), "{phase}: {made}");
     }
     for machine in [&laptop, &seoul, &gpu] {
-        let _ = machine.niia(&["daemon", "stop"]).run().exits(0);
+        machine.stop();
     }
 }

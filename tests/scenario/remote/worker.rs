@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{machine, paired};
 
 /// The files below a folder that hold this text.
-fn holding(folder: &Path, text: &str) -> Vec<String> {
+pub fn holding(folder: &Path, text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -28,7 +28,7 @@ fn holding(folder: &Path, text: &str) -> Vec<String> {
     found
 }
 
-fn files_below(folder: &Path) -> Vec<String> {
+pub fn files_below(folder: &Path) -> Vec<String> {
     holding(folder, "")
 }
 

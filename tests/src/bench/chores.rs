@@ -21,6 +21,9 @@ pub fn asked(args: &[String]) -> Option<ExitCode> {
         [chore] if chore == "--echo" => echo(),
         [chore, port] if chore == "--carry" => super::carrier::carry(port),
         [chore, port] if chore == "--splice" => super::carrier::splice_all(port),
+        [chore] if chore == "--serve-bare" => super::link::serve_bare(),
+        [chore] if chore == "--serve-link" => super::link::serve_link(),
+        [chore, port] if chore == "--flood" => super::flood::flood(port),
         [chore, file] if chore == "--stamp" => std::fs::write(file, now().as_nanos().to_string()),
         _ => return None,
     };

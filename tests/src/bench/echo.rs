@@ -14,9 +14,9 @@ use super::table::{Bar, Row};
 use super::tmux::Tmux;
 use super::{bare, chores};
 
-const KEYS: usize = 1_000;
+pub const KEYS: usize = 1_000;
 /// A person's keys never come back to back.
-const PAUSE: Duration = Duration::from_millis(1);
+pub const PAUSE: Duration = Duration::from_millis(1);
 
 pub fn measure(rounds: usize) -> Vec<Row> {
     let mut middle = Row::new("key → echo through `attach`, p50", "µs", Bar::Tmux);
@@ -26,7 +26,8 @@ pub fn measure(rounds: usize) -> Vec<Row> {
     let document = scene.document("echo", &scene::fan(1, &scene::words(&chore)));
     for _ in 0..rounds {
         let run = scene.begin(&document, 1);
-        let own = through_attach(&scene, &format!("{run}/fan/1"));
+        let folders = Folders { state: scene.house.at("state"), config: scene.house.at("config") };
+        let own = through_attach(&folders, &format!("{run}/fan/1"));
         scene.cancel(&run);
         let limit = bare::echo(KEYS, PAUSE);
         let tmux = Tmux::start(&scene.folder()).and_then(|tmux| tmux.echo(KEYS, PAUSE));
@@ -47,12 +48,11 @@ pub fn quantile(times: &[f64], part: f64) -> f64 {
 }
 
 /// As `niia attach` does it: keys to the node, news of the recording's growth back, the bytes from the recording.
-fn through_attach(scene: &Scene, session: &str) -> Vec<f64> {
+pub fn through_attach(folders: &Folders, session: &str) -> Vec<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.unwrap_or_else(|error| panic!("no runtime: {error}"));
-    let folders = Folders { state: scene.house.at("state"), config: scene.house.at("config") };
     runtime.block_on(async {
-        let mut client = Client::connect(&folders).await.unwrap_or_else(|error| panic!("no node: {error}"));
+        let mut client = Client::connect(folders).await.unwrap_or_else(|error| panic!("no node: {error}"));
         let mut viewer = Viewer::attach(&mut client, session).await;
         viewer.wait_for(chores::READY.len() as u64).await;
         let mut times = Vec::new();

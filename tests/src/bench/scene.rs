@@ -27,7 +27,13 @@ pub struct Took {
 impl Scene {
     /// A house whose node is up and has run something already.
     pub fn warm() -> Scene {
+        Scene::with("")
+    }
+
+    /// The same with this in its configuration.
+    pub fn with(configuration: &str) -> Scene {
         let scene = Scene { house: House::new().leaving_within(Duration::from_secs(60)) };
+        drop(scene.house.file("state/config/niia.toml", configuration));
         let warmup = scene.document("warmup", &fan(1, &["true"]));
         scene.run(&warmup);
         scene

@@ -7,8 +7,12 @@ pub enum Bar {
     AtLeast(f64),
     /// So many times the bare limit.
     TimesLimit(f64),
+    /// At least so much of the bare limit.
+    PartOfLimit(f64),
     /// As little as tmux.
     Tmux,
+    /// Nothing is asked of it yet.
+    Shown,
 }
 
 /// One figure, measured some times.
@@ -77,6 +81,10 @@ impl Row {
             Bar::TimesLimit(times) => {
                 (median(&self.limit).map(|(limit, _)| limit * times), false, format!("≤ {times} × limit"))
             }
+            Bar::PartOfLimit(part) => {
+                (median(&self.limit).map(|(limit, _)| limit * part), true, format!("≥ {part} × limit"))
+            }
+            Bar::Shown => return ("–".to_owned(), "–".to_owned()),
             Bar::Tmux => (median(&self.tmux).map(|(tmux, _)| tmux), false, "≤ tmux".to_owned()),
         };
         let met = match bar {

@@ -4,6 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::sys::{self, ask};
 use super::{Attempt, Claim, missed, reached};
@@ -63,6 +64,50 @@ fn child_touches(bytes: usize, flags: i32) -> Claim {
     if worked { reached(format!("{bytes} bytes touched")) } else { missed("refused or ended for it") }
 }
 
+/// What is above the bound is ended within this time.
+const KEPT: Duration = Duration::from_secs(2);
+
+/// In a child, which takes it in parts none of which is too much, and keeps it.
+fn keeps(take: impl FnOnce() -> bool) -> Claim {
+    let kept = sys::in_child(|| {
+        let taken = take();
+        std::thread::sleep(KEPT);
+        taken
+    })?;
+    if kept { reached(format!("{MEMORY_BYTES} bytes kept")) } else { missed("refused or ended for it") }
+}
+
+/// Takes it in so many parts.
+fn touches_parts(parts: usize, flags: i32, fd: i64) -> bool {
+    (0..parts).all(|_| touches(MEMORY_BYTES / parts, flags, fd).is_ok())
+}
+
+/// Several processes, none of which has too much, keep it; answers whether nobody was ended.
+fn shares(processes: usize) -> bool {
+    let own = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let made = (0..processes).map(|_| {
+        // SAFETY: the adversary has one thread, so its child may do anything, and ends without what is its parent's.
+        match unsafe { libc::fork() } {
+            0 => {
+                let taken = touches(MEMORY_BYTES / processes, own, -1).is_ok();
+                std::thread::sleep(KEPT);
+                // SAFETY: as above.
+                unsafe { libc::_exit(i32::from(!taken)) }
+            }
+            child => child,
+        }
+    });
+    let made: Vec<i32> = made.collect();
+    let ended = made.into_iter().map(|child| {
+        let mut status = 0;
+        // SAFETY: the child is ours, and `status` lives on this stack.
+        let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        waited == child && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
+    });
+    // Everybody is waited for, whoever was ended.
+    ended.fold(true, |all, kept| all && kept)
+}
+
 /// Fills a file until there is enough in it or no more may be, and removes it.
 fn fills(path: &Path) -> Claim {
     let mut file = File::create(path)?;
@@ -117,6 +162,28 @@ pub const ATTEMPTS: &[Attempt] = &[
     }),
     Attempt::told("memory-shared", "takes it as memory to be shared", |_| {
         child_touches(MEMORY_BYTES, libc::MAP_SHARED | libc::MAP_ANONYMOUS)
+    }),
+    Attempt::told("memory-shared-in-parts", "takes that in parts", |_| {
+        keeps(|| touches_parts(24, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1))
+    }),
+    Attempt::told("memory-of-zeros", "takes it as the device of zeros, seen as memory", |_| {
+        let zeros = File::options().read(true).write(true).open("/dev/zero")?;
+        keeps(|| touches_parts(1, libc::MAP_SHARED, std::os::fd::AsRawFd::as_raw_fd(&zeros).into()))
+    }),
+    Attempt::told("memory-of-many", "takes it by several processes", |_| {
+        if shares(6) { reached("nobody was ended") } else { missed("refused or ended for it") }
+    }),
+    Attempt::told("memory-unseen", "takes it in processes that do not let themselves be looked at", |_| {
+        // The first of these hides, and whoever comes from it.
+        ask!(libc::SYS_prctl, libc::PR_SET_DUMPABLE, 0, 0, 0, 0)?;
+        if shares(6) { reached("nobody was ended") } else { missed("refused or ended for it") }
+    }),
+    Attempt::told("memory-of-names", "takes it as files in the memory for files, seen as memory", |s| {
+        let path = format!("/dev/shm/{}-much", s.mark());
+        let file = File::options().read(true).write(true).create_new(true).open(&path)?;
+        fs::remove_file(&path)?;
+        file.set_len(MEMORY_BYTES as u64)?;
+        keeps(|| touches_parts(1, libc::MAP_SHARED, std::os::fd::AsRawFd::as_raw_fd(&file).into()))
     }),
     Attempt::told("memory-growing", "takes it by moving the end of its data", |_| {
         let worked = sys::in_child(|| {

@@ -7,9 +7,7 @@ mod victim;
 mod world;
 
 use std::ffi::OsString;
-use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -22,18 +20,13 @@ use niia_actors::sandbox::Policy;
 use tempfile::TempDir;
 
 use super::{Attempt, Control, Scene, Seen};
-use crate::house::must;
+use crate::house::{is_seen_by_all, must, public_folder};
 
 /// An attempt that is not over by then hangs.
 const ATTEMPT_LIMIT: Duration = Duration::from_secs(30);
 
 /// In this time whatever an attempt started is gone after it, where anything ends it.
 const LEAVING_WITHIN: Duration = Duration::from_secs(2);
-
-/// Folders that a sandbox has for itself: nothing of the machine's is seen in them.
-const PRIVATE: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev"];
-/// Where a stage goes instead, the first that can be written to.
-const PUBLIC: [&str; 3] = ["/srv", "/opt", "/var/lib"];
 
 /// How the attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,20 +116,9 @@ impl Stage {
     }
 }
 
-/// Whether everybody may pass each folder on the way, and none is one that a sandbox has for itself.
-fn is_seen_by_all(root: &Path) -> bool {
-    let passes = |folder: &Path| folder.metadata().is_ok_and(|data| data.permissions().mode() & 0o001 != 0);
-    !PRIVATE.iter().any(|private| root.starts_with(private)) && root.ancestors().all(passes)
-}
-
 /// A folder in a place that everybody sees, with the programs in it.
 fn elsewhere(programs: &mut Programs) -> TempDir {
-    let made = PUBLIC.iter().find_map(|place| {
-        let folder = tempfile::Builder::new().prefix("niia-stage-").tempdir_in(place).ok()?;
-        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).ok()?;
-        Some(folder)
-    });
-    let Some(folder) = made else {
+    let Some(folder) = public_folder("niia-stage-") else {
         panic!("no place for a stage: build in a folder that everybody may pass")
     };
     for program in [&mut programs.escape, &mut programs.niia] {

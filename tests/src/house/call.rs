@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -103,6 +104,10 @@ impl<'a> Call<'a> {
         let mut command = Command::new(&self.program);
         command.args(&self.args).current_dir(&self.folder).env_clear();
         command.envs(self.house.environment()).envs(self.env.iter().cloned());
+        self.house.hand_over();
+        if let Some(user) = self.house.user() {
+            command.uid(user).gid(user);
+        }
         command
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -24,20 +25,22 @@ pub struct Resident {
 impl Resident {
     /// Ends this very process and no other, and comes back when the last of its threads is gone.
     pub fn kill(&self) {
-        let Some(pid) = i32::try_from(self.id).ok().and_then(Pid::from_raw) else {
-            return;
-        };
-        let Ok(descriptor) = pidfd_open(pid, PidfdFlags::empty()) else {
-            return;
-        };
+        let Some(descriptor) = self.signal(Signal::KILL) else { return };
+        // A process whose first thread is gone may still hold sockets by another one.
+        let mut ended = [PollFd::new(&descriptor, PollFlags::IN)];
+        let _ = poll(&mut ended, Some(&GONE_WITHIN));
+    }
+
+    /// Signals this very process and no other; nothing where it is gone.
+    pub fn signal(&self, signal: Signal) -> Option<OwnedFd> {
+        let pid = i32::try_from(self.id).ok().and_then(Pid::from_raw)?;
+        let descriptor = pidfd_open(pid, PidfdFlags::empty()).ok()?;
         // From here on the id is pinned: the start tells whether it is the one that was seen.
         if start(self.id) == Some(self.start) {
             // Gone in between is as good.
-            let _ = pidfd_send_signal(&descriptor, Signal::KILL);
-            // A process whose first thread is gone may still hold sockets by another one.
-            let mut ended = [PollFd::new(&descriptor, PollFlags::IN)];
-            let _ = poll(&mut ended, Some(&GONE_WITHIN));
+            let _ = pidfd_send_signal(&descriptor, signal);
         }
+        Some(descriptor)
     }
 
     #[must_use]

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::{House, Said, must, wait_until};
@@ -84,6 +85,14 @@ impl House {
             let node: Value = serde_json::from_str(&said.out).ok()?;
             node["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
         })
+    }
+
+    /// Lets everybody who lives here stand still, or go on.
+    pub fn freeze(&self, frozen: bool) {
+        let signal = if frozen { Signal::STOP } else { Signal::CONT };
+        for resident in self.residents() {
+            drop(resident.signal(signal));
+        }
     }
 
     /// Ends one resident at once, as `kill -9` does.

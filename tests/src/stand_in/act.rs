@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::asked::Asked;
 use super::play::{Act, Play};
-use super::{chat, linger, terminal, trust};
+use super::{chat, imitate, linger, terminal, trust};
 
 /// How often the spinner turns.
 const SPINNER_PERIOD: Duration = Duration::from_millis(80);
@@ -108,6 +108,7 @@ impl Actor {
             Act::Hang => hang(),
             Act::When { text, act } => return self.when(text, act),
             Act::Once { path, act } => return self.once(path, act),
+            Act::Imitate(name) => return imitate::play(name, &self.asked.args),
             Act::Trust if trust::ask()? => {}
             Act::Trust => return Err(Halt::Exit(1)),
         }

@@ -33,6 +33,17 @@ impl Composer {
         &self.text
     }
 
+    /// From now on an Enter so soon after text is lost.
+    pub(super) fn swallows(&mut self, swallow: Duration) {
+        self.swallow = swallow;
+    }
+
+    /// This text stands there now.
+    pub(super) fn put(&mut self, text: &[u8]) {
+        self.text = text.to_owned();
+        self.written = None;
+    }
+
     /// Takes what arrived at `now`.
     pub(super) fn take(&mut self, bytes: &[u8], now: Instant) -> Vec<Input> {
         let mut inputs = Vec::new();

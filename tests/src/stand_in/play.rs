@@ -19,6 +19,7 @@
 //! exit 3 | crash | hang               three ways not to answer
 //! when TEXT ACT                       only if the prompt holds TEXT (no blanks; `+` stands for one)
 //! once FILE ACT                       only the first time: FILE remembers
+//! imitate claude                      behave as that tool does, hazards and all (codex, gemini, aider too)
 //! trust                               the question whether this folder is trusted, default No
 //! chat [alt] [plain] [swallow=MS]     from here on a composer; the acts below are played for each submission
 //! ```
@@ -68,6 +69,7 @@ pub enum Act {
     Hang,
     When { text: String, act: Box<Act> },
     Once { path: String, act: Box<Act> },
+    Imitate(String),
     Trust,
 }
 
@@ -142,6 +144,7 @@ fn act(line: &str) -> Result<Act, PlayError> {
         "hang" => Act::Hang,
         "when" => Act::When { text: first.replace('+', " "), act: Box::new(act(text)?) },
         "once" => Act::Once { path: first.to_owned(), act: Box::new(act(text)?) },
+        "imitate" => Act::Imitate(rest.to_owned()),
         "trust" => Act::Trust,
         _ => {
             return Err(PlayError::Unknown { line: line.to_owned() });

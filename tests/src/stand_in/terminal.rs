@@ -62,6 +62,14 @@ pub(super) fn read() -> io::Result<Vec<u8>> {
     }
 }
 
+/// Whether something was typed, now or within this time.
+pub(super) fn has_input(within: Duration) -> io::Result<bool> {
+    let timeout = Timespec::try_from(within).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let stdin = io::stdin();
+    let mut ready = [PollFd::new(&stdin, PollFlags::IN)];
+    Ok(poll(&mut ready, Some(&timeout))? > 0)
+}
+
 /// The bytes that arrive until nothing has come for `quiet`.
 pub(super) fn read_until_quiet(quiet: Duration) -> io::Result<Vec<u8>> {
     let mut all = Vec::new();

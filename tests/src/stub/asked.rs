@@ -2,7 +2,10 @@
 //!
 //! Orders in the last text a person said, of which the last one counts:
 //! `<<say TEXT>>` answers this, `<<slow MS TEXT>>` answers it word by word with that pause, `<<tool NAME JSON>>` calls
-//! a tool with this input and, given its result, answers `the tool said: ` and the result's first line.
+//! a tool with this input and, given its result, answers `the tool said: ` and the result's first line. Several orders
+//! divided by ` ;; ` are followed one after the other, each once the one before has its result. `<<quote TEXT>>` answers
+//! the lines of the prompt in which the text stands, `<<recall WORD>>` says whether a person has said that word before.
+//! `{cwd}` is the folder the tool says it works in.
 
 use serde_json::Value;
 
@@ -28,8 +31,13 @@ pub struct Asked {
     /// How many times a person spoke.
     pub turns: usize,
     first: String,
+    /// All that persons said before the last text.
+    before: String,
     /// What a tool returned, where that is the last word.
     result: Option<String>,
+    /// How many results came since a person spoke.
+    results: usize,
+    cwd: String,
 }
 
 /// What is answered.
@@ -81,13 +89,18 @@ impl Asked {
             Some(Said::Tool(result)) => Some(result.clone()),
             _ => None,
         };
+        let results = said.iter().rev().take_while(|said| !matches!(said, Said::Person(_)));
+        let results = results.filter(|said| matches!(said, Said::Tool(_))).count();
         Some(Asked {
+            results,
+            cwd: cwd(&request.body),
             api,
             model: model.unwrap_or_default().to_owned(),
             streams,
             prompt: persons.last().map(|text| (*text).clone()).unwrap_or_default(),
             turns: persons.len(),
             first: persons.first().map(|text| (*text).clone()).unwrap_or_default(),
+            before: persons.iter().rev().skip(1).map(|text| text.as_str()).collect::<Vec<_>>().join("\n"),
             result,
         })
     }
@@ -95,12 +108,15 @@ impl Asked {
     #[must_use]
     pub fn answer(&self) -> Answer {
         let text = |text: String| Answer::Text { text, pause_ms: 0 };
-        if let Some(result) = &self.result {
+        let order = order(&self.prompt).map(|orders| orders.split(" ;; ").collect::<Vec<_>>());
+        let step = order.as_ref().and_then(|steps| steps.get(self.results)).map(|step| step.trim());
+        if let Some(result) = self.result.as_ref().filter(|_| step.is_none()) {
             return text(format!("the tool said: {}", result.lines().next().unwrap_or_default()));
         }
-        let Some(order) = order(&self.prompt) else {
+        let Some(order) = step.map(|step| step.replace("{cwd}", &self.cwd)) else {
             return text(format!("turns {}; first <{}>", self.turns, tail(&self.first)));
         };
+        let order = order.as_str();
         match order.split_once(' ').unwrap_or((order, "")) {
             ("slow", rest) => {
                 let (pause, text) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -111,10 +127,43 @@ impl Asked {
                 let input = serde_json::from_str(input).unwrap_or(Value::Null);
                 Answer::Tool { name: name.to_owned(), input }
             }
+            ("quote", rest) => {
+                let lines = self.prompt.lines().filter(|line| line.contains(rest) && !line.contains("<<"));
+                text(lines.collect::<Vec<_>>().join("\n"))
+            }
+            ("recall", word) if self.before.contains(word) => text(format!("I remember {word}")),
+            ("recall", word) => text(format!("I know no {word}")),
             ("say", rest) => text(rest.replace("{turns}", &self.turns.to_string())),
             _ => text(format!("no such order: {order}")),
         }
     }
+}
+
+/// The folder a tool says it works in, as its own words have it.
+fn cwd(body: &[u8]) -> String {
+    const SAYS: [&str; 2] = ["orking directory: ", "<cwd>"];
+    let body = String::from_utf8_lossy(body);
+    let rest = SAYS.iter().find_map(|says| body.split_once(says)).map(|(_, rest)| rest).unwrap_or_default();
+    rest.chars().take_while(|c| !"\\\"<\n ".contains(*c)).collect()
+}
+
+/// What is answered to the last of these texts, which one person said one after the other.
+#[must_use]
+pub fn reply(said: &[String]) -> Answer {
+    let (last, before) = said.split_last().map_or(("", &[][..]), |(last, before)| (last.as_str(), before));
+    let asked = Asked {
+        api: Api::Messages,
+        model: String::new(),
+        streams: false,
+        prompt: last.to_owned(),
+        turns: said.len(),
+        first: said.first().cloned().unwrap_or_default(),
+        before: before.join("\n"),
+        result: None,
+        results: 0,
+        cwd: String::new(),
+    };
+    asked.answer()
 }
 
 /// The last order of a text. Tools put words of their own around a prompt.

@@ -1,7 +1,8 @@
 //! The first process of the new namespaces: makes the layers from within, starts the program, buries the dead.
 
-use std::io::{PipeReader, PipeWriter, Write};
+use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -27,13 +28,19 @@ pub(super) struct First {
     pub alive: PipeReader,
     /// Where the helper hears how the program ended.
     pub tell: PipeWriter,
+    /// Where the helper is asked whether it watches over the session's memory, where that has a bound.
+    pub watch: Option<UnixStream>,
 }
 
 impl First {
     /// Makes the sandbox and stays in it until the program has ended; answers how to leave.
     pub fn run(self, line: OwnedFd) -> i32 {
-        let First { mut order, found, trees, alive, tell } = self;
-        let listeners = match make(&mut order, found, trees, &alive) {
+        let First { mut order, found, trees, alive, tell, watch } = self;
+        let made = make(&mut order, found, trees, &alive).and_then(|listeners| {
+            watch.map_or(Ok(()), is_watched)?;
+            Ok(listeners)
+        });
+        let listeners = match made {
             Ok(listeners) => listeners,
             Err(refusal) => {
                 super::refuse(&line, &refusal);
@@ -77,10 +84,19 @@ fn make(
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|errno| Refusal::new("processes", at("the first one cannot hide", errno), CURE))?;
     landlock::restrict(&entries, &private, order.policy.network, &mut order.layers)?;
-    seccomp::restrict(&mut order.layers)?;
-    capabilities::check(seccomp::FILTERS, &mut order.layers)?;
+    let filters = seccomp::restrict(order.policy.memory_bytes_max, &mut order.layers)?;
+    capabilities::check(filters, &mut order.layers)?;
     end_with(alive)?;
     Ok(listeners)
+}
+
+/// No program starts before the helper has looked at the session once.
+fn is_watched(mut watch: UnixStream) -> Result<(), Refusal> {
+    let mut word = [1];
+    watch.write_all(&word).and_then(|()| watch.read_exact(&mut word)).map_err(|error| {
+        let why = at("what the session's processes hold together cannot be seen", error);
+        Refusal::new("memory", why, "leave `memory_mb` out, or use a kernel with `smaps_rollup` (Linux 4.14)")
+    })
 }
 
 const CURE: &str = "look whether the machine is out of processes or memory";

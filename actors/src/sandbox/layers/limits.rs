@@ -21,9 +21,12 @@ pub(in super::super) fn set(policy: &Policy, layers: &mut Layers) -> Result<(), 
     }
     if let Some(bytes) = policy.memory_bytes_max {
         let now = put("memory", Resource::Data, bytes)?;
+        words.push(format!(
+            "{bytes} bytes of memory for all together, looked at while it runs: who takes it above that is ended"
+        ));
         words.push(format!("{now} bytes of private memory a process"));
     }
-    words.push(format!("{} bytes of private files", policy.tmp_bytes_max));
+    words.push(format!("{} bytes of private files", policy.files_bytes_max()));
     words.push("no core files".to_owned());
     layers.insert("limits".to_owned(), words.join(", "));
     Ok(())

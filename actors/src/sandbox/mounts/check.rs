@@ -111,7 +111,14 @@ fn look(entry: &Entry, mounts: &[(PathBuf, bool)], device: u64) -> Result<(), Re
         (Kind::Hidden | Kind::Mask, _) => Ok(()),
         (Kind::Write, Some((_, true))) => may_be_written(entry),
         (Kind::Pin, Some((_, true))) | (Kind::ReadOnly | Kind::Socket, Some((_, false))) => Ok(()),
-        (Kind::Write | Kind::Pin, Some((_, false))) => refuse("lies on a file system that is read-only"),
+        (Kind::Write | Kind::Pin, Some((_, false))) => {
+            let why = format!("`{}` lies on a file system that is read-only", entry.path.display());
+            Err(Refusal::new(
+                entry.property(),
+                why,
+                "mount it to be written, or keep the folder on another one",
+            ))
+        }
         (Kind::ReadOnly | Kind::Socket, Some((_, true))) => refuse("is writable and must not be"),
         (_, None) => refuse("is not mounted"),
     }

@@ -49,7 +49,7 @@ pub(in super::super) fn make(
         |what: &'static str| move |error: io::Error| Refusal::new("write", at(what, error), MOUNT_CURE);
     rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
         .map_err(|errno| refuse("the mounts cannot be made private")(errno.into()))?;
-    let fresh = Fresh::make(policy.tmp_bytes_max, terminal)
+    let fresh = Fresh::make(policy.files_bytes_max(), terminal)
         .map_err(refuse("a file system of the session's own cannot be made"))?;
     let trees = trees.map_or_else(|| take_trees(&entries), Ok)?;
     turn_root().map_err(refuse("the machine's tree cannot be made read-only"))?;

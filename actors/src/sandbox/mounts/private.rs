@@ -164,7 +164,8 @@ impl Private {
 }
 
 fn device(path: &Path) -> io::Result<OwnedFd> {
-    let metadata = rustix::fs::stat(path)?;
+    let metadata = rustix::fs::stat(path)
+        .map_err(|errno| io::Error::other(format!("`{}`: {}", path.display(), io::Error::from(errno))))?;
     if FileType::from_raw_mode(metadata.st_mode) != FileType::CharacterDevice {
         return Err(io::Error::other(format!("`{}` is no device", path.display())));
     }

@@ -1,8 +1,10 @@
 //! Turns of a conversation: each prompt is put once, and its end is told by the tool's own word.
 
-use niia_spec::detect::word::LATER_BY_MS;
+use std::path::PathBuf;
+
+use niia_spec::detect::word::{LATER_BY_MS, RECORD_WITHIN_MS};
 use niia_spec::detect::{self, Process, Told, TurnEnd};
-use niia_spec::profile::{Profile, TurnEnds};
+use niia_spec::profile::{Profile, PromptBy, TurnEnds};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
@@ -10,29 +12,45 @@ use super::texts::Outgoing;
 use super::{Follow, profile_of};
 use crate::session::delivery::{self, DeliveryEvent};
 use crate::session::hooks::{Conversation, Hooks, TOLD_MAX};
+use crate::session::transcript::{Records, Tail};
 use crate::session::{Turned, clock, hooks};
 
 /// Marks of prompts that have a number of their caller's: far above those that niia counts itself.
 pub(super) const TURN_MARKS: u64 = 1 << 32;
+/// After a word of the tool what else it tells of the same is looked for so often.
+const LOOK_EVERY_MS: u64 = 100;
 /// Between two keys of a dialog's answer.
 const BETWEEN_KEYS: Duration = Duration::from_millis(80);
 
-/// Single keys: Enter is one of its own.
-fn split_keys(keys: &str) -> impl Iterator<Item = &str> {
-    keys.split_inclusive('\r')
-        .flat_map(|part| match part.strip_suffix('\r') {
-            Some("") | None => [part, ""],
-            Some(before) => [before, "\r"],
-        })
-        .filter(|key| !key.is_empty())
+/// Single keys: Enter is one of its own, and each escape begins another one.
+fn split_keys(keys: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let mut from = 0;
+    for (at, c) in keys.char_indices().filter(|(_, c)| matches!(c, '\r' | '\x1b')) {
+        parts.push(&keys[from..at]);
+        from = at;
+        if c == '\r' {
+            parts.push("\r");
+            from = at + 1;
+        }
+    }
+    parts.push(&keys[from..]);
+    parts.retain(|key| !key.is_empty());
+    parts
 }
 
 /// What is known of the conversation.
 pub(super) struct Talk {
     hooks: Hooks,
     pub(super) told: Vec<Told>,
+    pub(super) records: Records,
+    tail: Option<Tail>,
+    /// When the tool told something last.
+    news_ms: u64,
     turn: Option<Turn>,
     last: Option<TurnEnd>,
+    /// When that was.
+    ended_ms: u64,
     /// Who waits for the end of the turn under way.
     waiting: Vec<oneshot::Sender<Turned>>,
     name: Option<String>,
@@ -60,29 +78,54 @@ impl Follow<'_> {
                 return;
             }
         };
-        let talk = Talk { hooks, told: Vec::new(), turn: None, last: None, waiting: Vec::new(), name: None };
+        let drawn = &self.reached.drawn.talk;
+        let (name, tail) = (drawn.name.clone(), drawn.transcript.clone().map(Tail::new));
+        let mut talk = Talk {
+            hooks,
+            told: Vec::new(),
+            records: Records::default(),
+            tail,
+            news_ms: clock::now_ms(),
+            turn: None,
+            last: None,
+            ended_ms: 0,
+            waiting: Vec::new(),
+            name: None,
+        };
+        if let (Some(name), Some(profile)) = (name, profile_of(&self.life.assignment)) {
+            talk.is_called(&profile.id, name);
+        }
         self.talk = Some(talk);
         if self.reached.taken_up {
             return self.take_up_talk();
         }
-        let by_argument = !self.life.assignment.prompt.is_empty() && self.texts.is_empty();
-        if by_argument {
-            self.begin_turn(self.life.assignment.prompt.to_string(), None);
+        if self.reached.drawn.prompt == PromptBy::Argument {
+            self.begin_turn(self.first_prompt(), None);
         }
+    }
+
+    /// The prompt the tool began with, as it was given it.
+    fn first_prompt(&self) -> String {
+        let assignment = &self.life.assignment;
+        profile_of(assignment).map(|profile| profile.as_typed(&assignment.prompt)).unwrap_or_default()
     }
 
     /// What an earlier node heard says whether a turn is under way.
     fn take_up_talk(&mut self) {
         let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
+        let argument = self.reached.drawn.prompt == PromptBy::Argument;
+        let prompt = self.first_prompt();
         let Some(talk) = &mut self.talk else { return };
-        talk.told = talk.hooks.news(clock::now_ms());
         talk.last = hooks::last_turn(&self.life.facts.folder, &profile);
-        talk.learn_name(&profile);
-        let begun = talk.told.iter().any(|told| {
-            profile.hooks.iter().any(|rule| rule.receipt.is_some() && rule.holds(&told.event, &told.body))
+        talk.news(&profile, clock::now_ms());
+        let words = talk.told.iter().map(|told| (told, &profile.hooks));
+        let mut words = words.chain(talk.records.told().iter().map(|told| (told, &profile.records)));
+        let begun = words.any(|(told, rules)| {
+            rules.iter().any(|rule| rule.begins_turn() && rule.holds(&told.event, &told.body))
         });
-        if talk.last.is_none() && begun {
-            talk.turn = Some(Turn { prompt: String::new(), since_ms: 0, taken_ms: Some(0), reply: None });
+        // One that was an argument is on its way, whether the tool has said so yet or not.
+        if talk.last.is_none() && (begun || argument) {
+            talk.turn = Some(Turn { prompt, since_ms: 0, taken_ms: begun.then_some(0), reply: None });
         }
     }
 
@@ -113,13 +156,15 @@ impl Follow<'_> {
     }
 
     pub(super) fn begin_turn(&mut self, prompt: String, reply: Option<oneshot::Sender<Turned>>) {
-        if let Some(talk) = &mut self.talk {
-            talk.turn = Some(Turn { prompt, since_ms: clock::now_ms(), taken_ms: None, reply });
+        let Some(talk) = &mut self.talk else { return };
+        talk.turn = Some(Turn { prompt, since_ms: clock::now_ms(), taken_ms: None, reply });
+        if let Err(error) = talk.hooks.keep_turn(None) {
+            tracing::warn!(session = %self.life.assignment.session, %error, "a turn's end stays on disk");
         }
     }
 
     pub(super) fn is_in_turn(&self) -> bool {
-        self.talk.as_ref().is_some_and(|talk| talk.turn.is_some())
+        self.talk.as_ref().is_some_and(Talk::is_in_turn)
     }
 
     /// Somebody wants to know how the turn under way ends, or the last one ended.
@@ -138,9 +183,20 @@ impl Follow<'_> {
     pub(super) async fn interrupt(&mut self) {
         let keys = profile_of(&self.life.assignment).map(|profile| profile.typing.interrupt.clone());
         let Some(keys) = keys.filter(|keys| !keys.is_empty()) else { return };
-        if let Err(error) = self.write_soon(keys.as_bytes()).await {
+        if let Err(error) = self.press(&keys).await {
             tracing::warn!(session = %self.life.assignment.session, %error, "it could not be interrupted");
         }
+    }
+
+    /// Presses keys one after the other: several in one burst may be taken for one, or for a paste.
+    async fn press(&self, keys: &str) -> std::io::Result<()> {
+        for (n, key) in split_keys(keys).into_iter().enumerate() {
+            if n > 0 {
+                tokio::time::sleep(BETWEEN_KEYS).await;
+            }
+            self.write_soon(key.as_bytes()).await?;
+        }
+        Ok(())
     }
 
     /// Presses the keys that answer the dialog, if one is to be seen at this moment and the profile knows them.
@@ -159,11 +215,7 @@ impl Follow<'_> {
         let keys = keys
             .clone()
             .ok_or_else(|| format!("profile {} knows no keys for the dialog {id}", profile.id))?;
-        // Arrows and Enter in one burst may be taken for a paste.
-        for key in split_keys(&keys) {
-            self.write_soon(key.as_bytes()).await.map_err(|error| error.to_string())?;
-            tokio::time::sleep(BETWEEN_KEYS).await;
-        }
+        self.press(&keys).await.map_err(|error| error.to_string())?;
         Ok(id)
     }
 
@@ -184,54 +236,61 @@ impl Follow<'_> {
     pub(super) async fn hear(&mut self) {
         let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
         let Some(talk) = &mut self.talk else { return };
-        let news = talk.hooks.news(clock::now_ms());
-        let mut taken = false;
-        for told in news {
-            if let Some(turn) = talk.turn.as_mut().filter(|turn| turn.taken_ms.is_none()) {
-                turn.taken_ms = detect::is_receipt(&profile, &told, &turn.prompt).then_some(told.at_ms);
-                taken |= turn.taken_ms.is_some();
-            }
-            talk.told.push(told);
+        let before_ms = talk.news_ms;
+        let taken = talk.news(&profile, clock::now_ms());
+        if talk.news_ms != before_ms {
+            self.look_soon();
         }
-        let old = talk.told.len().saturating_sub(TOLD_MAX);
-        talk.told.drain(..old);
-        talk.learn_name(&profile);
         if taken {
             self.deliver(DeliveryEvent::Working).await;
         }
     }
 
-    /// When a report alone may count as the turn's end.
+    /// When a report or a record alone may count as the turn's end, or the rest of a word may have come.
     pub(super) fn turn_due(&self) -> Option<Instant> {
         let talk = self.talk.as_ref()?;
         let turn = talk.turn.as_ref()?;
-        let report = self.reached.glass.statuses().strongest()?;
-        let due_ms = report.at_ms + LATER_BY_MS;
-        let left_ms = due_ms.saturating_sub(clock::now_ms());
-        (report.at_ms >= turn.since_ms && left_ms > 0)
-            .then(|| Instant::now() + Duration::from_millis(left_ms + 1))
+        let now_ms = clock::now_ms();
+        let report = self.reached.glass.statuses().strongest().map(|report| report.at_ms);
+        let report = report.filter(|at_ms| *at_ms >= turn.since_ms && at_ms + LATER_BY_MS > now_ms);
+        let report = report.map(|at_ms| at_ms + LATER_BY_MS - now_ms + 1);
+        let recent =
+            talk.news_ms >= turn.since_ms && now_ms < talk.news_ms + RECORD_WITHIN_MS + LOOK_EVERY_MS;
+        let left_ms = report.into_iter().chain(recent.then_some(LOOK_EVERY_MS)).min()?;
+        Some(Instant::now() + Duration::from_millis(left_ms))
     }
 
     /// Ends the turn under way if the tool's word says that it has ended.
     pub(super) async fn settle_turn(&mut self) {
         let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
-        let Some(end) = self.turn_ended(&profile) else { return };
+        let Some((end, goes_on)) = self.turn_ended(&profile) else { return };
+        if goes_on {
+            self.interrupt().await;
+        }
         if let Some(talk) = &mut self.talk {
             talk.last = Some(end.clone());
+            talk.ended_ms = clock::now_ms();
+            if let Err(error) = talk.hooks.keep_turn(Some(&end)) {
+                tracing::warn!(session = %self.life.assignment.session, %error, "a turn's end cannot be kept");
+            }
         }
+        self.look_soon();
         self.turned(&Turned::Ended(end));
         self.deliver(DeliveryEvent::Working).await;
         self.deliver(DeliveryEvent::Idle).await;
     }
 
-    fn turn_ended(&mut self, profile: &Profile) -> Option<TurnEnd> {
+    /// How the turn under way has ended, and whether the tool goes on trying nevertheless.
+    fn turn_ended(&mut self, profile: &Profile) -> Option<(TurnEnd, bool)> {
         let since_ms = self.talk.as_ref()?.turn.as_ref()?.since_ms;
         let now_ms = clock::now_ms();
         let end = self.end;
         let report = self.reached.glass.statuses().strongest().map(|report| report.at_ms);
-        let screen = match report.filter(|at_ms| *at_ms >= since_ms) {
-            Some(_) => self.reached.glass.screen_at(end).map(|screen| screen.text()).unwrap_or_default(),
-            None => String::new(),
+        let looks = profile.hooks.iter().chain(&profile.records).any(|rule| rule.screen.is_some());
+        let screen = if looks || report.is_some_and(|at_ms| at_ms >= since_ms) {
+            self.reached.glass.screen_at(end).map(|screen| screen.text()).unwrap_or_default()
+        } else {
+            String::new()
         };
         let process = Process::Running { has_printed: true };
         let seen = detect::Seen {
@@ -239,7 +298,7 @@ impl Follow<'_> {
             title: self.reached.glass.title(),
             statuses: self.reached.glass.statuses(),
             hooks: &self.talk.as_ref()?.told,
-            records: &[],
+            records: self.talk.as_ref()?.records.told(),
             process: &process,
             quiet_ms: now_ms.saturating_sub(self.grew_ms),
             now_ms,
@@ -249,7 +308,8 @@ impl Follow<'_> {
         let taken_ms = self.talk.as_ref()?.turn.as_ref()?.taken_ms;
         let early = report.is_none_or(|at_ms| taken_ms.is_none_or(|taken_ms| at_ms <= taken_ms));
         let is_old = end.ends == TurnEnds::Interrupted && end.source.starts_with("report:") && early;
-        (!is_old).then_some(end)
+        let goes_on = end.ends == TurnEnds::Failed && detect::goes_on_trying(profile, &seen, since_ms);
+        (!is_old).then_some((end, goes_on))
     }
 
     /// The turn under way is over; whoever waits hears how.
@@ -287,15 +347,97 @@ impl Follow<'_> {
 }
 
 impl Talk {
+    pub(super) fn is_in_turn(&self) -> bool {
+        self.turn.is_some()
+    }
+
+    /// How the last turn ended, and when.
+    pub(super) fn last(&self) -> Option<(&TurnEnd, u64)> {
+        self.last.as_ref().map(|last| (last, self.ended_ms))
+    }
+
+    /// When the tool told something last.
+    pub(super) fn heard_ms(&self) -> u64 {
+        self.news_ms
+    }
+
+    /// Whether the tool's last word was that a command of its own runs.
+    pub(super) fn tool_runs(&self, profile: &Profile) -> bool {
+        let Some(last) = self.told.last() else { return false };
+        profile.hooks.iter().any(|rule| rule.runs && rule.holds(&last.event, &last.body))
+    }
+
+    /// Takes what the tool told since; true where the prompt of the turn under way was taken.
+    fn news(&mut self, profile: &Profile, now_ms: u64) -> bool {
+        let mut taken = false;
+        for told in self.hooks.news(now_ms) {
+            if self.name.as_ref().is_some_and(|name| detect::is_foreign(profile, &told, name)) {
+                continue;
+            }
+            if let Some(path) = detect::transcript_told(profile, &told).map(PathBuf::from)
+                && self.tail.as_ref().is_none_or(|tail| !tail.is_at(&path))
+            {
+                self.tail = Some(Tail::new(path));
+            }
+            // A person typed it, or it had waited in the tool.
+            if self.turn.is_none() && detect::takes_a_prompt(profile, &told) {
+                let since_ms = told.at_ms;
+                let taken_ms = Some(since_ms);
+                self.turn = Some(Turn { prompt: String::new(), since_ms, taken_ms, reply: None });
+            }
+            taken |= self.takes(profile, &told);
+            self.news_ms = now_ms;
+            self.told.push(told);
+        }
+        let old = self.told.len().saturating_sub(TOLD_MAX);
+        self.told.drain(..old);
+        self.learn_name(profile);
+        if let (Some(tail), Some(transcript)) = (&mut self.tail, &profile.transcript) {
+            let records = tail.news(transcript);
+            for told in self.records.take(profile, records, now_ms) {
+                taken |= self.takes(profile, &told);
+                self.news_ms = now_ms;
+            }
+        }
+        taken
+    }
+
+    /// Whether this word says that the prompt of the turn under way was taken.
+    fn takes(&mut self, profile: &Profile, told: &Told) -> bool {
+        let Some(turn) = self.turn.as_mut().filter(|turn| turn.taken_ms.is_none()) else { return false };
+        let taken = detect::is_receipt(profile, told, &turn.prompt) || detect::is_taken(profile, told);
+        turn.taken_ms = taken.then_some(told.at_ms);
+        taken
+    }
+
     fn learn_name(&mut self, profile: &Profile) {
-        let Some(name) = detect::session_name(profile, &self.told) else { return };
+        if let Some(name) = detect::session_name(profile, &self.told) {
+            self.is_called(&profile.id, name);
+        }
+    }
+
+    fn is_called(&mut self, profile: &str, name: String) {
         if self.name.as_ref() == Some(&name) {
             return;
         }
-        let conversation = Conversation { profile: profile.id.clone(), name: name.clone() };
+        let conversation = Conversation { profile: profile.to_owned(), name: name.clone() };
         match self.hooks.keep(&conversation) {
             Ok(()) => self.name = Some(name),
             Err(error) => tracing::warn!(%error, "the conversation's name cannot be kept"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_keys;
+
+    #[test]
+    fn keys_are_pressed_one_by_one() {
+        assert_eq!(split_keys("\x1b[B\r"), ["\x1b[B", "\r"]);
+        assert_eq!(split_keys("\x1b\x1b"), ["\x1b", "\x1b"]);
+        assert_eq!(split_keys("y\r"), ["y", "\r"]);
+        assert_eq!(split_keys("1"), ["1"]);
+        assert!(split_keys("").is_empty());
     }
 }

@@ -98,9 +98,9 @@ impl Follow<'_> {
             None => delivery,
         };
         let (mark, reply) = (next.mark, next.reply);
-        if let Some(turn) = next.turn {
+        if next.turn.is_some() || (mark == PROMPT_MARK && self.talk.is_some()) {
             self.clear_composer().await;
-            self.begin_turn(next.text, Some(turn));
+            self.begin_turn(next.text, next.turn);
         }
         self.now = Some(Typing {
             delivery,

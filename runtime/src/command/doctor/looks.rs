@@ -3,15 +3,13 @@
 use std::env;
 use std::fs;
 use std::io::IsTerminal;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use niia_actors::git::Git;
-use niia_spec::profile::Profile;
 use rustix::process::{Resource, getrlimit};
 
 use super::Finding;
 use crate::command::Caller;
+use crate::command::preflight::Tool;
 use crate::command::surroundings::{on_path, profiles};
 use crate::config::{Config, Folders, user_plugins, user_wrapping};
 use crate::control::client::{Client, ClientError};
@@ -25,12 +23,6 @@ const DESCRIPTORS_WANTED: u64 = 1024;
 
 /// An AI tool takes a few hundred MiB.
 const MEMORY_MIB_WANTED: u64 = 1024;
-
-/// How long a tool may take to tell its version; some start slowly.
-const VERSION_WITHIN: Duration = Duration::from_secs(10);
-
-/// Between two looks whether it has.
-const VERSION_PAUSE: Duration = Duration::from_millis(10);
 
 pub fn git() -> Finding {
     match Git::find() {
@@ -105,19 +97,17 @@ pub fn tools(caller: &Caller) -> Vec<Finding> {
             return vec![Finding::fail("profiles", failure.to_string(), "mend the file named there")];
         }
     };
+    let repository = crate::command::surroundings::repository_here();
     let mut findings = Vec::new();
     let mut absent = Vec::new();
-    for profile in profiles.ls() {
-        let Some(program) = profile.program.as_deref().filter(|program| !program.contains('{')) else {
+    for tool in profiles.ls().iter().filter_map(|profile| Tool::of(profile, repository.as_deref())) {
+        if tool.program.is_none() {
+            absent.push(tool.profile);
             continue;
-        };
-        match on_path(program) {
-            None => absent.push(profile.id.as_str()),
-            Some(path) => {
-                let version = version(profile, &path.display().to_string());
-                findings.push(Finding::ok(ABOUT, format!("{}: {version} ({})", profile.id, path.display())));
-            }
         }
+        findings.push(Finding::ok(ABOUT, neutral(&tool.line())));
+        let troubles = tool.troubles().into_iter();
+        findings.extend(troubles.map(|(found, cure)| Finding::warn(ABOUT, neutral(&found), neutral(&cure))));
     }
     if findings.is_empty() {
         let found = format!("none of {} is on PATH", absent.join(", "));
@@ -125,31 +115,6 @@ pub fn tools(caller: &Caller) -> Vec<Finding> {
         findings.push(Finding::warn(ABOUT, found, cure));
     }
     findings
-}
-
-/// What a tool says about its version. It is asked with an empty input and a bound on its time.
-fn version(profile: &Profile, program: &str) -> String {
-    if profile.version.is_empty() {
-        return "found".to_owned();
-    }
-    let mut command = Command::new(program);
-    // A tool that takes the question for an order finds nothing to work on.
-    command.current_dir("/");
-    command.args(&profile.version).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let Ok(mut child) = command.spawn() else { return "found, but it cannot be run".to_owned() };
-    let until = Instant::now() + VERSION_WITHIN;
-    while matches!(child.try_wait(), Ok(None)) {
-        if Instant::now() >= until {
-            // It is this command's own child; that it cannot be ended any more is as good.
-            drop(child.kill());
-            drop(child.wait());
-            return format!("says nothing about its version within {VERSION_WITHIN:?}");
-        }
-        std::thread::sleep(VERSION_PAUSE);
-    }
-    let said = child.wait_with_output().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let said = said.unwrap_or_default();
-    neutral(said.lines().find(|line| !line.trim().is_empty()).unwrap_or("version unknown"))
 }
 
 pub fn limits() -> Vec<Finding> {

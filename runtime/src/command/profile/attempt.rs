@@ -191,6 +191,7 @@ fn plain(class: Unavailable, reason: &str) -> String {
         Unavailable::BadModel => "its provider has no such model",
         Unavailable::Network => "its provider cannot be reached",
         Unavailable::Crashed => "it crashed",
+        Unavailable::Hangs => "it says nothing",
     };
     format!("{what}: {}", reason.chars().take(SHOWN_CHARS_MAX).collect::<String>())
 }

@@ -5,6 +5,7 @@ fn words(file: Option<&str>, second: Option<&str>) -> (Option<String>, Option<St
         file: file.map(str::to_owned),
         words: second.map(str::to_owned),
         task: None,
+        home: None,
         detach: false,
         include_dirty: false,
         output: None,

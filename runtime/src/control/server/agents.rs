@@ -5,7 +5,7 @@ use niia_actors::mailbox::{self, Draft, Letter, Party};
 use niia_actors::run::{RunHandle, scratchpad_folder};
 use niia_spec::course::Event;
 use niia_spec::name::WorkerId;
-use niia_spec::notice::LetterView;
+use niia_spec::notice::{InboxView, LetterView};
 use serde_json::Value;
 
 use super::find::{live_run, not_found, run_id, trouble};
@@ -188,6 +188,20 @@ pub(super) async fn send(node: &Node, caller: &Caller, run: &RunName, post: Post
             Draft { id, from: from.clone(), to: to.clone(), text: text.clone(), cause: cause.clone() };
         let sent = mailbox.send(draft).await.map_err(|error| trouble(chain(&error)))?;
         sent.map_err(|refusal| Refusal { code: RefusalCode::Limit, message: chain(&refusal), help: None })?;
+    }
+    if to == talks::ALL && readers.contains(&Party::Person) {
+        let letter = LetterView {
+            id,
+            from: from.to_string(),
+            to: Party::Person.to_string(),
+            text,
+            at_ms: niia_actors::session::wall_ms(),
+            read: false,
+        };
+        // Those here have it; whom it does not reach is said to nobody but the log.
+        if let Err(error) = node.letters.send(&plan, &InboxView { run: name, letter }) {
+            tracing::warn!(%error, "a letter does not go to other machines");
+        }
     }
     Ok(Reply::Done)
 }

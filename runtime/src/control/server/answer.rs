@@ -19,6 +19,12 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
             let folder = node.run_folder(&run);
             Ok(Reply::Accepted { run, folder })
         }
+        Request::RunAbroad { machine, plan, origin } => {
+            let (run, folder) = node.abroad.begin(&machine, *plan, *origin).await?;
+            Ok(Reply::Accepted { run, folder })
+        }
+        // What is asked after is here.
+        Request::Fetch { .. } => Ok(Reply::Done),
         Request::Runs { limit } => Ok(Reply::Runs(runs::list(node, caller, limit).await?)),
         Request::Status { run } => Ok(Reply::Run(Box::new(runs::status(node, caller, &run).await?))),
         Request::Cancel { run, reason } => runs::cancel(node, caller, &run, reason).await,

@@ -50,6 +50,11 @@ fn by_name(runs: &[String], name: &String) -> Result<RunId, Refusal> {
     }
 }
 
+/// Whether a run of this node is called so, or begins so.
+pub(super) fn knows(node: &Node, name: &str) -> Result<bool, Refusal> {
+    Ok(known_runs(node)?.iter().any(|run| run.starts_with(name)))
+}
+
 /// The ids of all runs, oldest first.
 fn known_runs(node: &Node) -> Result<Vec<String>, Refusal> {
     let summaries = node.journal.runs().map_err(|error| trouble(niia_actors::ask::chain(&error)))?;
@@ -122,7 +127,7 @@ pub(super) fn trouble(message: String) -> Refusal {
     Refusal { code: RefusalCode::Trouble, message, help: None }
 }
 
-fn ambiguous(name: &str, fits: &[String]) -> Refusal {
+pub(super) fn ambiguous(name: &str, fits: &[String]) -> Refusal {
     let shown = fits.iter().take(NAMES_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
     let more = fits.len().saturating_sub(NAMES_TOLD_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };

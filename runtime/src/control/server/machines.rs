@@ -12,10 +12,12 @@ use niia_net::wire::Hello;
 use super::find::{not_found, trouble};
 use super::{Connection, ServeError};
 use crate::control::SPOKEN;
-use crate::control::words::{MachinesRequest, PeerAnswer, PeersView, Refusal, RefusalCode, Reply, Request};
+use crate::control::words::{
+    MachinesRequest, NodeView, PeerAnswer, PeersView, Refusal, RefusalCode, Reply, Request,
+};
 use crate::network::Network;
 use crate::node::Node;
-use crate::remote::Purpose;
+use crate::remote::{self, Purpose};
 use niia_actors::ask::chain;
 
 /// How long a peer may take to say how it is.
@@ -45,6 +47,10 @@ pub(super) async fn answer(node: &Node, request: MachinesRequest) -> Result<Repl
             Ok(Reply::Peer(Box::new(paired.map_err(|error| refused(&error))?)))
         }
         MachinesRequest::Peers => Ok(Reply::Peers(Box::new(peers(network).await))),
+        MachinesRequest::Peer { name } => {
+            let id = named(network, &name)?;
+            Ok(Reply::Peer(Box::new(network.view_of(&id))))
+        }
         MachinesRequest::PeerAdd { name, address, fingerprint, rights } => {
             let id: NodeId = fingerprint.parse().map_err(|error| wrong(&error))?;
             let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
@@ -52,15 +58,31 @@ pub(super) async fn answer(node: &Node, request: MachinesRequest) -> Result<Repl
             let added = network.add(&name, &address, id, rights).await;
             Ok(Reply::Peer(Box::new(added.map_err(|error| refused(&error))?)))
         }
+        MachinesRequest::PeerVia { name, via, fingerprint, rights } => {
+            let via = named(network, &via)?;
+            let id =
+                fingerprint.map(|text| text.parse::<NodeId>()).transpose().map_err(|error| wrong(&error))?;
+            let added = network.add_via(&name, via, id, rights).await;
+            let wrong = |message| Refusal { code: RefusalCode::Wrong, message, help: None };
+            Ok(Reply::Peer(Box::new(added.map_err(wrong)?)))
+        }
         MachinesRequest::PeerRemove { name } => {
             let id = named(network, &name)?;
             network.remove(&id).await.map_err(|error| refused(&error))?;
             Ok(Reply::Done)
         }
-        MachinesRequest::PeerAllow { name, rights } => {
+        MachinesRequest::PeerAllow { name, rights, folders, models } => {
             let id = named(network, &name)?;
-            let view = network.allow(&id, rights).map_err(|error| refused(&error))?;
+            let view = network.allow(&id, rights, folders, models).map_err(|error| refused(&error))?;
             Ok(Reply::Peer(Box::new(view)))
+        }
+        MachinesRequest::Copy { machine, there, here, fetch } => {
+            let id = named(network, &machine)?;
+            let copied = match fetch {
+                true => remote::fetch(network, &id, &there, &here).await,
+                false => remote::bring(network, &id, &here, &there).await,
+            };
+            Ok(Reply::Value(copied.map_err(unreachable)?.into()))
         }
         MachinesRequest::Status { machine } => status(network, machine).await,
         MachinesRequest::PairShow { .. } => Err(trouble("a code is shown in a talk of its own".to_owned())),
@@ -111,28 +133,34 @@ fn down(reason: String) -> PeerAnswer {
 }
 
 async fn ask(network: &Network, id: &NodeId) -> PeerAnswer {
-    let link = match network.reach(id).await {
-        Ok(link) => link,
-        Err(error) => return down(chain(&error)),
-    };
-    let asked = async {
-        let (reader, writer) = link.open(&Purpose::Control).await.map_err(|e| chain(&e))?.into_inner();
-        let mut far = Link::new(reader, writer);
-        far.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION"))).await.map_err(|e| chain(&e))?;
-        let began = Instant::now();
-        far.send(&Request::Node).await.map_err(|e| chain(&e))?;
-        match far.receive().await.map_err(|e| chain(&e))? {
-            Some(Reply::Node(view)) => Ok(PeerAnswer::Up {
-                version: view.version.clone(),
-                round_trip_us: u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX),
-                sessions_live: view.sessions_live,
-                runs_live: view.runs_live,
-            }),
-            Some(Reply::Refused(refusal)) => Err(refusal.message),
-            _ => Err("it went away".to_owned()),
-        }
-    };
-    asked.await.unwrap_or_else(down)
+    match asked(network, id).await {
+        Ok((view, round_trip)) => PeerAnswer::Up {
+            version: view.version,
+            round_trip_us: u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX),
+            sessions_live: view.sessions_live,
+            runs_live: view.runs_live,
+        },
+        Err(reason) => down(reason),
+    }
+}
+
+/// How a peer's node is.
+pub async fn node_of_peer(network: &Network, id: &NodeId) -> Result<NodeView, String> {
+    Ok(asked(network, id).await?.0)
+}
+
+async fn asked(network: &Network, id: &NodeId) -> Result<(NodeView, Duration), String> {
+    let link = network.reach(id).await.map_err(|error| chain(&error))?;
+    let (reader, writer) = link.open(&Purpose::Control).await.map_err(|e| chain(&e))?.into_inner();
+    let mut far = Link::new(reader, writer);
+    far.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION"))).await.map_err(|e| chain(&e))?;
+    let began = Instant::now();
+    far.send(&Request::Node).await.map_err(|e| chain(&e))?;
+    match far.receive().await.map_err(|e| chain(&e))? {
+        Some(Reply::Node(view)) => Ok((*view, began.elapsed())),
+        Some(Reply::Refused(refusal)) => Err(refusal.message),
+        _ => Err("it went away".to_owned()),
+    }
 }
 
 impl Connection {

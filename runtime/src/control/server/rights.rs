@@ -2,6 +2,7 @@
 
 use niia_net::identity::NodeId;
 use niia_net::trust::Right;
+use niia_spec::name::Slug;
 
 use crate::control::words::{Refusal, RefusalCode, Request};
 use crate::node::Node;
@@ -38,9 +39,11 @@ fn needs(request: &Request) -> Option<Right> {
         | Request::Kill { .. }
         | Request::Keys { .. }
         | Request::Take
+        | Request::Turn { .. }
+        | Request::Interrupt { .. }
+        | Request::Dialog { .. }
         | Request::Cancel { .. }
         | Request::MailboxSend { .. } => Some(Right::Write),
-        Request::Run { .. } => Some(Right::Run),
         _ => None,
     }
 }
@@ -50,6 +53,12 @@ impl Visitor {
     pub fn may(&self, node: &Node, request: &Request) -> Result<(), Refusal> {
         let peer = node.network.as_ref().and_then(|network| network.trust().get(&self.id));
         let wanted = needs(request);
+        // How loaded a machine is, whoever may give it work must know.
+        let asks_load =
+            matches!(request, Request::Node) && peer.as_ref().is_some_and(|peer| peer.rights.has(Right::Run));
+        if asks_load || peer.is_some() && self.began(node, request) {
+            return Ok(());
+        }
         let message = match (&peer, wanted) {
             (Some(peer), Some(right)) if peer.rights.has(right) => {
                 return self.watches_to_write(request, peer.rights);
@@ -61,6 +70,13 @@ impl Visitor {
             }
         };
         self.refused(message)
+    }
+
+    /// Whether the request is about a run that was begun there: with it they may do what people here may.
+    fn began(&self, node: &Node, request: &Request) -> bool {
+        let named = super::abroad::run_named(request).flatten();
+        let Some(run) = named.and_then(|name| Slug::new(&name).ok()) else { return false };
+        crate::remote::starter_of(node, &run).flatten() == Some(self.id.to_string())
     }
 
     /// To take over is to write.

@@ -63,7 +63,7 @@ impl Connection {
 }
 
 /// A run as it stands: asked of its actor while it lives, else read in the journal.
-pub(super) async fn view(node: &Node, run: &RunId) -> Result<RunView, Refusal> {
+pub(crate) async fn view(node: &Node, run: &RunId) -> Result<RunView, Refusal> {
     if let Some(handle) = node.root.run(run).await
         && let Ok(view) = handle.look().await
         && !view.state.is_over()
@@ -77,6 +77,16 @@ pub(super) async fn view(node: &Node, run: &RunId) -> Result<RunView, Refusal> {
             .map_err(|reason| trouble(format!("the run `{run}` cannot be shown: {reason}")))
     })
     .await
+}
+
+/// When the newest run of this node was begun; 0 where there is none.
+pub(super) fn newest_at_ms(node: &Node) -> Result<u64, Refusal> {
+    let summaries = node.journal.runs().map_err(|error| trouble(chain(&error)))?;
+    let Some(newest) = summaries.last() else { return Ok(0) };
+    let run = Slug::new(&newest.run).map_err(|error| trouble(error.to_string()))?;
+    let Ok(record) = node.journal.load(&run) else { return Ok(0) };
+    let meta: Option<niia_actors::run::RunMeta> = serde_json::from_slice(&record.meta).ok();
+    Ok(meta.map_or(0, |meta| meta.begun_at_ms))
 }
 
 async fn blocking<T: Send + 'static>(
@@ -98,6 +108,7 @@ pub(super) async fn list(node: &Node, caller: &Caller, limit: u32) -> Result<Vec
         };
         summaries.retain(|summary| seen(&summary.run));
     }
+    let abroad = node.abroad.all_seen();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let newest = summaries.len().saturating_sub(limit);
     let mut views = Vec::new();
@@ -108,6 +119,9 @@ pub(super) async fn list(node: &Node, caller: &Caller, limit: u32) -> Result<Vec
         };
         views.push(shown.unwrap_or_else(|refusal| quarantined(&summary.run, refusal.message)));
     }
+    views.extend(abroad);
+    views.sort_by_key(|view| view.begun_at_ms);
+    views.drain(..views.len().saturating_sub(limit));
     Ok(views)
 }
 

@@ -139,6 +139,7 @@ pub(super) async fn inbox(node: &Node, caller: &Caller, all: bool, take: bool) -
         let Ok(run) = Slug::new(&summary.run) else { continue };
         found.extend(letters_for_people(node, &run, all, take).await?);
     }
+    found.extend(node.letters.inbox(all, take));
     found.sort_by_key(|view: &InboxView| view.letter.at_ms);
     Ok(Reply::Inbox(found))
 }

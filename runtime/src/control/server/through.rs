@@ -2,8 +2,10 @@
 
 use niia_net::identity::NodeId;
 use niia_net::link::Link;
+use niia_net::reconnect;
 use niia_net::wire::Hello;
 use niia_spec::name::SessionId;
+use niia_spec::plan::Egress;
 
 use super::find::not_found;
 use super::{Connection, ServeError, machines};
@@ -11,8 +13,33 @@ use crate::control::SPOKEN;
 use crate::control::caller::Caller;
 use crate::control::parts::{self, Unpacker};
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
+use crate::network::boottime;
+use crate::node::Node;
 use crate::remote::Purpose;
 use niia_actors::ask::chain;
+
+/// What a program may say to its run's home: under `result` what it publishes and writes to others, which is as much its
+/// answer as what it prints at the end; under `none` only questions.
+fn may_be_said(egress: Egress, request: &Request) -> bool {
+    let asks = matches!(
+        request,
+        Request::OutputGet { .. }
+            | Request::MailboxList { .. }
+            | Request::MailboxRead { .. }
+            | Request::Status { .. }
+            | Request::Runs { .. }
+            | Request::Conclude { .. }
+    );
+    let publishes =
+        matches!(request, Request::OutputSet { .. } | Request::MailboxSend { .. } | Request::Claim { .. });
+    match egress {
+        Egress::All => true,
+        Egress::Result => asks || publishes,
+        Egress::None => asks,
+    }
+}
+/// A program waits so long for the machine its run is at home on: a lost machine's grace time.
+const HOME_ASKED_WITHIN: std::time::Duration = std::time::Duration::from_secs(60);
 
 impl Connection {
     /// Until one of both goes away.
@@ -64,38 +91,36 @@ impl Connection {
         Some((home, session.clone()))
     }
 
-    /// Asks the run's own node, and hands its answer on.
+    /// Asks the run's own node, and hands its answer on. Where the way there breaks it is asked again: what is said to a
+    /// run counts once however often it is said, and a letter has a number of its own.
     pub(super) async fn ask_home(
         &mut self,
         (home, session): (NodeId, SessionId),
-        request: Request,
+        mut request: Request,
     ) -> Result<(), ServeError> {
-        let asked = async {
-            let network = machines::network(&self.node)?;
-            let unreachable = |error: &dyn std::error::Error| {
-                machines::unreachable(format!("the run's own machine is not reached: {}", chain(error)))
+        let egress = self.node.guests.egress_of(&session).unwrap_or(Egress::All);
+        if !may_be_said(egress, &request) {
+            let message =
+                format!("this stays on the machine {session} works on: its `egress` does not let it go");
+            let refusal = Refusal { code: RefusalCode::NotAllowed, message, help: None };
+            return self.reply(Reply::Refused(refusal)).await;
+        }
+        if let Request::MailboxSend { id: id @ None, .. } = &mut request {
+            *id = Some(format!("far-{:032x}", fastrand::u128(..)));
+        }
+        let began = boottime();
+        let mut failures = 0;
+        let reply = loop {
+            let refusal = match asked(&self.node, &home, &session, request.clone()).await {
+                Ok(reply) => break reply,
+                Err(refusal) => refusal,
             };
-            let link = network.reach(&home).await.map_err(|error| unreachable(&error))?;
-            let stream = link.open(&Purpose::Agent { session }).await.map_err(|error| unreachable(&error))?;
-            let (reader, writer) = stream.into_inner();
-            let mut far = Link::new(reader, writer);
-            far.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION")))
-                .await
-                .map_err(|error| unreachable(&error))?;
-            for part in parts::pack(request).map_err(|error| unreachable(&error))? {
-                far.send(&part).await.map_err(|error| unreachable(&error))?;
+            if boottime().saturating_sub(began) > HOME_ASKED_WITHIN {
+                break Reply::Refused(refusal);
             }
-            let mut unpacker = Unpacker::default();
-            loop {
-                let came = far.receive::<Reply>().await.map_err(|error| unreachable(&error))?;
-                let came =
-                    came.ok_or_else(|| machines::unreachable("the run's own machine went away".to_owned()))?;
-                if let Some(reply) = unpacker.take(came).map_err(|error| unreachable(&error))? {
-                    return Ok(reply);
-                }
-            }
+            failures += 1;
+            tokio::time::sleep(reconnect::pause(failures, fastrand::u64(..))).await;
         };
-        let reply = asked.await.unwrap_or_else(Reply::Refused);
         self.reply(reply).await
     }
 
@@ -110,5 +135,30 @@ impl Connection {
         link.open(&Purpose::Control)
             .await
             .map_err(|error| Refusal { code: RefusalCode::State, ..unreachable(&error) })
+    }
+}
+
+async fn asked(node: &Node, home: &NodeId, session: &SessionId, request: Request) -> Result<Reply, Refusal> {
+    let network = machines::network(node)?;
+    let unreachable = |error: &dyn std::error::Error| {
+        machines::unreachable(format!("the run's own machine is not reached: {}", chain(error)))
+    };
+    let link = network.reach(home).await.map_err(|error| unreachable(&error))?;
+    let purpose = Purpose::Agent { session: session.clone() };
+    let stream = link.open(&purpose).await.map_err(|error| unreachable(&error))?;
+    let (reader, writer) = stream.into_inner();
+    let mut far = Link::new(reader, writer);
+    let hello = Hello::new(SPOKEN, env!("CARGO_PKG_VERSION"));
+    far.greet(&hello).await.map_err(|error| unreachable(&error))?;
+    for part in parts::pack(request).map_err(|error| unreachable(&error))? {
+        far.send(&part).await.map_err(|error| unreachable(&error))?;
+    }
+    let mut unpacker = Unpacker::default();
+    loop {
+        let came = far.receive::<Reply>().await.map_err(|error| unreachable(&error))?;
+        let came = came.ok_or_else(|| machines::unreachable("the run's own machine went away".to_owned()))?;
+        if let Some(reply) = unpacker.take(came).map_err(|error| unreachable(&error))? {
+            return Ok(reply);
+        }
     }
 }

@@ -11,8 +11,8 @@ use niia_spec::course::{Ending, Outcome};
 use niia_spec::plan::Egress;
 
 use super::Trouble;
-use crate::remote::pad::{Changed, Pad, Take};
-use crate::remote::talk::Talk;
+use crate::remote::pad::{Changed, Have, Pad, Take};
+use crate::remote::talk::Mouth;
 use crate::remote::words::{Offer, Word};
 
 /// The home side of one attempt.
@@ -34,7 +34,7 @@ impl Home {
     /// A name for the repository that says nothing of its path.
     pub fn repository(&self) -> Option<String> {
         let trees = self.assignment.context.trees.as_ref()?;
-        Some(niia_net::hash(trees.repository().common_dir.as_os_str().as_encoded_bytes())[..32].to_owned())
+        Some(crate::remote::repository_name(&trees.repository().common_dir))
     }
 
     fn tree(&self) -> Option<TreeName> {
@@ -44,23 +44,19 @@ impl Home {
     }
 
     /// Gives the attempt away: what it is, the commits that are lacking there, the scratchpad.
-    pub async fn give(&self, talk: &mut Talk, known: Vec<ObjectId>) -> Result<(), Trouble> {
+    pub async fn give(&self, mouth: &mut Mouth, known: Vec<ObjectId>) -> Result<(), Trouble> {
         let this = self.clone();
         let packed = away(move || this.packed(&known)).await?;
         let (offer, pack) = packed;
-        talk.bring(&Word::Offer, &offer).await?;
+        mouth.bring(&Word::Offer, &offer).await?;
         if let Some(pack) = pack {
-            talk.bring(&Word::Pack, &pack).await?;
+            mouth.bring(&Word::Pack, &pack).await?;
         }
         if self.assignment.worker.session.scratchpad {
-            self.send_files(talk, true).await?;
+            self.send_files(mouth, true).await?;
         }
-        talk.say(&Word::Ready).await?;
-        match talk.next().await? {
-            (Word::Accepted, _) => Ok(()),
-            (Word::Refused { reason }, _) => Err(Trouble::Refused(reason)),
-            (word, _) => Err(Trouble::Broken(format!("it says {word:?} out of turn"))),
-        }
+        mouth.say(&Word::Ready).await?;
+        Ok(())
     }
 
     fn packed(&self, known: &[ObjectId]) -> Result<(Vec<u8>, Option<Vec<u8>>), String> {
@@ -95,6 +91,7 @@ impl Home {
             worker,
             model: self.assignment.model,
             prompt: self.assignment.prompt.to_string(),
+            turn: self.assignment.turn.as_ref().map(ToString::to_string),
             subject: self.assignment.subject.clone(),
             tips,
             orphan_after_ms: self.orphan_after_ms,
@@ -103,18 +100,28 @@ impl Home {
     }
 
     /// Sends what changed in the scratchpad here since the last time.
-    pub async fn step(&self, talk: &mut Talk) -> Result<(), Trouble> {
+    pub async fn step(&self, mouth: &mut Mouth) -> Result<(), Trouble> {
         if self.assignment.worker.session.scratchpad {
-            self.send_files(talk, false).await?;
+            self.send_files(mouth, false).await?;
         }
         Ok(())
     }
 
-    async fn send_files(&self, talk: &mut Talk, all: bool) -> Result<(), Trouble> {
+    /// A new talk: what the last one may have swallowed is said again.
+    pub fn begins_anew(&self) {
+        lock(&self.pad).begins_anew();
+    }
+
+    /// The other side has this version of a file.
+    pub fn has(&self, path: String, version: String) {
+        lock(&self.pad).has(path, version);
+    }
+
+    async fn send_files(&self, mouth: &mut Mouth, all: bool) -> Result<(), Trouble> {
         let pad = Arc::clone(&self.pad);
         let changed = away(move || Ok(lock(&pad).changed(all))).await?;
         for Changed { path, parent, bytes } in changed {
-            talk.bring(&Word::File { path, parent }, &bytes).await?;
+            mouth.bring(&Word::File { path, parent }, &bytes).await?;
         }
         Ok(())
     }
@@ -124,9 +131,15 @@ impl Home {
         self.assignment.worker.session.egress == Egress::All
     }
 
-    pub async fn file(&self, path: String, parent: Option<String>, bytes: Vec<u8>) -> Result<(), Trouble> {
+    /// Takes a file of the scratchpad there; what is to be answered to it.
+    pub async fn file(
+        &self,
+        path: String,
+        parent: Option<String>,
+        bytes: Vec<u8>,
+    ) -> Result<Option<Have>, Trouble> {
         if !self.is_open() {
-            return Ok(());
+            return Ok(None);
         }
         let (pad, trouble) = (Arc::clone(&self.pad), Arc::clone(&self.trouble));
         let attempt = self.assignment.attempt();
@@ -138,9 +151,13 @@ impl Home {
                     tracing::warn!(path = came.path, who, "both sides changed a file; both are kept")
                 }
                 Ok(_) => {}
-                Err(reason) => lock(&trouble).push(format!("{}: {reason}", came.path)),
+                Err(reason) => {
+                    tracing::warn!(path = came.path, who, reason, "refused: a file that may not be put here");
+                    lock(&trouble).push(format!("{}: {reason}", came.path));
+                    return Ok(None);
+                }
             }
-            Ok(())
+            Ok(Some(came.have()))
         })
         .await
     }
@@ -174,7 +191,8 @@ impl Home {
             let kept = kept.and_then(|()| std::fs::write(answer_path(&folder), &bytes));
             let kept = kept.and_then(|()| std::fs::File::open(answer_path(&folder))?.sync_all());
             kept.map_err(|error| format!("its answer could not be kept: {error}"))?;
-            if assignment.worker.session.scratchpad {
+            // What is said in a talk stands in its transcript.
+            if assignment.worker.session.scratchpad && assignment.turn.is_none() {
                 let worker = &assignment.attempt().worker;
                 let path = format!("{}/{}.md", worker.phase, worker.worker);
                 if assignment.context.scratchpad.cat(&path).is_err() {
@@ -194,16 +212,8 @@ impl Home {
         away(move || this.ended(ending)).await
     }
 
-    fn ended(&self, mut ending: Ending) -> Result<Ending, String> {
-        match self.assignment.worker.session.egress {
-            Egress::All => {}
-            Egress::Result => ending.commit = None,
-            Egress::None => {
-                ending.commit = None;
-                ending.excerpt.clear();
-                ending.outputs.clear();
-            }
-        }
+    fn ended(&self, ending: Ending) -> Result<Ending, String> {
+        let mut ending = ending.leaving(self.assignment.worker.session.egress);
         if let (Some(commit), Some(trees), Some(tree)) =
             (&ending.commit, &self.assignment.context.trees, self.tree())
         {

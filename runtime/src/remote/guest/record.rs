@@ -107,13 +107,6 @@ impl Record {
         TreeName::of_plan(&self.offer.worker.tree, &reading)
     }
 
-    /// The commits that are here of the repository it belongs to.
-    pub fn known(guests: &Path, home: &NodeId, repository: &str) -> Result<Vec<ObjectId>, String> {
-        let folder = repository_folder(guests, home, repository);
-        let repository = Repository::empty(&folder).map_err(|error| chain(&error))?;
-        repository.known().map_err(|error| chain(&error))
-    }
-
     /// What the attempt needs to know of its run, made of what came with it and of this machine's own surroundings.
     pub fn context(&self, guests: &Path, live: LiveSessions) -> Result<RunContext, String> {
         let folder = self.run_folder(guests);
@@ -163,6 +156,12 @@ impl Record {
         pack.map_err(|error| chain(&error))?.map(fs::read).transpose().map_err(|error| error.to_string())
     }
 
+    /// Takes back that it was accepted.
+    pub fn discard(&self, guests: &Path, last: bool) -> io::Result<()> {
+        fs::remove_file(&self.file)?;
+        if last { fs::remove_dir_all(self.run_folder(guests)) } else { Ok(()) }
+    }
+
     /// Removes it, and with the last one everything of its run but the commits that may be of use again.
     pub fn remove(&self, context: &RunContext, last: bool) -> io::Result<()> {
         for file in [self.file.clone(), self.ending_file()] {
@@ -182,7 +181,8 @@ impl Record {
     }
 }
 
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Whole or not at all, and durable.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(bytes)?;

@@ -1,22 +1,24 @@
 //! One talk with home about one attempt.
 
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use niia_actors::ask::chain;
+use niia_actors::git::{ObjectId, Repository};
 use niia_actors::session::finish::kept_answer;
 use niia_net::identity::NodeId;
+use niia_net::link::LinkError;
 use niia_net::peer::Stream;
 use niia_net::transfer::TransferError;
-use niia_net::trust::Right;
-use niia_spec::course::Ending;
+use niia_spec::course::{Ending, Outcome};
 use niia_spec::name::SessionId;
 use niia_spec::plan::Egress;
 
+use super::asked::{Place, Taking, place};
 use super::record::{Record, repository_folder};
 use super::{Guest, Standing};
 use crate::node::{Node, admission};
-use crate::remote::carry::BEAT;
-use crate::remote::pad::{Changed, Pad};
+use crate::remote::pad::{Changed, Have, Pad};
 use crate::remote::talk::Talk;
 use crate::remote::words::{Offer, Word};
 
@@ -26,6 +28,9 @@ pub enum GuestError {
     Talk(#[from] TransferError),
     #[error("{0}")]
     Here(String),
+    /// What went wrong after it was taken on: home asks again.
+    #[error("{0}")]
+    Later(String),
 }
 
 /// Serves home in one attempt: takes it on where it is new, tells what becomes of it, and forgets it once home has it.
@@ -37,44 +42,39 @@ pub async fn serve(
     repository: Option<String>,
 ) -> Result<(), GuestError> {
     let mut talk = Talk::over(stream);
-    let guest = match admitted(&node, home, &session) {
-        Err(reason) => {
-            tracing::warn!(peer = %home, %session, reason, "refused");
-            return Ok(talk.say(&Word::Refused { reason }).await?);
-        }
-        Ok(Some(guest)) => {
-            talk.say(&Word::Known).await?;
-            let pad = Pad::new(Arc::clone(&guest.context));
-            return follow(&node, talk, guest, pad).await;
-        }
-        Ok(None) => taken_on(&node, &mut talk, home, session, repository).await,
+    let served = talked(&node, &mut talk, home, session.clone(), repository).await;
+    let reason = match served {
+        Err(GuestError::Here(reason)) => reason,
+        // Words that are none end the talk, and whoever said them reads why.
+        Err(GuestError::Talk(error @ TransferError::Link(LinkError::Wire(_)))) => chain(&error),
+        served => return served,
     };
-    match guest {
-        Ok((guest, pad)) => {
-            talk.say(&Word::Accepted).await?;
-            follow(&node, talk, guest, pad).await
-        }
-        Err(GuestError::Here(reason)) => {
-            tracing::warn!(peer = %home, reason, "refused");
-            Ok(talk.say(&Word::Refused { reason }).await?)
-        }
-        Err(error) => Err(error),
-    }
+    tracing::warn!(peer = %home, %session, reason, "refused");
+    Ok(talk.say(&Word::Refused { reason }).await?)
 }
 
-/// Whether this may be asked of this machine; the attempt, where it is known already.
-fn admitted(node: &Node, home: NodeId, session: &SessionId) -> Result<Option<Arc<Guest>>, String> {
-    let peer = node.network.as_ref().and_then(|network| network.trust().get(&home));
-    let peer = peer.ok_or_else(|| format!("{home} is not paired with this machine any more"))?;
-    if !peer.rights.has(Right::Run) {
-        return Err(format!("this needs the right `run` there, and {home} has: {}", peer.rights));
-    }
-    match node.guests.get(session) {
-        Some(guest) if guest.home == home => Ok(Some(guest)),
-        Some(_) => Err("a session of that name is here for another machine".to_owned()),
-        None if node.live.get(session).is_some() => Err("a session of that name is here already".to_owned()),
-        None if !node.guests.has_room() => Err("too many attempts are kept here for others".to_owned()),
-        None => Ok(None),
+async fn talked(
+    node: &Arc<Node>,
+    talk: &mut Talk,
+    home: NodeId,
+    session: SessionId,
+    repository: Option<String>,
+) -> Result<(), GuestError> {
+    let guest = match place(node, talk, home, &session).await? {
+        Place::Refused(reason) => return Err(GuestError::Here(reason)),
+        Place::Known(guest) => {
+            talk.say(&Word::Known).await?;
+            guest
+        }
+        Place::New(taking) => {
+            let guest = taken_on(node, talk, home, (session, taking), repository).await?;
+            talk.say(&Word::Accepted).await?;
+            guest
+        }
+    };
+    match follow(node, talk, guest).await {
+        Err(GuestError::Here(reason)) => Err(GuestError::Later(reason)),
+        followed => followed,
     }
 }
 
@@ -82,38 +82,54 @@ async fn taken_on(
     node: &Arc<Node>,
     talk: &mut Talk,
     home: NodeId,
-    session: SessionId,
+    (session, taking): (SessionId, Taking),
     repository: Option<String>,
-) -> Result<(Arc<Guest>, Pad), GuestError> {
+) -> Result<Arc<Guest>, GuestError> {
     let guests = node.guests.folder.clone();
-    let (asked, at) = (repository.clone(), guests.clone());
-    let known = blocking(move || match asked {
-        Some(name) => Record::known(&at, &home, &name),
-        None => Ok(Vec::new()),
-    });
-    talk.say(&Word::New { known: known.await? }).await?;
+    let at = repository.as_ref().map(|name| repository_folder(&guests, &home, name));
+    talk.say(&Word::New { known: known_commits(at.clone()).await? }).await?;
+    let (offer, pack, files) = everything(node, talk).await?;
+    fits(node, &home, &offer).map_err(GuestError::Here)?;
+    if !taking.may_begin() {
+        return Err(GuestError::Here("a later attempt of this worker is here already".to_owned()));
+    }
+    let tips = offer.tips.as_ref().map(niia_actors::git::Tips::commits).unwrap_or_default();
+    blocking(move || match (at, pack) {
+        (Some(at), Some(pack)) => unpack(&at, &pack, &tips),
+        _ => Ok(()),
+    })
+    .await?;
+    let keep =
+        move || Record::keep(&guests, home, session, repository, offer).map_err(|error| error.to_string());
+    node.guests.take_on(keep, files).await.map_err(GuestError::Here)
+}
+
+/// What home says of an attempt before it can begin; that this end is there is said meanwhile.
+async fn everything(
+    node: &Node,
+    talk: &mut Talk,
+) -> Result<(Offer, Option<Vec<u8>>, Vec<Changed>), GuestError> {
     let (mut offer, mut pack, mut files) = (None, None, Vec::new());
+    let mut beat = tokio::time::interval(super::beat(node));
     loop {
-        match talk.next().await? {
-            (Word::Offer, bytes) => offer = Some(read_offer(&bytes)?),
-            (Word::Pack, bytes) => pack = Some(bytes),
-            (Word::File { path, parent }, bytes) => files.push(Changed { path, parent, bytes }),
-            (Word::Ready, _) => break,
-            (Word::Beat, _) => {}
-            (word, _) => return Err(GuestError::Here(format!("`{word:?}` is out of turn"))),
+        let (word, bytes) = tokio::select! {
+            heard = talk.next() => heard?,
+            _ = beat.tick() => {
+                talk.say(&Word::Beat).await?;
+                continue;
+            }
+        };
+        match word {
+            Word::Offer => offer = Some(read_offer(&bytes)?),
+            Word::Pack => pack = Some(bytes),
+            Word::File { path, parent } => files.push(Changed { path, parent, bytes }),
+            Word::Ready => break,
+            Word::Beat => {}
+            word => return Err(GuestError::Here(format!("`{word:?}` is out of turn"))),
         }
     }
     let offer: Offer = offer.ok_or_else(|| GuestError::Here("nothing was offered".to_owned()))?;
-    fits(node, &home, &offer).map_err(GuestError::Here)?;
-    node.guests.end_older(&session, home);
-    let record = blocking(move || {
-        if let (Some(name), Some(pack)) = (&repository, pack) {
-            unpack(&repository_folder(&guests, &home, name), &pack, &offer)?;
-        }
-        Record::keep(&guests, home, session, repository, offer).map_err(|error| error.to_string())
-    });
-    let guest = node.guests.begin_with(record.await?, files).await.map_err(GuestError::Here)?;
-    Ok(guest)
+    Ok((offer, pack, files))
 }
 
 fn read_offer(bytes: &[u8]) -> Result<Offer, GuestError> {
@@ -121,13 +137,23 @@ fn read_offer(bytes: &[u8]) -> Result<Offer, GuestError> {
         .map_err(|error| GuestError::Here(format!("the offer cannot be read: {error}")))
 }
 
-fn unpack(folder: &std::path::Path, pack: &[u8], offer: &Offer) -> Result<(), String> {
-    let repository = niia_actors::git::Repository::empty(folder).map_err(|error| chain(&error))?;
+/// The commits that are here already of a repository of another machine.
+pub async fn known_commits(repository: Option<PathBuf>) -> Result<Vec<ObjectId>, GuestError> {
+    let Some(at) = repository else { return Ok(Vec::new()) };
+    blocking(move || {
+        let repository = Repository::empty(&at).map_err(|error| chain(&error))?;
+        repository.known().map_err(|error| chain(&error))
+    })
+    .await
+}
+
+/// Takes commits in that came from another machine.
+pub fn unpack(folder: &Path, pack: &[u8], tips: &[ObjectId]) -> Result<(), String> {
+    let repository = Repository::empty(folder).map_err(|error| chain(&error))?;
     let file =
         tempfile::NamedTempFile::new_in(folder.parent().unwrap_or(folder)).map_err(|e| e.to_string())?;
     std::fs::write(file.path(), pack).map_err(|error| error.to_string())?;
-    let tips = offer.tips.as_ref().map(niia_actors::git::Tips::commits).unwrap_or_default();
-    repository.take_in(file.path(), &tips).map_err(|error| chain(&error))
+    repository.take_in(file.path(), tips).map_err(|error| chain(&error))
 }
 
 /// What stands against doing it here.
@@ -144,19 +170,27 @@ fn fits(node: &Node, home: &NodeId, offer: &Offer) -> Result<(), String> {
     admission::can_do_here(&offer.plan, &offer.worker, node.sandboxes()).map_err(|refusal| refusal.message)
 }
 
-async fn follow(node: &Arc<Node>, mut talk: Talk, guest: Arc<Guest>, pad: Pad) -> Result<(), GuestError> {
-    let pad = Arc::new(Mutex::new(pad));
+async fn follow(node: &Arc<Node>, talk: &mut Talk, guest: Arc<Guest>) -> Result<(), GuestError> {
+    // Of several talks the newest counts: home has left the others.
+    guest.talks.send_modify(|number| *number += 1);
+    let mut newer = guest.talks.subscribe();
+    locked(&guest.pad).begins_anew();
     let mut standing = guest.standing.subscribe();
     standing.mark_changed();
-    let mut beat = tokio::time::interval(BEAT);
+    let mut beat = tokio::time::interval(super::beat(node));
     loop {
         tokio::select! {
             heard = talk.next() => {
                 let (word, carried) = heard?;
-                guest.heard();
+                node.guests.heard(&guest.session);
                 match word {
                     Word::End { reason } => guest.end(reason),
-                    Word::File { path, parent } => take(&pad, Changed { path, parent, bytes: carried }).await?,
+                    Word::File { path, parent } => {
+                        if let Some(have) = take(&guest.pad, Changed { path, parent, bytes: carried }).await? {
+                            talk.say(&Word::Have { path: have.path, version: have.version }).await?;
+                        }
+                    }
+                    Word::Have { path, version } => locked(&guest.pad).has(path, version),
                     Word::Collected => {
                         node.guests.forget(&guest).await;
                         return Ok(());
@@ -170,25 +204,30 @@ async fn follow(node: &Arc<Node>, mut talk: Talk, guest: Arc<Guest>, pad: Pad) -
                 match now {
                     Standing::Begun => {}
                     Standing::Started => talk.say(&Word::Started).await?,
-                    Standing::Over(ending) => tell_over(&mut talk, &guest, &pad, &ending).await?,
+                    Standing::Over(ending) => tell_over(talk, &guest, &ending).await?,
                 }
             }
+            _ = newer.changed() => return Ok(()),
             _ = beat.tick() => {
                 talk.say(&Word::Beat).await?;
-                step(&mut talk, &guest, &pad, false).await?;
+                step(talk, &guest, false).await?;
             }
         }
     }
 }
 
-async fn take(pad: &Arc<Mutex<Pad>>, came: Changed) -> Result<(), GuestError> {
+fn locked(pad: &Mutex<Pad>) -> std::sync::MutexGuard<'_, Pad> {
+    pad.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn take(pad: &Arc<Mutex<Pad>>, came: Changed) -> Result<Option<Have>, GuestError> {
     let pad = Arc::clone(pad);
-    blocking(move || {
-        let taken = pad.lock().unwrap_or_else(PoisonError::into_inner).take(&came, "home");
-        if let Err(reason) = taken {
+    blocking(move || match locked(&pad).take(&came, "home") {
+        Ok(_) => Ok(Some(came.have())),
+        Err(reason) => {
             tracing::warn!(path = came.path, reason, "a file of home's scratchpad is not kept");
+            Ok(None)
         }
-        Ok(())
     })
     .await
 }
@@ -198,13 +237,12 @@ fn leaves(guest: &Guest) -> Egress {
 }
 
 /// Sends what changed in the scratchpad here, where that may leave this machine.
-async fn step(talk: &mut Talk, guest: &Guest, pad: &Arc<Mutex<Pad>>, all: bool) -> Result<(), GuestError> {
+async fn step(talk: &mut Talk, guest: &Guest, all: bool) -> Result<(), GuestError> {
     if leaves(guest) != Egress::All || !guest.record.offer.worker.session.scratchpad {
         return Ok(());
     }
-    let pad = Arc::clone(pad);
-    let changed =
-        blocking(move || Ok(pad.lock().unwrap_or_else(PoisonError::into_inner).changed(all))).await?;
+    let pad = Arc::clone(&guest.pad);
+    let changed = blocking(move || Ok(locked(&pad).changed(all))).await?;
     for Changed { path, parent, bytes } in changed {
         talk.bring(&Word::File { path, parent }, &bytes).await?;
     }
@@ -212,16 +250,12 @@ async fn step(talk: &mut Talk, guest: &Guest, pad: &Arc<Mutex<Pad>>, all: bool) 
 }
 
 /// All that came of it, the ending last: home believes in the rest once it has that.
-async fn tell_over(
-    talk: &mut Talk,
-    guest: &Arc<Guest>,
-    pad: &Arc<Mutex<Pad>>,
-    ending: &Ending,
-) -> Result<(), GuestError> {
-    step(talk, guest, pad, true).await?;
+async fn tell_over(talk: &mut Talk, guest: &Arc<Guest>, ending: &Ending) -> Result<(), GuestError> {
+    step(talk, guest, true).await?;
     let leaves = leaves(guest);
     let (kept, made, ended) = (Arc::clone(guest), Arc::clone(guest), ending.clone());
-    if leaves != Egress::None {
+    // What a program printed that came to no good end is no answer.
+    if leaves == Egress::All || leaves == Egress::Result && ending.outcome == Outcome::Done {
         let excerpt = ending.excerpt.clone();
         let answer = blocking(move || {
             let folder = kept.context.session_folder(&kept.session.attempt);
@@ -232,25 +266,18 @@ async fn tell_over(
             talk.bring(&Word::Answer, answer.as_bytes()).await?;
         }
     }
-    let mut told = ending.clone();
-    match leaves {
-        Egress::All => {
-            if let Some(pack) = blocking(move || made.record.work(&made.context, &ended)).await? {
-                talk.bring(&Word::Pack, &pack).await?;
-            }
-        }
-        Egress::Result => told.commit = None,
-        Egress::None => {
-            told.commit = None;
-            told.excerpt.clear();
-            told.outputs.clear();
-        }
+    if leaves == Egress::All
+        && let Some(pack) = blocking(move || made.record.work(&made.context, &ended)).await?
+    {
+        talk.bring(&Word::Pack, &pack).await?;
     }
+    let told = ending.clone().leaving(leaves);
     let told = serde_json::to_vec(&told).map_err(|error| GuestError::Here(error.to_string()))?;
     Ok(talk.bring(&Word::Over, &told).await?)
 }
 
-async fn blocking<T: Send + 'static>(
+/// Work with files and git, away from the threads that everybody shares.
+pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, GuestError> {
     match tokio::task::spawn_blocking(work).await {

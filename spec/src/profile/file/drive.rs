@@ -8,8 +8,9 @@ use toml::Spanned;
 
 use super::{EntryKey, ProfileError, ProfileFile, put};
 use crate::detect::{Asked, ReportState};
-use crate::profile::call::{Entry, Hole};
+use crate::profile::call::{Entry, Hole, Template};
 use crate::profile::drive::{Conversation, DialogRule, Enter, FirstTurn, ReportRule, TurnEnds, WordRule};
+use crate::profile::{AnswerIs, LineKind, OwnHome, Transcript, merged_settings};
 use crate::profile::{Pattern, Profile, ScreenMeaning};
 
 /// The words of a document's `permission`.
@@ -28,6 +29,39 @@ pub(super) struct ConversationKeys {
     #[serde(default)]
     files: BTreeMap<Spanned<String>, String>,
     ready_within_ms: Option<u64>,
+    name: Option<Spanned<String>>,
+    home: Option<Spanned<HomeKeys>>,
+    #[serde(default)]
+    beside: Vec<EntryKey>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HomeKeys {
+    variable: String,
+    folder: String,
+    #[serde(default)]
+    own: Vec<String>,
+    #[serde(default)]
+    merge: BTreeMap<String, String>,
+}
+
+/// The table `[transcript]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TranscriptKeys {
+    file: Option<Spanned<String>>,
+    #[serde(default)]
+    answer: AnswerIs,
+    #[serde(default)]
+    line: Vec<LineKeys>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LineKeys {
+    kind: String,
+    pattern: Spanned<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -63,6 +97,21 @@ pub(super) struct WordKeys {
     receipt: Option<String>,
     pending: Option<String>,
     session: Option<String>,
+    #[serde(default)]
+    runs: bool,
+    #[serde(default)]
+    matches: BTreeMap<String, Spanned<String>>,
+    screen: Option<Spanned<String>>,
+    #[serde(default)]
+    quiet_ms: u64,
+    #[serde(default)]
+    from_records: bool,
+    #[serde(default)]
+    takes: bool,
+    #[serde(default)]
+    stops: bool,
+    own: Option<String>,
+    transcript: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,26 +131,65 @@ impl ProfileFile {
         if let Some(conversation) = &keys.conversation {
             profile.conversation = Some(self.conversation(conversation)?);
         }
-        if let Some(permission) = &keys.permission {
-            for (word, argv) in permission {
-                if !PERMISSIONS.contains(&word.get_ref().as_str()) {
-                    let message = format!(
-                        "`{}` is no permission: there are {}",
-                        word.get_ref(),
-                        PERMISSIONS.join(", ")
-                    );
-                    return Err(self.wrong(word.span(), message));
-                }
-                profile.permission.insert(word.get_ref().clone(), argv.clone());
-            }
+        for (word, argv) in keys.permission.iter().flatten() {
+            profile.permission.insert(self.permission(word)?, argv.clone());
+        }
+        for (word, env) in keys.permission_env.iter().flatten() {
+            profile.permission_env.insert(self.permission(word)?, env.clone());
+        }
+        if let Some(transcript) = &keys.transcript {
+            profile.transcript = Some(self.transcript(transcript.get_ref())?);
         }
         put(&mut profile.typing, keys.typing.clone());
+        put(&mut profile.decides, keys.decides.clone().map(Some));
+        put(&mut profile.safe_commands, keys.safe_commands.clone().map(Some));
         put(&mut profile.version_pattern, self.maybe_pattern(keys.version_pattern.as_ref())?.map(Some));
         put(&mut profile.dialogs, keys.dialog.as_deref().map(|keys| self.dialogs(keys)).transpose()?);
         put(&mut profile.hooks, keys.hook.as_deref().map(|keys| self.words(keys, true)).transpose()?);
         put(&mut profile.records, keys.record.as_deref().map(|keys| self.words(keys, false)).transpose()?);
         put(&mut profile.reports, keys.report.as_deref().map(|keys| self.reports(keys)).transpose()?);
         Ok(())
+    }
+
+    fn permission(&self, word: &Spanned<String>) -> Result<String, ProfileError> {
+        if PERMISSIONS.contains(&word.get_ref().as_str()) {
+            return Ok(word.get_ref().clone());
+        }
+        let message = format!("`{}` is no permission: there are {}", word.get_ref(), PERMISSIONS.join(", "));
+        Err(self.wrong(word.span(), message))
+    }
+
+    fn transcript(&self, keys: &TranscriptKeys) -> Result<Transcript, ProfileError> {
+        let kind =
+            |keys: &LineKeys| Ok(LineKind { kind: keys.kind.clone(), pattern: self.pattern(&keys.pattern)? });
+        let file = keys.file.as_ref().map(|file| self.placed(file)).transpose()?;
+        let lines = keys.line.iter().map(kind).collect::<Result<_, ProfileError>>()?;
+        Ok(Transcript { file, lines, answer: keys.answer })
+    }
+
+    /// A text whose placeholders are all known.
+    fn placed(&self, text: &Spanned<String>) -> Result<String, ProfileError> {
+        match Template::read(text.get_ref()) {
+            Ok(_) => Ok(text.get_ref().clone()),
+            Err(message) => Err(self.wrong(text.span(), message)),
+        }
+    }
+
+    fn home(&self, keys: &Spanned<HomeKeys>) -> Result<OwnHome, ProfileError> {
+        let HomeKeys { variable, folder, own, merge } = keys.get_ref();
+        let names = [folder].into_iter().chain(own).chain(merge.keys());
+        let is_name =
+            |name: &str| !name.is_empty() && !matches!(name, "." | "..") && !name.contains(['/', '\0']);
+        if let Some(wrong) = names.into_iter().find(|name| !is_name(name)) {
+            return Err(self.wrong(keys.span(), format!("`{wrong}` is no name of a file or folder")));
+        }
+        for (name, text) in merge {
+            if let Err(error) = merged_settings(None, text) {
+                return Err(self.wrong(keys.span(), format!("what is added to `{name}`: {error}")));
+            }
+        }
+        let merge = merge.iter().map(|(name, text)| (name.clone(), text.clone())).collect();
+        Ok(OwnHome { variable: variable.clone(), folder: folder.clone(), own: own.clone(), merge })
     }
 
     fn conversation(&self, keys: &Spanned<ConversationKeys>) -> Result<Conversation, ProfileError> {
@@ -134,6 +222,9 @@ impl ProfileFile {
             env: keys.env.clone(),
             files: keys.files.iter().map(|(name, text)| (name.get_ref().clone(), text.clone())).collect(),
             ready_within_ms: keys.ready_within_ms.unwrap_or(READY_WITHIN_MS),
+            name: keys.name.as_ref().map(|name| self.placed(name)).transpose()?,
+            home: keys.home.as_ref().map(|home| self.home(home)).transpose()?,
+            beside: self.entries(&keys.beside)?,
         })
     }
 
@@ -175,8 +266,8 @@ impl ProfileFile {
                 }
                 _ => {}
             }
-            if keys.fields.is_empty() && !of_hooks {
-                return Err(self.wrong(spanned.span(), "a record needs a `where`".to_owned()));
+            if keys.fields.is_empty() && keys.matches.is_empty() && !of_hooks {
+                return Err(self.wrong(spanned.span(), "a record needs a `where` or `matches`".to_owned()));
             }
             let fields = keys.fields.iter().map(|(path, value)| (path.clone(), json(value))).collect();
             Ok(WordRule {
@@ -189,9 +280,25 @@ impl ProfileFile {
                 receipt: keys.receipt.clone(),
                 pending: keys.pending.clone(),
                 session: keys.session.clone(),
+                runs: keys.runs,
+                matches: self.matches(&keys.matches)?,
+                screen: self.maybe_pattern(keys.screen.as_ref())?,
+                quiet_ms: keys.quiet_ms,
+                from_records: keys.from_records,
+                takes: keys.takes,
+                stops: keys.stops,
+                own: keys.own.clone(),
+                transcript: keys.transcript.clone(),
             })
         };
         keys.iter().map(rule).collect()
+    }
+
+    fn matches(
+        &self,
+        keys: &BTreeMap<String, Spanned<String>>,
+    ) -> Result<BTreeMap<String, Pattern>, ProfileError> {
+        keys.iter().map(|(path, pattern)| Ok((path.clone(), self.pattern(pattern)?))).collect()
     }
 
     fn reports(&self, keys: &[ReportKeys]) -> Result<Vec<ReportRule>, ProfileError> {

@@ -131,7 +131,7 @@ impl Watch {
                     if !self.seen.pauses.contains_key(&attempt) {
                         continue; // Not asked for while the run is held.
                     }
-                    let after_ms = self.pause_of(&attempt);
+                    let after_ms = self.seen.pause_ms[&attempt];
                     awaited.push(Command::Wake { wake: Wake::Backoff { attempt }, after_ms });
                 }
                 _ => {}

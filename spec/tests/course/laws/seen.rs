@@ -10,6 +10,8 @@ use niia_spec::name::{AttemptId, PhaseName, WorkerId, WorkerName};
 use niia_spec::plan::{MergeRule, OnFailure, OnLost, PhasePlan, PhaseWork, Plan, Require, WorkerPlan};
 use serde_json::Value;
 
+use super::refused::{self, Then};
+
 #[derive(Clone, Debug, Default)]
 pub struct Try {
     pub model: u32,
@@ -22,6 +24,8 @@ pub struct Try {
     pub to_settle: bool,
     /// What it left is being taken once more.
     pub settles: bool,
+    pub again_in_ms: Option<u64>,
+    pub resumable: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -70,6 +74,7 @@ pub struct Seen {
     pub phases: BTreeMap<PhaseName, PhaseSeen>,
     /// The pauses that were asked for, and whether they are over.
     pub pauses: BTreeMap<AttemptId, bool>,
+    pub pause_ms: BTreeMap<AttemptId, u64>,
     pub outputs: BTreeMap<(WorkerId, String), Value>,
     pub claims: BTreeMap<String, WorkerId>,
     pub halted: Halted,
@@ -96,6 +101,7 @@ impl Seen {
             tries: BTreeMap::new(),
             phases,
             pauses: BTreeMap::new(),
+            pause_ms: BTreeMap::new(),
             outputs: BTreeMap::new(),
             claims: BTreeMap::new(),
             halted: Halted::No,
@@ -165,8 +171,14 @@ impl Seen {
                 (Some(Outcome::NeedsAttention { .. }), _) => Standing::Attention,
                 (Some(_), Some(EndReason::TimedOut)) => Standing::Failed,
                 (Some(_), Some(_)) => Standing::Dropped,
-                (Some(Outcome::Unavailable { .. }), None) if tried.model as usize + 1 < plan.models.len() => {
-                    Standing::Ready
+                (Some(Outcome::Unavailable { .. }), None) => {
+                    let counted = &self.tries(worker)[self.counted_from(worker)..=at];
+                    match refused::then(counted, plan.models.len() as u32, is_mender) {
+                        Then::Now(_) => Standing::Ready,
+                        Then::Later(..) if self.pauses.get(&next) == Some(&true) => Standing::Ready,
+                        Then::Later(..) => Standing::Pausing,
+                        Then::Nothing => Standing::Failed,
+                    }
                 }
                 (Some(Outcome::Lost { .. }), None) if restarts > 0 => {
                     restarts -= 1;
@@ -374,6 +386,7 @@ impl Seen {
                 if let Some(live) = self.live_try(attempt) {
                     live.outcome = Some(ending.outcome.clone());
                     live.answered = ending.answered;
+                    (live.again_in_ms, live.resumable) = (ending.again_in_ms, ending.resumable);
                     live.settles = false;
                     for (key, value) in &ending.outputs {
                         self.publish(&attempt.worker, key, value);
@@ -457,8 +470,9 @@ impl Seen {
                 self.at(phase).gathers.push((*round, None));
                 self.at(phase).gather_again = false;
             }
-            Command::Wake { wake: Wake::Backoff { attempt }, .. } => {
+            Command::Wake { wake: Wake::Backoff { attempt }, after_ms } => {
                 self.pauses.insert(attempt.clone(), false);
+                self.pause_ms.insert(attempt.clone(), *after_ms);
             }
             Command::Wake { .. } | Command::Reserve { .. } | Command::Dismiss { .. } => {}
             Command::Close { phase, outcome } => self.at(phase).closed = Some(outcome.clone()),

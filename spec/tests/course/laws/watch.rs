@@ -9,7 +9,8 @@ use niia_spec::course::{
 use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::plan::{MergeRule, OnBreach, OnFailure, PhasePlan, Plan};
 
-use super::seen::{Halted, Seen, Standing};
+use super::refused::{self, Then};
+use super::seen::{Halted, Seen, Standing, Try};
 use crate::document::{judge, slug};
 
 pub struct Watch {
@@ -153,7 +154,12 @@ impl Watch {
         let counted = &tries[if anew { tries.len() } else { seen.counted_from(&attempt.worker) }..];
         let expected = match counted.last() {
             None => 0,
-            Some(last) if matches!(last.outcome, Some(Outcome::Unavailable { .. })) => last.model + 1,
+            Some(last) if matches!(last.outcome, Some(Outcome::Unavailable { .. })) => {
+                match self.after_refusal(attempt, counted) {
+                    Then::Now(model) | Then::Later(model, _) => model,
+                    Then::Nothing => panic!("{attempt} starts though no model is left"),
+                }
+            }
             Some(last) => last.model,
         };
         assert_eq!(model, expected, "model of {attempt}");
@@ -197,7 +203,25 @@ impl Watch {
         assert_eq!(self.seen.standing(&attempt.worker), Standing::Pausing, "{attempt} pauses");
         assert!(!self.seen.pauses.contains_key(attempt), "{attempt} pauses twice");
         assert!(self.seen.launches(phase) && self.seen.halted == Halted::No, "{attempt} pauses for nothing");
+        let counted = &tries[self.seen.counted_from(&attempt.worker)..];
+        let refused = |last: &Try| matches!(last.outcome, Some(Outcome::Unavailable { .. }));
+        if counted.last().is_some_and(refused) {
+            let Then::Later(_, least) = self.after_refusal(attempt, counted) else {
+                panic!("{attempt} pauses though a model is left")
+            };
+            assert!((least..least + least.div_ceil(4)).contains(&after_ms), "{after_ms} before {attempt}");
+            return;
+        }
         assert_eq!(after_ms, self.pause_of(attempt), "pause before {attempt}");
+    }
+
+    fn after_refusal(&self, attempt: &AttemptId, counted: &[Try]) -> Then {
+        let phase = self.seen.phase_plan(&attempt.worker.phase);
+        let workers = phase.work.workers();
+        let is_mender = attempt.worker.worker.as_str() == MENDER;
+        let plan = workers.iter().find(|plan| is_mender || plan.name == attempt.worker.worker);
+        let models = plan.map_or(1, |plan| plan.models.len() as u32);
+        refused::then(counted, models, is_mender)
     }
 
     /// Doubled with every failure.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use niia_spec::course::{
-    Command, EndReason, Ending, Event, Gathering, Outcome, RunCourse, RunState, Unavailable, Wake,
+    Command, EndReason, Ending, Event, Gathering, Outcome, ROUND_PAUSE_MS_MAX, RunCourse, RunState,
+    Unavailable, Wake,
 };
 use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::plan::Plan;
@@ -304,6 +305,8 @@ impl World {
         if let Some(session @ None) = self.sessions.get_mut(attempt) {
             let mut ending = ending(outcome, output);
             ending.answered = self.rng.bool();
+            ending.resumable = self.rng.bool();
+            ending.again_in_ms = self.rng.bool().then(|| self.rng.u64(0..ROUND_PAUSE_MS_MAX * 2));
             *session = Some(ending.clone());
             self.news.push(Event::Ended { attempt: attempt.clone(), ending });
         }
@@ -319,11 +322,20 @@ impl World {
         match self.rng.u32(0..100) {
             0..=57 => Outcome::Done,
             58..=72 => Outcome::Failed { reason },
-            73..=84 => Outcome::Unavailable { class: Unavailable::Quota, reason },
+            73..=84 => Outcome::Unavailable { class: self.class(), reason },
             85..=92 => Outcome::Lost { reason },
             93..=95 => Outcome::NeedsAttention { reason },
             96..=97 => Outcome::TimedOut,
             _ => Outcome::Cancelled,
+        }
+    }
+
+    fn class(&mut self) -> Unavailable {
+        match self.rng.u32(0..4) {
+            0 => Unavailable::Quota,
+            1 => Unavailable::RateLimited,
+            2 => Unavailable::Crashed,
+            _ => Unavailable::NotLoggedIn,
         }
     }
 
@@ -333,7 +345,7 @@ impl World {
         match self.rng.u32(0..7) {
             0 => Outcome::Done,
             1 => Outcome::Failed { reason },
-            2 => Outcome::Unavailable { class: Unavailable::Crashed, reason },
+            2 => Outcome::Unavailable { class: self.class(), reason },
             3 => Outcome::Lost { reason },
             4 => Outcome::NeedsAttention { reason },
             5 => Outcome::TimedOut,

@@ -43,6 +43,34 @@ fn when_no_model_can_be_had_the_failure_lists_every_attempt() {
 }
 
 #[test]
+fn models_that_may_be_back_soon_are_gone_through_again_after_a_pause_and_the_others_are_not() {
+    check(
+        "work/1: claude, gemini",
+        "
+        begun                                   => open work; start work/1 on claude
+        work/1 unavailable: no login            => start work/1/2 on gemini
+        work/1 throttled for 60000: rate limit  => work/1/3 in 74149 ms
+        work/1 rested                           => start work/1/3 on gemini
+        work/1 done                             => gather work
+        ",
+    );
+}
+
+#[test]
+fn a_conversation_that_was_cut_off_is_taken_up_once_where_no_model_is_left() {
+    check(
+        "work/1: claude, gemini",
+        "
+        begun            => open work; start work/1 on claude
+        work/1 cut: kill => start work/1/2 on gemini
+        work/1 cut: kill => start work/1/3 on gemini
+        work/1 cut: kill => close work failed: worker `1`: claude (kill), then gemini (kill), then gemini (kill)
+                          ; finish failed: phase `work` failed: worker `1`: claude (kill), then gemini (kill), then gemini (kill)
+        ",
+    );
+}
+
+#[test]
 fn a_poor_answer_is_never_failed_over() {
     check(
         "work/1: claude, gemini",

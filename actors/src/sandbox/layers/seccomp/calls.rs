@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use seccompiler::{BackendError, SeccompCmpOp, SeccompRule};
 
-use super::condition;
+use super::{condition, more_than};
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
@@ -114,9 +114,24 @@ pub(super) fn denied() -> Result<Rules, BackendError> {
     Ok(rules)
 }
 
-/// Calls that are answered with "there is no such call": their arguments lie in memory, where no filter can look.
-pub(super) fn absent() -> Rules {
-    [libc::SYS_clone3, libc::SYS_openat2].into_iter().map(|call| (call, Vec::new())).collect()
+/// Calls that are answered with "there is no such call": their arguments lie in memory, where no filter can look. Where
+/// memory has a bound also the one for files without a name: nobody can see what lies in those on their way from one
+/// process to another, and programs take a file in `/dev/shm` then.
+pub(super) fn absent(memory: Option<u64>) -> Rules {
+    let mut calls = vec![libc::SYS_clone3, libc::SYS_openat2];
+    calls.extend(memory.map(|_| libc::SYS_memfd_create));
+    calls.into_iter().map(|call| (call, Vec::new())).collect()
+}
+
+/// A segment larger than this is refused where memory has a bound: it goes on when who made it has ended.
+const SEGMENT_BYTES_MAX: u64 = 64 << 10;
+
+/// More at once than the session may have at all, of what no limit of the kernel's counts.
+pub(super) fn too_much(bytes_max: u64) -> Result<Rules, BackendError> {
+    let shared = (libc::MAP_SHARED | libc::MAP_ANONYMOUS) as u64;
+    let shared = vec![more_than(1, bytes_max)?, condition(3, SeccompCmpOp::MaskedEq(shared), shared)?];
+    let segment = vec![more_than(1, SEGMENT_BYTES_MAX)?];
+    Ok(Rules::from([(libc::SYS_mmap, vec![rule(shared)?]), (libc::SYS_shmget, vec![rule(segment)?])]))
 }
 
 fn rule(conditions: Vec<seccompiler::SeccompCondition>) -> Result<SeccompRule, BackendError> {

@@ -1,0 +1,202 @@
+//! The matrix of failures: whatever keeps one tool from answering, the other goes on in its place.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use niia_tests::stub::{Failure, Stub};
+use serde_json::{Value, json};
+
+use super::desk::{Desk, attempts};
+
+/// From the provider's first failing answer to the next model's first question.
+const GOES_ON_WITHIN: Duration = Duration::from_secs(15);
+const LIMIT: Duration = Duration::from_secs(240);
+/// The profile's own limit for a tool that says nothing, made shorter by the user's file.
+const SILENT_MAX_MS: u64 = 8_000;
+
+/// What keeps a tool from answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    NotInstalled,
+    /// The provider fails so.
+    Fails(&'static str),
+    ConnectionRefused,
+    CrashBeforeATool,
+    CrashAfterATool,
+}
+
+struct Row {
+    tool: &'static str,
+    trouble: Trouble,
+    class: &'static str,
+}
+
+const fn row(tool: &'static str, trouble: Trouble, class: &'static str) -> Row {
+    Row { tool, trouble, class }
+}
+
+use Trouble::{ConnectionRefused, CrashAfterATool, CrashBeforeATool, Fails, NotInstalled};
+
+/// A few rows are played always, the others with `NIIA_MATRIX=all`.
+const MATRIX: [Row; 20] = [
+    row("claude", Fails("429"), "rate_limited"),
+    row("codex", Fails("401"), "not_logged_in"),
+    row("claude", CrashAfterATool, "crashed"),
+    row("codex", NotInstalled, "not_installed"),
+    row("claude", NotInstalled, "not_installed"),
+    row("claude", Fails("401"), "not_logged_in"),
+    row("claude", Fails("429-bare"), "rate_limited"),
+    row("claude", Fails("529"), "overloaded"),
+    row("claude", Fails("quota"), "rate_limited"),
+    row("claude", Fails("hang"), "hangs"),
+    row("claude", ConnectionRefused, "network"),
+    row("claude", CrashBeforeATool, "crashed"),
+    row("codex", Fails("429"), "rate_limited"),
+    row("codex", Fails("429-bare"), "rate_limited"),
+    row("codex", Fails("529"), "overloaded"),
+    row("codex", Fails("quota"), "quota"),
+    row("codex", Fails("hang"), "hangs"),
+    row("codex", ConnectionRefused, "network"),
+    row("codex", CrashBeforeATool, "crashed"),
+    row("codex", CrashAfterATool, "crashed"),
+];
+const ALWAYS: usize = 3;
+
+#[test]
+fn whatever_keeps_a_tool_from_answering_the_other_goes_on() {
+    let all = std::env::var("NIIA_MATRIX").unwrap_or_default();
+    let wanted = |n: usize, row: &Row| match all.as_str() {
+        "all" => true,
+        "" => n < ALWAYS,
+        name => format!("{} {:?}", row.tool, row.trouble).contains(name),
+    };
+    let mut wrong = Vec::new();
+    for (_, row) in MATRIX.iter().enumerate().filter(|(n, row)| wanted(*n, row)) {
+        let Some(desk) = Desk::with(&["claude", "codex"]) else { return };
+        let name = format!("{} {:?}", row.tool, row.trouble);
+        match play(&desk, row) {
+            Ok(took) => println!("{name}: {} after {took:.1?}", row.class),
+            Err(why) => wrong.push(format!("{name}: {why}")),
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+fn document(first: &str, second: &str, prompt: &str) -> Value {
+    json!({ "connector": "2.1", "name": "over", "session": { "timeout_ms": 200_000 },
+        "pipeline": { "phases": [{ "name": "work", "model": first, "failover": [second], "prompt": prompt }] } })
+}
+
+fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
+    let (first, second) = if row.tool == "claude" { ("claude", "codex") } else { ("codex", "claude") };
+    let (failing, other) = match row.tool {
+        "claude" => (&desk.claude, &desk.codex),
+        _ => (&desk.codex, &desk.claude),
+    };
+    let own = format!("id = \"{first}\"\nsilent_max_ms = {SILENT_MAX_MS}\n");
+    let _ = desk.house.file(&format!("state/config/profiles/{first}.toml"), &own);
+    let mut other_env = BTreeMap::new();
+    match row.trouble {
+        NotInstalled => std::fs::remove_file(desk.house.at("bin").join(first)).unwrap(),
+        Fails(word) => failing.fail(Failure::by_word(word)),
+        ConnectionRefused if first == "claude" => {
+            other_env.insert("ANTHROPIC_BASE_URL", "http://127.0.0.1:9".to_owned());
+        }
+        ConnectionRefused => desk.configure_codex(9),
+        CrashBeforeATool | CrashAfterATool => {}
+    }
+    let begun = Instant::now();
+    let run = desk.begin_with("over", &document(first, second, &prompt(row)), &other_env);
+    if matches!(row.trouble, CrashBeforeATool | CrashAfterATool) {
+        kill_in_turn(desk, &run, failing, row);
+    }
+    let status = desk.house.wait_over(&run, LIMIT);
+    let tried = attempts(&status, "work", "1");
+    let explained = desk.niia(&["explain", &run]).run().out;
+    if status["state"] != "done" || tried.len() != 2 {
+        return Err(format!("{} by {} attempts: {tried:?}\n{explained}", status["state"], tried.len()));
+    }
+    let class = &tried[0]["outcome"]["unavailable"]["class"];
+    if class != row.class {
+        return Err(format!("its class is {}: {class}", tried[0]));
+    }
+    if tried[0]["evidence"].as_str().is_none_or(str::is_empty)
+        || !explained.contains(&format!("({})", row.class))
+    {
+        return Err(format!("the class and its evidence are not explained:\n{explained}"));
+    }
+    let asked: Vec<Duration> =
+        other.seen().iter().filter(|seen| seen.prompt.contains("the task")).map(|seen| seen.after).collect();
+    let prompted =
+        other.seen().iter().filter(|seen| seen.prompt.contains("the task") && seen.turns == 1).count();
+    if asked.is_empty() || prompted == 0 {
+        return Err("the other tool was not asked".to_owned());
+    }
+    // Where the failing provider was never asked, from the run's begin.
+    let went_on = other.opened() + asked[0];
+    let from = failing.seen().first().map_or(begun, |seen| failing.opened() + seen.after);
+    let took = went_on.saturating_duration_since(from);
+    let most = if row.class == "hangs" {
+        Duration::from_millis(SILENT_MAX_MS) + GOES_ON_WITHIN
+    } else {
+        GOES_ON_WITHIN
+    };
+    if took > most {
+        return Err(format!("it went on after {took:?}"));
+    }
+    spared(desk, row, first, second, failing, &other_env)?;
+    Ok(took)
+}
+
+/// The next run does not wait for the same once more.
+fn spared(
+    desk: &Desk,
+    row: &Row,
+    first: &str,
+    second: &str,
+    failing: &Stub,
+    other_env: &BTreeMap<&str, String>,
+) -> Result<(), String> {
+    if matches!(row.class, "crashed" | "not_installed") {
+        return Ok(());
+    }
+    let before = failing.seen().len();
+    let run = desk.begin_with("over", &document(first, second, &prompt(row)), other_env);
+    let status = desk.house.wait_over(&run, LIMIT);
+    let tried = attempts(&status, "work", "1");
+    if status["state"] != "done" {
+        return Err(format!("the next run is {}: {tried:?}", status["state"]));
+    }
+    if failing.seen().len() != before || tried[0]["evidence"] != "the breaker of its provider" {
+        return Err(format!("the next run asked once more: {tried:?}"));
+    }
+    Ok(())
+}
+
+fn prompt(row: &Row) -> String {
+    let order = match (row.trouble, row.tool) {
+        (CrashBeforeATool | CrashAfterATool, _) => "<<slow 1500 the task is done now and here>>",
+        _ => "<<say the task is done>>",
+    };
+    format!("Do the task. {order}")
+}
+
+/// Kills the tool once its provider was asked, or once a word of the answer was to be seen.
+fn kill_in_turn(desk: &Desk, run: &str, failing: &Stub, row: &Row) {
+    let asked = || failing.seen().iter().any(|seen| seen.prompt.contains("the task"));
+    niia_tests::wait_until("it is asked", LIMIT, || asked().then_some(()));
+    let session = format!("{run}/work/1");
+    let pid = niia_tests::wait_until("its program is known", LIMIT, || {
+        let view: Value =
+            serde_json::from_str(&desk.niia(&["explain", "--json", &session]).run().out).ok()?;
+        view["pid"].as_i64()
+    });
+    if row.trouble == CrashAfterATool {
+        niia_tests::wait_until("it says something", LIMIT, || {
+            let screen = desk.niia(&["read", &session]).run().out;
+            screen.lines().any(|line| line.contains("the task") && !line.contains("<<")).then_some(())
+        });
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+}

@@ -1,0 +1,239 @@
+//! The questions of real tools: seen, shown with their choices, never answered by accident, answered by a person.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::super::SOON;
+use super::tool::{Tool, bare, tool};
+
+/// A question is known for what it is within this time of being drawn.
+const SEEN_WITHIN: Duration = Duration::from_secs(2);
+/// While a text waits, the question is looked at so often.
+const LOOKS: u32 = 8;
+
+/// A tool call that needs a person: the dialog is seen, shown with its choices, answered, and what it allows happens.
+fn asks_before_it_acts(name: &'static str, dialog: &str, call: &str) {
+    let Some(tool) = tool(name) else { return };
+    let run = tool.serve();
+    for (verb, happens) in [("deny", false), ("approve", true)] {
+        tool.forget("made");
+        let asked = tool.asked(&run, call).start();
+        // The hook tells of it a moment before it is drawn.
+        let view = niia_tests::wait_until(&format!("{name} asks"), SOON, || {
+            tool.view(&run).filter(|view| view["state"] == "waiting_input" && view["dialog"] == dialog)
+        });
+        assert!(
+            name == "aider" || view["choices"].as_array().is_some_and(|choices| choices.len() >= 2),
+            "{view}"
+        );
+        assert!(!tool.has("made"), "it acted before it was allowed");
+        tool.cut(&run, "it asks whether it may run a command");
+        let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
+        drop(asked.wait());
+        assert_eq!(tool.has("made"), happens, "{verb}");
+        tool.cut(&run, &format!("after {verb}"));
+    }
+    tool.end(&run);
+}
+
+#[test]
+fn what_codex_asks_is_shown_and_answered() {
+    let call = r#"<<tool exec_command {"cmd":"touch made","sandbox_permissions":"require_escalated","justification":"to make it"}>>"#;
+    asks_before_it_acts("codex", "tool", call);
+}
+
+#[test]
+fn what_claude_asks_is_shown_and_answered() {
+    let call = r#"<<tool Bash {"command":"touch made","description":"to make it"}>>"#;
+    asks_before_it_acts("claude", "tool", call);
+}
+
+#[test]
+fn what_gemini_asks_is_shown_and_answered() {
+    let call = r#"<<tool run_shell_command {"command":"touch made","description":"to make it"}>>"#;
+    asks_before_it_acts("gemini", "tool", call);
+}
+
+/// A tool whose first screen is a question.
+struct Question {
+    name: &'static str,
+    dialog: &'static str,
+    /// What it draws.
+    text: &'static str,
+    /// Whether niia has keys for both answers.
+    answers: bool,
+}
+
+/// The question is seen in time, is not answered by a text that waits, and is answered by a person, both ways.
+fn is_seen_and_answered(question: &Question, make: impl Fn() -> Option<Tool>) {
+    for verb in ["approve", "deny"] {
+        let Some(tool) = make() else { return };
+        let run = tool.serve();
+        let view = seen(&tool, &run, question);
+        assert_eq!(view["state"], "waiting_input", "{view}");
+        let waits = tool.niia(&["write", "--session", &run, "1 2 3 yes y"]).start();
+        for _ in 0..LOOKS {
+            let view = tool.view(&run).unwrap_or_default();
+            assert_eq!(view["dialog"], question.dialog, "a text that waits has answered: {view}");
+        }
+        if question.answers {
+            let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
+            niia_tests::wait_until(&format!("{verb} answers {}", question.dialog), SOON, || {
+                let view = tool.view(&run).unwrap_or_default();
+                (view["dialog"] != question.dialog).then_some(())
+            });
+        }
+        tool.end(&run);
+        drop(waits.wait());
+        if !question.answers {
+            return;
+        }
+    }
+}
+
+/// Waits until the question is drawn, and then until niia says which one it is.
+fn seen(tool: &Tool, run: &str, question: &Question) -> Value {
+    niia_tests::wait_until(&format!("{} draws {}", question.name, question.dialog), SOON, || {
+        tool.niia(&["read", run]).run().out.contains(question.text).then_some(())
+    });
+    let drawn = Instant::now();
+    let view = niia_tests::wait_until(&format!("{} is seen", question.dialog), SOON, || {
+        tool.view(run).filter(|view| view["dialog"] == question.dialog)
+    });
+    assert!(drawn.elapsed() < SEEN_WITHIN, "{} was seen after {:?}", question.dialog, drawn.elapsed());
+    view
+}
+
+/// Claude as it is where somebody has run it, but not in this folder.
+fn claude() -> Option<Tool> {
+    let tool = bare("claude")?;
+    let _ = tool.house.file("home/.claude.json", r#"{"hasCompletedOnboarding":true}"#);
+    Some(tool)
+}
+
+#[test]
+fn claude_asks_whether_a_folder_is_trusted() {
+    let question =
+        Question { name: "claude", dialog: "trust-folder", text: "Quick safety check", answers: true };
+    is_seen_and_answered(&question, claude);
+}
+
+#[test]
+fn claude_asks_whether_a_further_folder_is_trusted() {
+    let question =
+        Question { name: "claude", dialog: "add-directory", text: "Adding a new directory", answers: true };
+    is_seen_and_answered(&question, || {
+        let tool = tool("claude")?;
+        let other = tool.house.repository("other");
+        tool.calls_with("", "", &format!("--add-dir '{}'", other.path().display()));
+        Some(tool)
+    });
+}
+
+#[test]
+fn claude_asks_whether_a_key_is_to_be_used() {
+    let question =
+        Question { name: "claude", dialog: "api-key", text: "Detected a custom API key", answers: true };
+    is_seen_and_answered(&question, || {
+        let tool = tool("claude")?;
+        tool.calls_with(
+            "unset ANTHROPIC_AUTH_TOKEN; export ANTHROPIC_API_KEY=sk-ant-none-12345678901234567890",
+            "",
+            "",
+        );
+        Some(tool)
+    });
+}
+
+#[test]
+fn claude_asks_whether_it_may_go_without_asking() {
+    let question = Question {
+        name: "claude",
+        dialog: "bypass-permissions",
+        text: "Bypass Permissions mode",
+        answers: true,
+    };
+    is_seen_and_answered(&question, || {
+        let tool = tool("claude")?;
+        tool.calls_with("export IS_SANDBOX=1", "", "--permission-mode bypassPermissions");
+        Some(tool)
+    });
+}
+
+#[test]
+fn codex_asks_whether_a_folder_is_trusted() {
+    let question =
+        Question { name: "codex", dialog: "trust-folder", text: "Trust this folder?", answers: true };
+    is_seen_and_answered(&question, || {
+        let tool = bare("codex")?;
+        let _ = tool.house.file("home/.codex/config.toml", &tool.codex_settings());
+        tool.calls_with("", "projects=*", "");
+        Some(tool)
+    });
+}
+
+#[test]
+fn codex_asks_for_a_login() {
+    let question =
+        Question { name: "codex", dialog: "sign-in", text: "Sign in with ChatGPT", answers: false };
+    is_seen_and_answered(&question, || bare("codex"));
+}
+
+#[test]
+fn codex_asks_whether_hooks_are_trusted() {
+    let question = Question { name: "codex", dialog: "hooks", text: "Hooks need review", answers: true };
+    is_seen_and_answered(&question, || {
+        let tool = tool("codex")?;
+        tool.calls_with("", "--dangerously-bypass-hook-trust", "");
+        Some(tool)
+    });
+}
+
+#[test]
+fn gemini_asks_whether_a_folder_is_trusted() {
+    let question = Question {
+        name: "gemini",
+        dialog: "trust-folder",
+        text: "Do you trust the files in this folder",
+        answers: true,
+    };
+    is_seen_and_answered(&question, || {
+        let tool = tool("gemini")?;
+        tool.calls_with("", "--skip-trust", "");
+        Some(tool)
+    });
+}
+
+#[test]
+fn gemini_asks_for_a_way_to_sign_in() {
+    let question = Question {
+        name: "gemini",
+        dialog: "sign-in",
+        text: "How would you like to authenticate",
+        answers: false,
+    };
+    is_seen_and_answered(&question, || {
+        let tool = bare("gemini")?;
+        tool.calls_with("unset GEMINI_API_KEY", "", "");
+        Some(tool)
+    });
+}
+
+#[test]
+fn opencode_asks_before_it_runs_a_command() {
+    let call = r#"<<tool bash {"command":"touch made","description":"to make it"}>>"#;
+    let Some(tool) = tool("opencode") else { return };
+    let run = tool.serve();
+    for (verb, happens) in [("deny", false), ("approve", true)] {
+        let asked = tool.asked(&run, call).start();
+        niia_tests::wait_until("opencode asks", SOON, || {
+            tool.view(&run).filter(|view| view["state"] == "waiting_input" && view["dialog"] == "tool")
+        });
+        assert!(!tool.has("made"), "it acted before it was allowed");
+        let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
+        drop(asked.wait());
+        assert_eq!(tool.has("made"), happens, "{verb}");
+    }
+    tool.end(&run);
+}

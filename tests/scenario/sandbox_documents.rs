@@ -1,0 +1,185 @@
+//! The documents that ask for a sandbox run as they are written, with what stands in for the tools and with the tools
+//! themselves: by a plain user, and by root for one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use niia_tests::stub::Stub;
+use niia_tests::{House, Repository, Walls};
+use serde_json::Value;
+
+/// A real tool starts in seconds, on a machine that does other things too.
+const REAL: Duration = Duration::from_secs(240);
+/// A host nobody named.
+const ELSEWHERE: &str = "elsewhere.example";
+
+/// A document as it was published, word for word.
+fn published(house: &House, name: &str) -> PathBuf {
+    let file = format!("{}/../spec/tests/documents/good/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(text.contains("\"sandbox\": true"), "{name} asks for a sandbox");
+    house.file(&format!("{name}.connector.json"), &text)
+}
+
+/// Stand-ins that work, look around, and try what a sandbox is there to keep from them.
+fn install(house: &House, tools: &[&str]) {
+    let home = house.at("home");
+    let _ = house.file("home/.ssh/id_ed25519", "the secret key");
+    for tool in tools {
+        let play = format!(
+            "say {{name}} worked in {{cwd}} as {{model}}.\nwrite made-by-{{name}}-{{pid}}.txt made\n\
+             run echo evil 2>&1 > {home}/evil; cat {home}/.ssh/id_ed25519 2>&1\n\
+             run curl -sS -m 20 https://{ELSEWHERE}/ 2>&1; echo curl ended with $?\nsee\nquote",
+            home = home.display()
+        );
+        house.install(tool, &play);
+    }
+}
+
+fn replayed(house: &House, run: &str, worker: &str) -> String {
+    house.niia(["replay", &format!("{run}/{worker}/1"), "--text"]).run().exits(0).out
+}
+
+fn explained(house: &House, run: &str) -> String {
+    house.niia(["explain", run]).run().exits(0).out
+}
+
+/// Every worker ran in a sandbox that was made and looked at.
+fn everybody_was_sandboxed(house: &House, run: &str, phases: &[&str]) {
+    let sessions = house.sessions(run);
+    let of_phase = |session: &Value| {
+        let name = session["session"].as_str().map(str::to_owned).unwrap_or_else(|| session.to_string());
+        phases.iter().any(|phase| name.contains(phase))
+    };
+    let mut seen = 0;
+    for session in sessions.iter().filter(|session| of_phase(session)) {
+        let folder = Path::new(session["folder"].as_str().unwrap());
+        let made = std::fs::read_to_string(folder.join("sandbox.json")).unwrap_or_default();
+        assert!(made.contains("\"tier\":1"), "{session}: {made}");
+        seen += 1;
+    }
+    assert!(seen > 0, "nobody of {phases:?} in {sessions:?}");
+}
+
+/// Runs it to its end; whoever was to be kept from something was.
+fn runs(walls: Walls, name: &str, tools: &[&str]) -> (House, Repository, String) {
+    let house = House::walled(walls);
+    let project = house.repository("project");
+    install(&house, tools);
+    let before = project.fingerprint();
+    let run = house.run(project.path(), &published(&house, name)).exits(0).run_id();
+    assert_eq!(project.fingerprint(), before, "the user's checkout is untouched");
+    assert!(!house.at("home/evil").exists(), "{walls:?}: somebody wrote into the home");
+    (house, project, run)
+}
+
+/// What a worker in a sandbox that may reach its provider alone printed.
+fn kept_in(printed: &str) {
+    assert!(!printed.contains("the secret key"), "{printed}");
+    assert!(printed.contains("curl ended with 56"), "the proxy refuses: {printed}");
+}
+
+#[test]
+fn the_first_document_of_all_is_reviewed_by_two_in_sandboxes_of_their_own() {
+    for walls in Walls::all() {
+        let (house, project, run) = runs(walls, "dual-review", &["claude", "codex"]);
+        everybody_was_sandboxed(&house, &run, &["review"]);
+        let places: Vec<String> = ["review/1", "review/2"]
+            .map(|worker| {
+                let printed = replayed(&house, &run, worker);
+                kept_in(&printed);
+                let line = printed.lines().find(|line| line.contains(" worked in ")).unwrap();
+                line.split(" worked in ").nth(1).unwrap().to_owned()
+            })
+            .into();
+        assert_ne!(places[0], places[1], "two trees");
+        let report = house.report(&run);
+        assert!(places.iter().all(|place| report.contains(place)), "the synthesis sees both:\n{report}");
+        let explained = explained(&house, &run);
+        assert_eq!(explained.matches(ELSEWHERE).count(), 2, "both were refused:\n{explained}");
+        let made = project.git(["ls-tree", "--name-only", &format!("niia/{run}/result")]);
+        assert!(made.contains("made-by-claude") && made.contains("made-by-codex"), "{made}");
+    }
+}
+
+#[test]
+fn three_makers_review_in_sandboxes_and_the_first_gives_the_verdict() {
+    for walls in Walls::all() {
+        let (house, _, run) = runs(walls, "heterogeneous-review", &["claude", "codex", "gemini"]);
+        everybody_was_sandboxed(&house, &run, &["multi-review"]);
+        for number in 1..=3 {
+            kept_in(&replayed(&house, &run, &format!("multi-review/{number}")));
+        }
+        let report = house.report(&run);
+        assert!((1..=3).all(|number| report.contains(&format!("multi-review/{number}.md"))), "{report}");
+        assert_eq!(explained(&house, &run).matches(ELSEWHERE).count(), 3);
+    }
+}
+
+#[test]
+fn a_feature_is_made_by_six_in_one_sandboxed_tree() {
+    let (house, project, run) = runs(Walls::Plain, "feature-implementation", &["claude", "gemini"]);
+    everybody_was_sandboxed(&house, &run, &["research", "implement", "verify"]);
+    let made = project.git(["ls-tree", "--name-only", &format!("niia/{run}/result")]);
+    assert_eq!(made.lines().count(), 7, "README and a file of each:\n{made}");
+}
+
+/// The real tool, where `tests/clis/install` has put it.
+fn real(house: &House, name: &str) -> bool {
+    let folder =
+        std::env::var_os("NIIA_CLIS").map_or_else(|| PathBuf::from("/var/cache/niia-clis"), PathBuf::from);
+    let program = folder.join("bin").join(name);
+    if program.exists() {
+        house.executable(name, &format!("#!/bin/sh\nexec '{}' \"$@\"\n", program.display()));
+    } else {
+        use std::io::Write as _;
+        // Past what the test harness keeps to itself: a test that did nothing must not look as if it had.
+        let word = format!("SKIPPED {name}: {} is not there; see tests/clis/install\n", program.display());
+        std::io::stderr().write_all(word.as_bytes()).unwrap();
+    }
+    program.exists()
+}
+
+/// Codex asks another provider only where its own settings say so.
+const CODEX: &str = r#"
+id = "codex"
+about = "Codex, with a provider on this machine"
+program = "codex"
+prompt = "argument"
+argv = [["exec", "--skip-git-repo-check", "-s", "danger-full-access", "{prompt}"], ["--model", "{model}"], "{args}"]
+version = ["--version"]
+env_pass = ["CODEX_API_KEY", "OPENAI_BASE_URL"]
+[sandboxed]
+base_url_env = ["OPENAI_BASE_URL"]
+state = { CODEX_HOME = "codex" }
+files = { "codex/config.toml" = 'openai_base_url = "http://127.0.0.1:PORT/v1"' }
+"#;
+
+#[test]
+fn the_first_document_of_all_is_reviewed_by_the_real_claude_and_codex() {
+    for walls in Walls::all() {
+        let house = House::walled(walls);
+        if !(real(&house, "claude") && real(&house, "codex")) {
+            return;
+        }
+        let stub = Stub::open(0).unwrap();
+        let port = stub.port();
+        let _ = house.file("state/config/profiles/codex.toml", &CODEX.replace("PORT", &port.to_string()));
+        let project = house.repository("project");
+        let document = published(&house, "dual-review");
+        let call = house.niia([Path::new("run"), &document, Path::new("--no-input")]).inside(project.path());
+        let call = call
+            .env("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{port}"))
+            .env("ANTHROPIC_AUTH_TOKEN", "none")
+            .env("OPENAI_BASE_URL", format!("http://127.0.0.1:{port}/v1"))
+            .env("CODEX_API_KEY", "none");
+        let run = call.limit(REAL).run().exits(0).run_id();
+        everybody_was_sandboxed(&house, &run, &["review"]);
+        let asked: Vec<String> = stub.seen().into_iter().map(|seen| seen.prompt).collect();
+        for words in ["Review for security", "Review for performance", "Produce final report"] {
+            assert!(asked.iter().any(|prompt| prompt.contains(words)), "{words}: {asked:?}");
+        }
+        let explained = explained(&house, &run);
+        assert!(explained.matches(&format!("127.0.0.1:{port} was reached")).count() >= 2, "{explained}");
+    }
+}
