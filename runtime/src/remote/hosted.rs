@@ -21,6 +21,7 @@ use super::guest::{GuestError, blocking, known_commits, unpack};
 use super::talk::Talk;
 use super::words::{HostOffer, Told, Word};
 use crate::control::server::{veiled_run, view_of_run};
+use crate::node::accept::Begins;
 use crate::node::{Node, accept};
 
 /// Takes a run in for the machine that asks. Asking again by the run's name repeats nothing.

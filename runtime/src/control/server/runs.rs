@@ -108,7 +108,8 @@ pub(super) async fn list(node: &Node, caller: &Caller, limit: u32) -> Result<Vec
         };
         summaries.retain(|summary| seen(&summary.run));
     }
-    let abroad = node.abroad.all_seen();
+    // What lives elsewhere is a person's own.
+    let abroad = if *caller == Caller::Person { node.abroad.all_seen() } else { Vec::new() };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let newest = summaries.len().saturating_sub(limit);
     let mut views = Vec::new();
