@@ -314,8 +314,8 @@ impl Actor for Run {
         state: &mut RunState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RunMessage::Happened(event) => state.heard(*event),
-            RunMessage::Record(event, reply) => state.happened(*event, Some(Then::Recorded(reply))),
+            RunMessage::Happened(event) => state.heard(*event, None),
+            RunMessage::Record(event, reply) => state.heard(*event, Some(reply)),
             RunMessage::Claim { key, by, reply } => state.claim(key, by, reply),
             RunMessage::Resume { reason, reply } => state.resume(reason, reply),
             RunMessage::Waited(hold) => state.waited(hold),

@@ -3,8 +3,9 @@
 use niia_spec::course::{Bound, EndReason, Event, Outcome, Withheld};
 use niia_spec::name::AttemptId;
 use niia_spec::plan::{PhasePlan, PhaseWork};
+use ractor::RpcReplyPort;
 
-use super::{OVER, RunHandle, RunState};
+use super::{OVER, RunHandle, RunState, Then};
 
 mod kin;
 
@@ -12,19 +13,20 @@ pub use kin::{Family, TreePlace};
 
 impl RunState {
     /// What a session of this run tells. Its end counts once nothing lives that was begun in it.
-    pub(super) fn heard(&mut self, event: Event) {
+    pub(super) fn heard(&mut self, event: Event, durable: Option<RpcReplyPort<()>>) {
         let event = self.shaped(event);
+        let then = |durable: Option<RpcReplyPort<()>>| durable.map(Then::Recorded);
         let Event::Ended { attempt, ending } = &event else {
-            return self.happened(event, None);
+            return self.happened(event, then(durable));
         };
         // A run that stands for the attempt waits on for its person.
         if matches!(ending.outcome, Outcome::NeedsAttention { .. }) && self.is_connector(attempt) {
-            return self.happened(event, None);
+            return self.happened(event, then(durable));
         }
         let session = self.context.session_id(attempt);
         let children = self.context.live.family.children(&session);
         if children.is_empty() {
-            return self.happened(event, None);
+            return self.happened(event, then(durable));
         }
         let me = self.me.clone();
         tokio::spawn(async move {
@@ -32,7 +34,10 @@ impl RunState {
             for child in children {
                 end(&child, &reason).await;
             }
-            me.happened(event);
+            match durable {
+                Some(reply) => me.record_for(event, reply),
+                None => me.happened(event),
+            }
         });
     }
 

@@ -101,7 +101,7 @@ pub(super) async fn take_in(
 ) -> Result<RunId, Refusal> {
     let handle = node.root.run(&parent.session.run).await.ok_or_else(|| is_over(&parent.session))?;
     may_go_deeper(node, &parent, &plan)?;
-    hold_to_ceiling(&parent, &plan)?;
+    hold_to_ceiling(node, &parent, &plan)?;
     narrow(&mut plan, parent.phase_limits());
     plan.is_inside = true;
     // One after the other: between the look for room and the taking of it nobody else comes.
@@ -232,7 +232,7 @@ fn has_room(node: &Node, parent: &Parent, child: &Plan) -> Result<(), Refusal> {
     })
 }
 
-fn hold_to_ceiling(parent: &Parent, child: &Plan) -> Result<(), Refusal> {
+fn hold_to_ceiling(node: &Node, parent: &Parent, child: &Plan) -> Result<(), Refusal> {
     let hosts = node.hosts();
     let variables: Vec<String> = parent.meta.origin.env.keys().cloned().collect();
     let ceiling = parent.ceiling()?.on(&hosts).with(&variables);

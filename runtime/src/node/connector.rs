@@ -12,7 +12,7 @@ use niia_actors::machine::{Assignment, Machine, StartError, Starting};
 use niia_actors::phase::PhaseHandle;
 use niia_actors::run::{LiveSessions, OVER, RunHandle, RunMeta};
 use niia_actors::session::SessionHandle;
-use niia_actors::session::elsewhere::Away;
+use niia_actors::session::elsewhere::{Away, Carried};
 use niia_actors::session::finish::came_home;
 use niia_spec::course::{EndReason, Ending, Event, Outcome};
 use niia_spec::name::{RunId, SessionId, Slug};
@@ -47,7 +47,9 @@ impl Machine for Connectors {
     fn start(&self, assignment: Assignment, parent: PhaseHandle) -> Starting<'_> {
         let nodes = self.nodes.clone();
         Box::pin(async move {
-            let carried = SessionHandle::away(assignment, self.live.clone(), parent, |away| carry(nodes, away));
+            let carried = SessionHandle::away(assignment, self.live.clone(), parent, |away| async move {
+                Carried { ending: carry(nodes, away).await, afterwards: None }
+            });
             carried.await.map_err(StartError::Actor)
         })
     }

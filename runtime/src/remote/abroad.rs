@@ -331,7 +331,7 @@ impl Abroad {
     fn tell(&self, run: &RunId, state: RunState) {
         let news = match state {
             RunState::NeedsAttention => RunNews::Waits { run: run.clone() },
-            state => RunNews::Over { run: run.clone(), state },
+            state => RunNews::Over { run: run.clone(), state, inside: false },
         };
         // A node that goes down tells nobody.
         drop(self.news.send(news));
@@ -431,6 +431,7 @@ fn unheard(record: &Record) -> RunView {
     RunView {
         run: record.run.clone(),
         name: Slug::nearest(stem).to_string(),
+        parent: None,
         state: RunState::Running,
         reason: (record.standing == Standing::Offered)
             .then(|| "whether it was taken is not known".to_owned()),
