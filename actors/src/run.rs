@@ -44,8 +44,8 @@ pub use context::{
     ContextError, LiveSessions, RunContext, RunMeta, keep_variables, kept_variables, scratchpad_folder,
     session_folder,
 };
-pub use family::{Family, TreePlace};
 pub use ending::{HELD_DAYS_MAX, RunNews};
+pub use family::{Family, TreePlace};
 pub use report::report_path;
 pub use times::Times;
 pub use view::view_of;

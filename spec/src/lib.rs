@@ -16,8 +16,8 @@ pub mod plan;
 pub mod profile;
 pub mod read;
 pub mod schedule;
-pub mod shape;
 mod schema;
+pub mod shape;
 pub mod usage;
 pub mod wrap;
 

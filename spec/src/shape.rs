@@ -24,11 +24,15 @@ pub fn misfit(schema: &Value, outputs: &BTreeMap<String, Value>) -> Option<Strin
     };
     let outputs = Value::Object(outputs.clone().into_iter().collect());
     let mut wrong = validator.iter_errors(&outputs);
-    let told: Vec<String> = wrong.by_ref().take(TOLD_MAX).map(|error| {
-        let at = error.instance_path().to_string();
-        let place = if at.is_empty() { String::new() } else { format!("{at}: ") };
-        format!("{place}{}", cut(&error.to_string()))
-    }).collect();
+    let told: Vec<String> = wrong
+        .by_ref()
+        .take(TOLD_MAX)
+        .map(|error| {
+            let at = error.instance_path().to_string();
+            let place = if at.is_empty() { String::new() } else { format!("{at}: ") };
+            format!("{place}{}", cut(&error.to_string()))
+        })
+        .collect();
     if told.is_empty() {
         return None;
     }
@@ -66,7 +70,8 @@ mod tests {
         assert_eq!(unfit(&json!({ "type": "object" })), None);
         assert!(unfit(&json!({ "type": "objekt" })).is_some());
         assert!(unfit(&json!({ "$ref": "https://example.invalid/x.json" })).is_some());
-        let within = json!({ "$defs": { "v": { "const": 1 } }, "properties": { "a": { "$ref": "#/$defs/v" } } });
+        let within =
+            json!({ "$defs": { "v": { "const": 1 } }, "properties": { "a": { "$ref": "#/$defs/v" } } });
         assert_eq!(unfit(&within), None);
         assert!(misfit(&within, &BTreeMap::from([("a".to_owned(), 2.into())])).is_some());
     }

@@ -62,7 +62,8 @@ fn an_agent_begins_a_run_which_goes_on_from_its_tree_and_comes_home_into_its_run
          echo made > made.txt; echo the child answers",
     );
     let before = project.fingerprint();
-    let run = house.run(project.path(), &house.document("outer", &lone("outer", "claude", &json!({})))).exits(0);
+    let run =
+        house.run(project.path(), &house.document("outer", &lone("outer", "claude", &json!({})))).exits(0);
     let run = run.run_id();
     let told = said(&house);
     for word in ["sees one and told", "the child answers", "code 0", "work/1/1", "1.md"] {
@@ -85,7 +86,11 @@ fn what_a_child_asks_wider_is_told_with_both_lines_and_nothing_is_begun() {
         "{ \"name\": \"wide\",\n  \"pipeline\": { \"phases\": [ { \"name\": \"reach\", \"model\": \"claude\", \"prompt\": \"x\",\n    \
          \"machine\": \"elsewhere.example\",\n    \"session\": {\n      \"permission\": \"full\" } } ] } }\n",
     );
-    tool(&house, "claude", &format!("niia run '{}' >&3 2>&3 </dev/null; echo \"code $?\" >&3", wide.display()));
+    tool(
+        &house,
+        "claude",
+        &format!("niia run '{}' >&3 2>&3 </dev/null; echo \"code $?\" >&3", wide.display()),
+    );
     let outer = house.file(
         "outer.connector.json",
         "{ \"name\": \"outer\", \"pipeline\": { \"phases\": [\n  { \"name\": \"work\", \"model\": \"claude\", \"prompt\": \"x\",\n    \
@@ -120,8 +125,7 @@ fn a_cancelled_run_takes_everything_along_that_was_begun_in_it() {
     let run = house.detach(project.path(), &outer);
     wait_until("the innermost one works", SOON, || said(&house).contains("here").then_some(()));
     let tree = house.niia(["runs", "--tree"]).run().exits(0).out;
-    let indents: Vec<usize> =
-        tree.lines().skip(1).map(|line| line.len() - line.trim_start().len()).collect();
+    let indents: Vec<usize> = tree.lines().skip(1).map(|line| line.len() - line.trim_start().len()).collect();
     assert_eq!(indents, [0, 2, 4], "{tree}");
     drop(house.niia(["cancel", &run]).run().exits(0));
     assert_eq!(house.wait_over(&run, SOON)["state"], "cancelled");
@@ -186,7 +190,10 @@ fn a_node_killed_in_the_middle_of_a_child_loses_and_doubles_nothing() {
     tool(
         &house,
         "codex",
-        &format!("echo child >&3; until [ -e '{}' ]; do sleep 0.05; done; echo made > made.txt; echo ok", go.display()),
+        &format!(
+            "echo child >&3; until [ -e '{}' ]; do sleep 0.05; done; echo made > made.txt; echo ok",
+            go.display()
+        ),
     );
     let outer = house.document("outer", &lone("outer", "claude", &json!({})));
     let run = house.detach(project.path(), &outer);

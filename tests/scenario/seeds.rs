@@ -6,8 +6,8 @@ use std::time::Duration;
 use niia_tests::{House, Repository, wait_until};
 use serde_json::Value;
 
-use super::{SOON, answers_to_every_machine, seed};
 use super::talks::{everybody_heard_everything, lines, pad, prompts, talker};
+use super::{SOON, answers_to_every_machine, seed};
 
 /// A watch looks, lets the change settle for five seconds, and then writes: more than that on a busy machine.
 const WOKEN: Duration = Duration::from_secs(120);

@@ -75,8 +75,7 @@ fn rules_that_lead_back_for_ever_are_stopped_by_name() {
     let folder = house.file("work/x", "");
     let phases = json!([{ "name": "spin", "steps": [
         { "name": "again", "run": "true", "rules": [{ "when": "exit:0", "next": "again" }] } ] }]);
-    let failed =
-        house.run(folder.parent().unwrap(), &house.document("stepped", &document(phases))).exits(1);
+    let failed = house.run(folder.parent().unwrap(), &house.document("stepped", &document(phases))).exits(1);
     assert!(failed.out.contains("step_runs_max"), "{}", failed.out);
 }
 
@@ -96,14 +95,20 @@ fn writes(house: &House) -> String {
 fn a_step_that_writes_asks_first_and_a_yes_lets_it_go() {
     let house = House::new();
     let told = house.at("home/told");
-    house.file("state/config/niia.toml", &format!("notify = [\"sh\", \"-c\", \"echo \\\"$0\\\" >> {}\"]\n", told.display()));
+    house.file(
+        "state/config/niia.toml",
+        &format!("notify = [\"sh\", \"-c\", \"echo \\\"$0\\\" >> {}\"]\n", told.display()),
+    );
     let run = writes(&house);
     wait_until("a person is told", SOON, || {
         std::fs::read_to_string(&told).unwrap_or_default().contains("waits for you").then_some(())
     });
     drop(house.niia(["approve", &run]).run().exits(0));
     let status = house.wait_over(&run, SOON);
-    assert_eq!((&status["state"], &status["phases"][0]["workers"][1]["state"]), (&json!("done"), &json!("done")));
+    assert_eq!(
+        (&status["state"], &status["phases"][0]["workers"][1]["state"]),
+        (&json!("done"), &json!("done"))
+    );
 }
 
 #[test]
@@ -149,7 +154,8 @@ fn outputs_of_another_shape_fail_their_worker_the_second_time() {
 #[test]
 fn a_schema_that_is_none_is_an_error_of_the_document() {
     let house = House::new();
-    let phases = json!([{ "name": "judge", "model": "claude", "prompt": "x", "output_schema": { "type": "objekt" } }]);
+    let phases =
+        json!([{ "name": "judge", "model": "claude", "prompt": "x", "output_schema": { "type": "objekt" } }]);
     let path = house.document("stepped", &document(phases));
     let refused = house.niia([std::path::Path::new("check"), &path]).run().exits(3);
     assert!(refused.out.contains("`output_schema` is no JSON Schema"), "{}{}", refused.out, refused.err);

@@ -22,7 +22,12 @@ fn provider_failover_goes_on_with_the_next_provider_and_at_last_with_the_local_m
             }
         }
         let document = house.document("provider-failover", &seed("provider-failover"));
-        let args = [std::path::Path::new("run"), &document, std::path::Path::new("--task"), std::path::Path::new("Fix it.")];
+        let args = [
+            std::path::Path::new("run"),
+            &document,
+            std::path::Path::new("--task"),
+            std::path::Path::new("Fix it."),
+        ];
         let run = house.niia(args).inside(project.path()).run().exits(0).run_id();
         let status = house.status(&run);
         let tried: Vec<&str> =
@@ -78,5 +83,8 @@ fn follow_the_sun_ends_with_everything_in_the_scratchpad_while_nobody_looks() {
         assert!(made.contains(file), "{file}: {made}");
     }
     let last = prompts(&house, "1").pop().unwrap();
-    assert!(last.contains("verify/2") && last.contains("implement/1"), "the last one knows all before: {last}");
+    assert!(
+        last.contains("verify/2") && last.contains("implement/1"),
+        "the last one knows all before: {last}"
+    );
 }

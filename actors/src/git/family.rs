@@ -28,7 +28,8 @@ impl RunTrees {
         if tree == self.tree_of(&tip)? {
             return Ok(Snapshot::Clean { commit: tip });
         }
-        let message = self.message(&format!("{}: as {child} begins", name.file()), &[("Niia-Child", child.as_str())]);
+        let message =
+            self.message(&format!("{}: as {child} begins", name.file()), &[("Niia-Child", child.as_str())]);
         Ok(Snapshot::Commit { commit: self.write_commit(&tree, &[&tip], &message)? })
     }
 

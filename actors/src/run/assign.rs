@@ -271,9 +271,7 @@ impl Desk<'_> {
             Outcome::Failed { reason }
             | Outcome::Misshapen { reason }
             | Outcome::Unavailable { reason, .. }
-            | Outcome::Lost { reason } => {
-                reason
-            }
+            | Outcome::Lost { reason } => reason,
             _ => return None,
         };
         Some(handover::brief(self.context, ending, reason))

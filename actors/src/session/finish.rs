@@ -121,14 +121,14 @@ fn stepped(
     answer: &str,
 ) -> (Outcome, Option<Stepped>) {
     match (&assignment.step, over, &outcome) {
-        (Some(step), Over::Exited(exit), Outcome::Done | Outcome::Failed { .. } | Outcome::Unavailable { .. })
-            if exit.why == Why::Itself =>
-        {
-            match exit.status {
-                ExitStatus::Code(code) => (Outcome::Done, Some(step.stepped(code, answer))),
-                ExitStatus::Signal { .. } => (outcome, None),
-            }
-        }
+        (
+            Some(step),
+            Over::Exited(exit),
+            Outcome::Done | Outcome::Failed { .. } | Outcome::Unavailable { .. },
+        ) if exit.why == Why::Itself => match exit.status {
+            ExitStatus::Code(code) => (Outcome::Done, Some(step.stepped(code, answer))),
+            ExitStatus::Signal { .. } => (outcome, None),
+        },
         _ => (outcome, None),
     }
 }

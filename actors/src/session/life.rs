@@ -19,11 +19,11 @@ use super::{Order, SessionArguments, clock, look, way};
 use crate::ask::chain;
 use crate::keeper::{self, OpenError, Opened, Terminal};
 use crate::launch::Prepared;
-use crate::run::TreePlace;
 use crate::machine::local::LocalMachine;
 use crate::machine::{Assignment, News, breakers};
 use crate::phase::PhaseHandle;
 use crate::recording::Recording;
+use crate::run::TreePlace;
 
 /// A minder that does not answer is asked again so often before its session counts as lost.
 const OPEN_TRIES_MAX: u32 = 5;

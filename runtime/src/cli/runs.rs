@@ -77,7 +77,9 @@ pub struct Check {
 pub struct Schema {}
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  niia runs --limit 5\n  niia runs --tree         # what was begun inside what")]
+#[command(
+    after_help = "Examples:\n  niia runs --limit 5\n  niia runs --tree         # what was begun inside what"
+)]
 pub struct Runs {
     /// Show each run below the one it was begun in
     #[arg(long)]

@@ -10,9 +10,9 @@ use niia_spec::diagnostic::Diagnostic;
 use niia_spec::plan::ceiling::Ceiling;
 use niia_spec::plan::{PhaseWork, Plan};
 
+use super::Caller;
 use super::document::{self, Drawn};
 use super::surroundings::{current_folder, surroundings};
-use super::Caller;
 use crate::config::own_hosts;
 use crate::failure::{Exit, Failure};
 
@@ -87,15 +87,15 @@ fn name(plan: &mut Plan, folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 fn hold(plan: &Plan, known: &BTreeMap<String, Plan>, hosts: &[String]) -> Result<(), Failure> {
     for phase in &plan.phases {
         let PhaseWork::Connector { plan: Some(key), worker, .. } = &phase.work else { continue };
-        let (Some(child), Some(ceiling)) =
-            (known.get(key), Ceiling::of(plan, &phase.name, &worker.name))
+        let (Some(child), Some(ceiling)) = (known.get(key), Ceiling::of(plan, &phase.name, &worker.name))
         else {
             continue;
         };
         let mut wider = ceiling.on(hosts).exceeded_by(child).into_iter();
         if let Some(first) = wider.next() {
             let rest: String = wider.map(|wider| format!("; {wider}")).collect();
-            let message = format!("`{}` asks for more than phase `{}` may give: {first}{rest}", child.name, phase.name);
+            let message =
+                format!("`{}` asks for more than phase `{}` may give: {first}{rest}", child.name, phase.name);
             return Err(Failure::new(Exit::Document, message)
                 .help("ask for the same or less there, or give the phase more in its `session`"));
         }

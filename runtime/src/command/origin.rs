@@ -128,8 +128,8 @@ fn references(plan: &Plan) -> Vec<Reference> {
             worker.session.env.values().chain(worker.models.iter().flat_map(|model| model.env.values()));
         found.extend(texts.flat_map(|text| references_of(text, here)));
     }
-    let servers = plans(plan)
-        .flat_map(|plan| plan.mcp.iter().chain(plan.phases.iter().flat_map(|phase| &phase.mcp)));
+    let servers =
+        plans(plan).flat_map(|plan| plan.mcp.iter().chain(plan.phases.iter().flat_map(|phase| &phase.mcp)));
     // A server that is missing is told to the agent; what it lacks keeps no run from beginning.
     found.extend(servers.flat_map(|server| server.env.values()).flat_map(|text| references_of(text, false)));
     found

@@ -238,10 +238,7 @@ pub(crate) fn starting_point(
 /// The user's uncommitted changes as a commit; checkout and index stay as they are.
 fn snapshot(repository: &Repository, run: &RunId, folder: &Path) -> Result<ObjectId, Refusal> {
     let snapshot = repository.snapshot(run, &folder.join("git"));
-    taken(
-        snapshot.map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?,
-        "your uncommitted changes",
-    )
+    taken(snapshot.map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?, "your uncommitted changes")
 }
 
 fn taken(snapshot: Snapshot, what: &str) -> Result<ObjectId, Refusal> {

@@ -47,9 +47,7 @@ impl Parent {
     fn worker(&self) -> Result<&WorkerPlan, Refusal> {
         let worker = &self.session.attempt.worker;
         let phase = self.plan.phases.iter().find(|phase| phase.name == worker.phase);
-        let found = phase.and_then(|phase| {
-            phase.everybody().find(|planned| planned.name == worker.worker)
-        });
+        let found = phase.and_then(|phase| phase.everybody().find(|planned| planned.name == worker.worker));
         found.ok_or_else(|| Refusal {
             code: RefusalCode::NotAllowed,
             message: format!("`{}` begins no runs: it is no worker of its document", self.session),
@@ -72,12 +70,7 @@ impl Parent {
 }
 
 /// Begins a run inside a session. When this returns its name it is durable, and its parent knows of it.
-pub async fn begin(
-    node: &Node,
-    session: &SessionId,
-    plan: Plan,
-    claimed: Origin,
-) -> Result<RunId, Refusal> {
+pub async fn begin(node: &Node, session: &SessionId, plan: Plan, claimed: Origin) -> Result<RunId, Refusal> {
     let parent = Parent::of(node, session)?;
     let worker = parent.worker()?.clone();
     let trees = trees_of(node, &parent)?;
@@ -208,7 +201,8 @@ fn may_go_deeper(node: &Node, parent: &Parent, child: &Plan) -> Result<(), Refus
             false => Parent::of(node, session)?.plan.limits,
         };
         if !plan.may_spawn {
-            let message = format!("`{}` begins no runs: its document says `capabilities.spawn` is false", session.run);
+            let message =
+                format!("`{}` begins no runs: its document says `capabilities.spawn` is false", session.run);
             return Err(Refusal { code: RefusalCode::NotAllowed, message, help: None });
         }
         let deep = u32::try_from(lineage.len() - at).unwrap_or(u32::MAX);
@@ -227,7 +221,10 @@ fn may_go_deeper(node: &Node, parent: &Parent, child: &Plan) -> Result<(), Refus
 fn has_room(node: &Node, parent: &Parent, child: &Plan) -> Result<(), Refusal> {
     node.live.family.has_room(&parent.lineage()).map_err(|(run, max)| Refusal {
         code: RefusalCode::Limit,
-        message: format!("`{}` is not begun: the limit max_parallel ({max}) of `{run}` is reached", child.name),
+        message: format!(
+            "`{}` is not begun: the limit max_parallel ({max}) of `{run}` is reached",
+            child.name
+        ),
         help: Some("begin it when another session is over".to_owned()),
     })
 }

@@ -64,7 +64,8 @@ async fn carry(mut nodes: Nodes, mut away: Away) -> Ending {
     let run = match child_of(&node, &away.assignment).await {
         Ok(run) => run,
         Err(refusal) => {
-            let reason = refusal.help.map_or(refusal.message.clone(), |help| format!("{}; {help}", refusal.message));
+            let reason =
+                refusal.help.map_or(refusal.message.clone(), |help| format!("{}; {help}", refusal.message));
             return Ending::plain(Outcome::Failed { reason }, "its run was not begun");
         }
     };
@@ -84,7 +85,8 @@ async fn carry(mut nodes: Nodes, mut away: Away) -> Ending {
 /// The run of this attempt: the one that is there already, one that waited for a person, or a new one.
 async fn child_of(node: &Node, assignment: &Assignment) -> Result<RunId, Refusal> {
     let session = &assignment.session;
-    let plan = assignment.connector.as_deref().ok_or_else(|| child::trouble("it is no document".to_owned()))?;
+    let plan =
+        assignment.connector.as_deref().ok_or_else(|| child::trouble("it is no document".to_owned()))?;
     let parent = node.root.run(&session.run).await;
     if let Some(parent) = &parent
         && let Ok(Some(known)) = parent.child_of(session.attempt.clone()).await
@@ -134,9 +136,10 @@ fn named(node: &Node, document: &Slug, session: &SessionId) -> Result<Named, Ref
         if !node.run_folder(&name).exists() {
             return Ok(Named::Free(name));
         }
-        let lineage = node.journal.load(&name).ok().and_then(|record| {
-            serde_json::from_slice::<RunMeta>(&record.meta).ok().map(|meta| meta.lineage)
-        });
+        let lineage =
+            node.journal.load(&name).ok().and_then(|record| {
+                serde_json::from_slice::<RunMeta>(&record.meta).ok().map(|meta| meta.lineage)
+            });
         if lineage.is_some_and(|lineage| lineage.last() == Some(session)) {
             return Ok(Named::There(name));
         }
@@ -238,4 +241,3 @@ fn commit(node: &Node, view: &RunView) -> Option<String> {
     let trees = RunTrees::open(&repository, &node.run_folder(&view.run).join("git")).ok()?;
     trees.result().ok().map(|commit| commit.as_str().to_owned())
 }
-

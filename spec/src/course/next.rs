@@ -3,8 +3,8 @@
 use super::halt::Halt;
 use super::outputs::Verdict;
 use super::phase::{Due, PhaseState, Turn};
-use super::worker::{MENDER, Standing};
 use super::share::Bound;
+use super::worker::{MENDER, Standing};
 use super::{Command, PhaseOutcome, RunCourse, RunOutcome, Wake};
 use crate::name::{AttemptId, Slug, WorkerId};
 

@@ -210,9 +210,7 @@ impl RunCourse {
 
     fn published(&mut self, worker: &WorkerId, key: &str, value: &Value) -> bool {
         match self.live_seat(worker) {
-            Some((at, seat)) => {
-                self.outputs_mut(at, seat).is_some_and(|outputs| outputs.set(key, value))
-            }
+            Some((at, seat)) => self.outputs_mut(at, seat).is_some_and(|outputs| outputs.set(key, value)),
             None => false,
         }
     }

@@ -7,8 +7,8 @@
 use std::fmt;
 
 use super::{
-    Egress, NetworkPlan, OnDialog, Permission, PhasePlan, Plan, SandboxPlan, SessionPlan,
-    TreePlan, WorkerPlan,
+    Egress, NetworkPlan, OnDialog, Permission, PhasePlan, Plan, SandboxPlan, SessionPlan, TreePlan,
+    WorkerPlan,
 };
 use crate::name::{PhaseName, WorkerName};
 
@@ -49,9 +49,8 @@ pub struct Wider {
 impl fmt::Display for Wider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Wider { field, phase, asked, parent_phase, parent_worker, granted, .. } = self;
-        let at = |place: &Option<String>| {
-            place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default()
-        };
+        let at =
+            |place: &Option<String>| place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
         match &self.worker {
             Some(worker) => write!(f, "`{field}` of `{phase}/{worker}` is {asked}")?,
             None => write!(f, "`{field}` of `{phase}` is {asked}")?,

@@ -9,8 +9,8 @@ use jsonc_parser::ast::{Object, Value as Node};
 use jsonc_parser::common::Ranged;
 use serde::{Deserialize, Serialize};
 
-use crate::name::{PhaseName, WorkerName};
 use super::{PhasePlan, Plan};
+use crate::name::{PhaseName, WorkerName};
 
 /// Line and column, both from 1.
 type Spot = (u32, u32);
@@ -27,15 +27,12 @@ pub struct Places {
 impl Places {
     /// `file:line:column` of what this field is for this worker.
     pub fn of(&self, phase: &PhaseName, worker: Option<&WorkerName>, field: &str) -> Option<String> {
-        let levels = [
-            worker.map(|worker| format!("{phase}/{worker}")),
-            Some(phase.to_string()),
-            Some(String::new()),
-        ];
+        let levels =
+            [worker.map(|worker| format!("{phase}/{worker}")), Some(phase.to_string()), Some(String::new())];
         let levels: Vec<String> = levels.into_iter().flatten().collect();
-        let said = levels.iter().find_map(|level| {
-            outward(field).find_map(|field| self.spots.get(&format!("{level}#{field}")))
-        });
+        let said = levels
+            .iter()
+            .find_map(|level| outward(field).find_map(|field| self.spots.get(&format!("{level}#{field}"))));
         let (line, column) =
             said.or_else(|| levels.iter().find_map(|level| self.spots.get(&format!("{level}#"))))?;
         Some(format!("{}:{line}:{column}", self.file))

@@ -128,11 +128,15 @@ impl Forest {
                     let is_step = one.plan.step(&attempt.worker).is_some();
                     let of_step = |other: &AttemptId| one.plan.step(&other.worker).is_some();
                     let beside = one.live.iter().filter(|(other, lives)| **lives && *other != attempt);
-                    let beside: Vec<&AttemptId> =
-                        beside.map(|(other, _)| other).filter(|other| other.worker.phase == attempt.worker.phase).collect();
+                    let beside: Vec<&AttemptId> = beside
+                        .map(|(other, _)| other)
+                        .filter(|other| other.worker.phase == attempt.worker.phase)
+                        .collect();
                     match is_step {
                         true => assert!(beside.is_empty(), "{attempt} is a step and {beside:?} live"),
-                        false => assert!(!beside.into_iter().any(of_step), "{attempt} works while a step runs"),
+                        false => {
+                            assert!(!beside.into_iter().any(of_step), "{attempt} works while a step runs")
+                        }
                     }
                     one.started += u32::from(!is_step);
                 }
@@ -268,7 +272,8 @@ impl Forest {
     /// The node dies: a run is what its rows say, and what is not answered is asked again.
     fn crash(&mut self, at: usize) {
         let one = &mut self.runs[at];
-        let mut course = RunCourse::new(Arc::clone(&one.plan), judge).unwrap_or_else(|error| panic!("{error}"));
+        let mut course =
+            RunCourse::new(Arc::clone(&one.plan), judge).unwrap_or_else(|error| panic!("{error}"));
         for (event, commands) in &one.rows {
             course.apply(event, commands);
         }
@@ -297,7 +302,8 @@ impl Forest {
                 return self.hold_end();
             }
         }
-        let left: Vec<_> = self.runs.iter().map(|one| (one.course.over().is_some(), one.course.waits())).collect();
+        let left: Vec<_> =
+            self.runs.iter().map(|one| (one.course.over().is_some(), one.course.waits())).collect();
         panic!("the tree never ends: {left:?}");
     }
 

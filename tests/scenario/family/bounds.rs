@@ -10,7 +10,10 @@ fn calls_itself(house: &House, limits: &Value) -> std::path::PathBuf {
     let mut document = lone("loop", "claude", &json!({}));
     document["limits"] = limits.clone();
     let path = house.document("loop", &document);
-    let line = format!("echo here >&3; niia run '{}' >&3 2>&3 </dev/null; echo \"code $?\" >&3; echo done", path.display());
+    let line = format!(
+        "echo here >&3; niia run '{}' >&3 2>&3 </dev/null; echo \"code $?\" >&3; echo done",
+        path.display()
+    );
     tool(house, "claude", &line);
     path
 }
@@ -78,7 +81,11 @@ fn a_fan_of_agents_is_stopped_at_the_bound_over_the_whole_tree() {
     outer["limits"] = json!({ "max_total_agents": 9, "on_breach": "stop" });
     drop(house.run(project.path(), &house.document("outer", &outer)).exits(0));
     let told = said(&house);
-    assert_eq!(told.lines().filter(|line| *line == "fan").count(), 8, "with the one that began them nine: {told}");
+    assert_eq!(
+        told.lines().filter(|line| *line == "fan").count(),
+        8,
+        "with the one that began them nine: {told}"
+    );
     assert!(told.contains("the limit max_total_agents (9) of `outer-"), "{told}");
 }
 
@@ -88,7 +95,11 @@ fn a_session_without_leave_begins_no_runs() {
     let project = house.repository("project");
     let sub = house.document("sub", &lone("sub", "codex", &json!({})));
     tool(&house, "codex", "echo never >&3");
-    tool(&house, "claude", &format!("niia run '{}' >&3 2>&3 </dev/null; echo \"code $?\" >&3", sub.display()));
+    tool(
+        &house,
+        "claude",
+        &format!("niia run '{}' >&3 2>&3 </dev/null; echo \"code $?\" >&3", sub.display()),
+    );
     let mut outer = lone("outer", "claude", &json!({}));
     outer["capabilities"] = json!({ "spawn": false });
     drop(house.run(project.path(), &house.document("outer", &outer)).exits(0));

@@ -21,9 +21,21 @@ fn a_phase_that_is_a_document_gives_its_answer_its_outputs_and_its_work_to_what_
             { "name": "make", "model": "codex" },
             { "name": "inner", "connector": "inner.connector.json" } ] } }),
     );
-    tool(&house, "claude", "echo \"asked $NIIA_PHASE $(cat \"$NIIA_PROMPT_FILE\")\" >&3; echo from-$NIIA_PHASE > $NIIA_PHASE.txt; echo answer of $NIIA_PHASE");
-    tool(&house, "codex", "echo \"asked sub $(cat \"$NIIA_PROMPT_FILE\"); has $(ls | tr '\\n' ' ')\" >&3; echo made > made.txt; echo first part");
-    tool(&house, "gemini", "echo deep > deep.txt; printf 'the verdict stands\\n```json\\n{\"verdict\": \"ship\"}\\n```\\n'");
+    tool(
+        &house,
+        "claude",
+        "echo \"asked $NIIA_PHASE $(cat \"$NIIA_PROMPT_FILE\")\" >&3; echo from-$NIIA_PHASE > $NIIA_PHASE.txt; echo answer of $NIIA_PHASE",
+    );
+    tool(
+        &house,
+        "codex",
+        "echo \"asked sub $(cat \"$NIIA_PROMPT_FILE\"); has $(ls | tr '\\n' ' ')\" >&3; echo made > made.txt; echo first part",
+    );
+    tool(
+        &house,
+        "gemini",
+        "echo deep > deep.txt; printf 'the verdict stands\\n```json\\n{\"verdict\": \"ship\"}\\n```\\n'",
+    );
     let outer = json!({ "name": "outer", "pipeline": { "phases": [
         { "name": "prepare", "model": "claude", "prompt": "Prepare." },
         { "name": "team", "connector": "parts/sub.connector.json", "prompt": "Build what was prepared." },
@@ -81,7 +93,10 @@ fn a_document_that_waits_for_a_person_holds_its_phase_and_goes_on_with_it() {
     tool(
         &house,
         "claude",
-        &format!("echo once >&3; [ -e '{0}' ] || {{ touch '{0}'; echo AKIAABCDEFGHIJKLMNOP > key.txt; }}; echo done", big.display()),
+        &format!(
+            "echo once >&3; [ -e '{0}' ] || {{ touch '{0}'; echo AKIAABCDEFGHIJKLMNOP > key.txt; }}; echo done",
+            big.display()
+        ),
     );
     house.document("sub", &lone("sub", "claude", &json!({})));
     let outer = json!({ "name": "outer", "pipeline": { "phases": [
@@ -107,7 +122,10 @@ fn a_node_killed_in_the_middle_of_a_document_goes_on_with_it() {
     tool(
         &house,
         "claude",
-        &format!("echo begun >&3; until [ -e '{}' ]; do sleep 0.05; done; echo made > made.txt; echo ok", go.display()),
+        &format!(
+            "echo begun >&3; until [ -e '{}' ]; do sleep 0.05; done; echo made > made.txt; echo ok",
+            go.display()
+        ),
     );
     house.document("sub", &lone("sub", "claude", &json!({})));
     let outer = json!({ "name": "outer", "pipeline": { "phases": [

@@ -145,8 +145,7 @@ impl Family {
     /// The live runs that were begun by sessions of this run.
     pub(in crate::run) fn below(&self, run: &RunId) -> Vec<RunHandle> {
         self.with(|all| {
-            let of_run =
-                |member: &&Member| member.lineage.last().is_some_and(|session| session.run == *run);
+            let of_run = |member: &&Member| member.lineage.last().is_some_and(|session| session.run == *run);
             all.values().filter(of_run).map(|member| member.handle.clone()).collect()
         })
     }

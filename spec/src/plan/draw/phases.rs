@@ -8,9 +8,7 @@ use crate::document::{
     Failover, MachineSpec, ModelRef, Phase, RequireSpec, RequireWord, Session, Topology, Workers,
 };
 use crate::name::{PhaseName, Slug, WorkerName};
-use crate::plan::{
-    MergeRule, OnFailure, OnLost, PhasePlan, PhaseWork, Require, Retry, StepPlan, WorkerPlan,
-};
+use crate::plan::{MergeRule, OnFailure, OnLost, PhasePlan, PhaseWork, Require, Retry, StepPlan, WorkerPlan};
 use crate::read::At;
 use crate::read::finding::Span;
 

@@ -19,7 +19,8 @@ impl<'d> Drawer<'d> {
     }
 
     fn step(&mut self, phase_name: &PhaseName, phase: &'d Phase, at: usize, step: &'d At<Step>) -> StepPlan {
-        let name = step.name.as_ref().map_or_else(|| format!("step-{}", at + 1), |name| name.value.to_string());
+        let name =
+            step.name.as_ref().map_or_else(|| format!("step-{}", at + 1), |name| name.value.to_string());
         let argv = argv(step);
         let worker = self.step_worker(phase_name, phase, Slug::nearest(&name), &argv);
         let rules = step.rules.iter().flat_map(|rules| &rules.value).map(|rule| StepRule {
