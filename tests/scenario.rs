@@ -1,14 +1,17 @@
 //! One file for each thing the product promises.
 
 mod agents;
+mod appointments;
 mod attach;
 mod clis;
 mod course;
 mod documents;
 mod escape;
 mod family;
+mod heard;
 mod inside;
 mod kill;
+mod mcp;
 mod order;
 mod orphans;
 mod papers;
@@ -16,6 +19,7 @@ mod pipeline;
 mod planted;
 mod prompts;
 mod refusals;
+mod rehearse;
 mod remote;
 mod resume;
 mod sandbox_documents;
@@ -23,14 +27,17 @@ mod sandbox_inside;
 mod sandbox_refusals;
 mod sandbox_streams;
 mod sandbox_verbs;
+mod sandbox_world;
 mod seeds;
 mod stand_in;
 mod steps;
+mod storm;
 mod stranger;
 mod talks;
 mod tidy;
 mod trees;
 mod unchanged;
+mod webhooks;
 mod words;
 
 use std::path::Path;

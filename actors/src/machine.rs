@@ -19,6 +19,7 @@ use crate::session::SessionHandle;
 
 pub mod breakers;
 pub mod local;
+pub(crate) mod starts;
 
 /// What a session is told to do.
 #[derive(Clone, Debug)]

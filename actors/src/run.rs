@@ -32,6 +32,7 @@ mod family;
 mod gather;
 mod guest;
 mod handover;
+mod history;
 mod minutes;
 mod perform;
 mod report;
@@ -162,6 +163,11 @@ impl RunHandle {
         ask(&self.0, RunMessage::Watch).await
     }
 
+    /// The minutes of a talk go into the scratchpad in a moment, with all that comes until then.
+    fn keep_minutes_soon(&self, phase: PhaseName) {
+        drop(self.0.send_after(minutes::KEPT_WITHIN, move || RunMessage::Minutes(phase)));
+    }
+
     pub fn id(&self) -> ractor::ActorId {
         self.0.get_id()
     }
@@ -217,6 +223,8 @@ enum RunMessage {
     Mailbox(RpcReplyPort<MailboxHandle>),
     /// A letter was taken in.
     Posted(Box<Letter>),
+    /// The minutes of a talk are to be brought up to date.
+    Minutes(PhaseName),
     Asks {
         attempt: AttemptId,
         what: String,
@@ -321,6 +329,7 @@ impl Actor for Run {
             RunMessage::Waited(hold) => state.waited(hold),
             RunMessage::Stored { commands, then } => state.stored(commands, then).await,
             RunMessage::Posted(letter) => state.posted(&letter),
+            RunMessage::Minutes(phase) => state.minute(&phase),
             RunMessage::Asks { attempt, what } => state.asked(attempt, what),
             // Somebody who gave up waiting for a look is no fault of the run.
             RunMessage::Look(reply) => drop(reply.send(state.look())),

@@ -6,6 +6,7 @@
 mod sighting;
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -61,8 +62,20 @@ pub struct Discovery {
     daemon: ServiceDaemon,
     seen: Arc<Mutex<Sightings>>,
     changes: watch::Receiver<u64>,
-    announced: Mutex<Option<String>>,
+    announced: Mutex<Option<Announced>>,
+    /// Names that are about to be taken back.
+    old: Arc<Mutex<Vec<String>>>,
 }
+
+/// What is announced just now, and under which name.
+#[derive(Debug)]
+struct Announced {
+    what: Announcement,
+    name: String,
+}
+
+/// The name of an announcement that was changed is taken back so much later: the changed one has been heard by then.
+const TAKEN_BACK_AFTER: Duration = Duration::from_secs(3);
 
 impl std::fmt::Debug for Discovery {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -91,11 +104,16 @@ impl Discovery {
                 }
             }
         });
-        Ok(Discovery { daemon, seen, changes, announced: Mutex::new(None) })
+        Ok(Discovery { daemon, seen, changes, announced: Mutex::new(None), old: Arc::default() })
     }
 
-    /// Announces this node, or what has changed of it.
+    /// Announces this node, or what has changed of it. What has changed gets a name of its own: of two versions that
+    /// come within a second under one name, those who listen may go on believing the older one.
     pub fn announce(&self, what: &Announcement) -> Result<(), DiscoveryError> {
+        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced.as_ref().is_some_and(|now| now.what == *what) {
+            return Ok(());
+        }
         let (id, host) = (what.id.to_string(), host_label(&what.host));
         let properties = [
             ("id", id.as_str()),
@@ -104,22 +122,36 @@ impl Discovery {
             ("pair", if what.pairs { "1" } else { "0" }),
         ];
         let host = format!("{host}.local.");
-        let info = ServiceInfo::new(SERVICE, &what.id.short(), &host, "", what.port, &properties[..])?;
+        let instance = instance(&what.id);
+        let info = ServiceInfo::new(SERVICE, &instance, &host, "", what.port, &properties[..])?;
         let info = info.enable_addr_auto();
         let name = info.get_fullname().to_owned();
         self.daemon.register(info)?;
-        *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+        if let Some(before) = announced.replace(Announced { what: what.clone(), name }) {
+            self.take_back_later(before.name);
+        }
         Ok(())
+    }
+
+    fn take_back_later(&self, name: String) {
+        self.old.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        let (daemon, old) = (self.daemon.clone(), Arc::clone(&self.old));
+        tokio::spawn(async move {
+            tokio::time::sleep(TAKEN_BACK_AFTER).await;
+            let mut old = old.lock().unwrap_or_else(PoisonError::into_inner);
+            if old.contains(&name) {
+                old.retain(|other| *other != name);
+                take_back(&daemon, &name);
+            }
+        });
     }
 
     /// Says goodbye.
     pub fn withdraw(&self) {
-        let name = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(name) = name
-            && let Err(error) = self.daemon.unregister(&name)
-        {
-            tracing::debug!(%error, "a goodbye could not be said");
-        }
+        let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut names = std::mem::take(&mut *self.old.lock().unwrap_or_else(PoisonError::into_inner));
+        names.extend(announced.map(|announced| announced.name));
+        names.iter().for_each(|name| take_back(&self.daemon, name));
     }
 
     /// All nodes that were heard of, in the order of their ids.
@@ -129,7 +161,7 @@ impl Discovery {
 
     /// Where a node was heard of last.
     pub fn addresses(&self, id: &NodeId) -> Vec<SocketAddr> {
-        self.with(|seen| seen.get(id).map(|sighting| sighting.addresses.clone())).unwrap_or_default()
+        self.with(|seen| seen.get(id)).map(|sighting| sighting.addresses).unwrap_or_default()
     }
 
     /// The nodes that announce this host name, in small or capital letters, with or without suffix.
@@ -145,8 +177,10 @@ impl Discovery {
     /// A node did not answer: whoever announced it is asked whether it is still there, instead of waiting until the
     /// announcement ends by itself.
     pub fn doubt(&self, id: &NodeId) {
-        if let Err(error) = self.daemon.verify(format!("{}.{SERVICE}", id.short()), VERIFY_WITHIN) {
-            tracing::debug!(%error, "an announcement could not be checked");
+        for instance in self.with(|seen| seen.instances(id)) {
+            if let Err(error) = self.daemon.verify(instance, VERIFY_WITHIN) {
+                tracing::debug!(%error, "an announcement could not be checked");
+            }
         }
     }
 
@@ -175,6 +209,19 @@ fn choose(daemon: &ServiceDaemon, interfaces: &Interfaces) -> Result<(), mdns_sd
         return daemon.enable_interface(vec![IfKind::LoopbackV4]);
     }
     daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])
+}
+
+fn take_back(daemon: &ServiceDaemon, name: &str) {
+    if let Err(error) = daemon.unregister(name) {
+        tracing::debug!(%error, "an announcement could not be taken back");
+    }
+}
+
+/// A name for one version of an announcement.
+fn instance(id: &NodeId) -> String {
+    static VERSIONS: AtomicU32 = AtomicU32::new(0);
+    let version = VERSIONS.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{:x}-{version:x}", id.short(), std::process::id())
 }
 
 /// One label of a host's name, as DNS takes it.

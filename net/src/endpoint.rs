@@ -265,7 +265,9 @@ pub fn explain(error: &quinn::ConnectionError) -> String {
     };
     match code.checked_sub(ALERTS) {
         Some(45) => format!("a certificate is past its end: is a clock wrong? ({error})"),
-        Some(42 | 43 | 46 | 48) => format!("a certificate is not one a node makes of its own key ({error})"),
+        Some(42 | 43 | 46 | 48 | 51) => {
+            format!("a certificate is not one a node makes of its own key ({error})")
+        }
         Some(120) => format!("the other end does not speak niia/1 ({error})"),
         Some(116) => format!("the other end showed no certificate ({error})"),
         _ => error.to_string(),

@@ -11,7 +11,6 @@ use rcgen::{CertificateParams, Issuer, KeyPair, PKCS_ED25519};
 
 use crate::endpoint;
 use crate::identity::{CERTIFICATE_NAME, Identity, IdentityError};
-use crate::peer::Stream;
 
 /// Bytes of a datagram that every network carries, and the least a first one has.
 const DATAGRAM_BYTES: usize = 1_200;
@@ -34,6 +33,9 @@ pub struct Bare {
 /// A connection, for as long as streams on it are wanted.
 #[derive(Clone, Debug)]
 pub struct BareLink(quinn::Connection);
+
+/// Both directions of one stream, with nothing around them.
+pub type BareStream = tokio::io::Join<quinn::RecvStream, quinn::SendStream>;
 
 impl Bare {
     pub fn bind(identity: &Identity, address: SocketAddr) -> Result<Bare, ProbeError> {
@@ -61,15 +63,15 @@ impl Bare {
 }
 
 impl BareLink {
-    pub async fn open(&self) -> Result<Stream, ProbeError> {
+    pub async fn open(&self) -> Result<BareStream, ProbeError> {
         let (writer, reader) = self.0.open_bi().await.map_err(said)?;
-        Ok(tokio::io::join(reader, crate::peer::Outgoing::new(writer, None)))
+        Ok(tokio::io::join(reader, writer))
     }
 
     /// The next stream the other end opens; it is heard of with its first byte.
-    pub async fn accept(&self) -> Result<Stream, ProbeError> {
+    pub async fn accept(&self) -> Result<BareStream, ProbeError> {
         let (writer, reader) = self.0.accept_bi().await.map_err(said)?;
-        Ok(tokio::io::join(reader, crate::peer::Outgoing::new(writer, None)))
+        Ok(tokio::io::join(reader, writer))
     }
 }
 

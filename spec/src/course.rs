@@ -6,6 +6,7 @@
 //! `RunCourse` holds the whole run and is the only way in. A `PhaseCourse` decides for one phase, a `WorkerCourse` keeps
 //! the attempts of one worker.
 
+mod budget;
 mod contact;
 mod crew;
 mod dialogue;
@@ -27,6 +28,7 @@ mod talk;
 mod view;
 mod worker;
 
+pub use budget::{Budget, RESERVE_USD_MILLIONTHS};
 pub use contact::{Access, Contact};
 pub use egress::STAYS;
 pub use failover::{ROUND_PAUSE_MS, ROUND_PAUSE_MS_MAX, ROUNDS_MAX};

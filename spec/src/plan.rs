@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::event::Happened;
 use crate::name::{MachineName, PhaseName, Slug, WorkerName};
 
 /// The version of the plan's own form, written into every journalled run.
@@ -41,6 +42,9 @@ pub struct Plan {
     pub trusted_domains: Vec<String>,
     pub schedule: Option<SchedulePlan>,
     pub triggers: Vec<TriggerPlan>,
+    /// What began this run, where an event did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<Box<Happened>>,
     pub mailbox: bool,
     /// The plans of the documents that phases run, by where they lie. A run begun by such a phase has the same ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

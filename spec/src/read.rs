@@ -14,6 +14,8 @@ pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod text;
 
+pub use text::SLUG_PATTERN;
+
 use jsonc_parser::ast::{Object, Value as Node};
 
 pub use field::{False, Json, LIST_ENTRIES_MAX, OneOrMany};

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use niia_spec::course::{Ending, MENDER, Outcome, PhaseState, RunCourse};
 use niia_spec::name::{AttemptId, WorkerId};
 use niia_spec::plan::{PhasePlan, PhaseWork, Plan, StepPlan, TreePlan, WorkerPlan};
-use niia_spec::wrap::{EarlierResult, LineOfWork, Place, Template, Wrapping, talk};
+use niia_spec::wrap::{
+    EarlierResult, EventTold, LineOfWork, Place, Remembered, Template, Wrapping, asks_for_the_past, talk,
+};
 
 use super::context::RunContext;
 use super::handover;
@@ -178,10 +180,40 @@ impl Desk<'_> {
             publishes: self.phase.publishes.clone(),
             shape: self.phase.output_schema.as_ref().map(|schema| format!("{schema:#}")),
             same_prompt: self.same_prompt(worker),
-            absent: Vec::new(),
+            absent: self.absent(),
+            event: self.event(),
+            remembered: self.remembered(worker),
             handover: self.handover(attempt),
             prompt: worker.prompt.clone(),
         }
+    }
+
+    /// Servers the document asks for that were found nowhere.
+    fn absent(&self) -> Vec<String> {
+        let servers = self.phase.mcp.iter().chain(&self.context.plan.mcp);
+        servers.filter(|server| server.command.is_none()).map(|server| server.name.clone()).collect()
+    }
+
+    fn event(&self) -> Option<EventTold> {
+        let event = self.context.plan.event.as_ref()?;
+        let path = self.context.event_path()?.display().to_string();
+        let payload = serde_json::to_string_pretty(&event.payload).unwrap_or_default();
+        Some(EventTold { name: event.name.clone(), payload, path })
+    }
+
+    /// What earlier runs left, for a worker whose words ask for it; everybody has it in the environment.
+    fn remembered(&self, worker: &WorkerPlan) -> Option<Remembered> {
+        let plan = &self.context.plan;
+        let words = [&worker.prompt, &plan.task, &plan.description, &plan.flow];
+        if !worker.machine.is_empty()
+            || !words.iter().any(|text| text.as_deref().is_some_and(asks_for_the_past))
+        {
+            return None;
+        }
+        let past = crate::session::past_of(self.context, &worker.session)?;
+        let text = |path: &std::path::Path| path.display().to_string();
+        let memory = past.memory.map(|(path, writable)| (text(&path), writable));
+        Some(Remembered { history: Some(text(&past.history)), memory })
     }
 
     fn place(&self, worker: &WorkerPlan) -> Option<Place> {

@@ -40,6 +40,9 @@ pub struct RunContext {
     scratchpad_folder: PathBuf,
 }
 
+/// The payload of the event that began a run, in the run's folder.
+const EVENT_FILE: &str = "event.json";
+
 /// What a run's first journal row keeps beside the plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RunMeta {
@@ -57,6 +60,8 @@ pub struct RunMeta {
 pub enum ContextError {
     #[error("the run's folder {path} cannot be made")]
     Folder { path: PathBuf, source: io::Error },
+    #[error("what began the run cannot be kept in {path}")]
+    Event { path: PathBuf, source: io::Error },
     #[error("the caller's variables cannot be kept in {path}")]
     Variables { path: PathBuf, source: io::Error },
     #[error("the caller's variables in {path} are damaged")]
@@ -91,6 +96,7 @@ impl RunContext {
             }
             _ => None,
         };
+        keep_event(&folder, &plan)?;
         let RunMeta { origin, begun_at_ms, lineage, .. } = meta;
         let run = run.clone();
         Ok(RunContext {
@@ -111,6 +117,11 @@ impl RunContext {
     /// The folder of one session: its recording and its answer.
     pub fn session_folder(&self, attempt: &AttemptId) -> PathBuf {
         session_folder(&self.folder, attempt)
+    }
+
+    /// The payload of the event that began the run, where one did.
+    pub fn event_path(&self) -> Option<PathBuf> {
+        self.plan.event.as_ref().map(|_| self.folder.join(EVENT_FILE))
     }
 
     pub fn scratchpad_folder(&self) -> PathBuf {
@@ -170,6 +181,18 @@ pub fn session_folder(run_folder: &Path, attempt: &AttemptId) -> PathBuf {
         .join(worker.phase.as_str())
         .join(worker.worker.as_str())
         .join(attempt.attempt.to_string())
+}
+
+/// The payload, for programs that read it. The plan has the last word, so it is written anew where it is not.
+fn keep_event(folder: &Path, plan: &Plan) -> Result<(), ContextError> {
+    let path = folder.join(EVENT_FILE);
+    let Some(event) = plan.event.as_ref().filter(|_| !path.exists()) else { return Ok(()) };
+    let kept = serde_json::to_vec_pretty(&event.payload).map_err(io::Error::other).and_then(|bytes| {
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        io::Write::write_all(&mut file, &bytes)
+    });
+    kept.map_err(|source| ContextError::Event { path, source })
 }
 
 /// Keeps the caller's variables for as long as the run lasts, readable by the user alone.

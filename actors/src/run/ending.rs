@@ -119,6 +119,9 @@ impl RunState {
     pub(super) fn finish(&mut self, outcome: RunOutcome) {
         self.let_go();
         self.end_descendants();
+        if let Some(mailbox) = &self.mailbox {
+            mailbox.close("the run ended before it was told");
+        }
         self.context.live.note_waiting(&self.context.run, false);
         let word = notice::RunState::of(&outcome).0;
         let end = report::End::of(&self.context, &self.course, outcome);

@@ -37,6 +37,7 @@ pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunVi
         begun_at_ms: context.begun_at_ms,
         ended_at_ms: None,
         origin: context.origin.cwd.display().to_string(),
+        occasion: context.origin.occasion.clone(),
         repository: context.trees.as_ref().map(|trees| trees.repository().root.display().to_string()),
         folder: context.folder.display().to_string(),
         report: report.is_file().then(|| report.display().to_string()),
@@ -45,6 +46,7 @@ pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunVi
             .phases()
             .map(|(plan, phase)| phase_view(context, course, times, plan, phase))
             .collect(),
+        usage: *course.spent(),
         warnings: context.origin.warnings.iter().cloned().chain(untaken(course)).collect(),
     }
 }
@@ -201,6 +203,8 @@ impl Worker<'_> {
             outcome: ending.map(|ending| ending.outcome.clone()),
             evidence: ending.map(|ending| ending.evidence.clone()),
             commit: ending.and_then(|ending| ending.commit.clone()),
+            usage: ending.and_then(|ending| ending.usage),
+            kept: ending.and_then(|ending| ending.kept.clone()),
             excerpt: ending
                 .map(|ending| ending.excerpt.chars().take(EXCERPT_CHARS_MAX).collect())
                 .filter(|text: &String| !text.is_empty()),

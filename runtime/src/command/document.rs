@@ -117,7 +117,7 @@ fn firings(plan: &Plan) -> Vec<String> {
     let zone =
         schedule.timezone.as_deref().and_then(niia_spec::schedule::zone).unwrap_or_else(TimeZone::system);
     let next = |at: &Timestamp| cron.next_after(*at, &zone);
-    let firings = std::iter::successors(next(&Timestamp::now()), next).take(FIRINGS_SHOWN);
+    let firings = std::iter::successors(next(&niia_actors::clock::now()), next).take(FIRINGS_SHOWN);
     firings.map(|at| at.to_zoned(zone.clone()).strftime("%a %Y-%m-%d %H:%M %Z").to_string()).collect()
 }
 

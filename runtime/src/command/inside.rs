@@ -35,10 +35,13 @@ fn for_people(verb: &Verb) -> Option<&'static str> {
         Verb::Merge(_) => "merge",
         Verb::Approve(_) => "approve",
         Verb::Deny(_) => "deny",
+        Verb::Answer(_) => "answer",
         Verb::Resume(_) => "resume",
         // A run that was begun in the session may be: the node knows whether it was.
         Verb::Cancel(words) if words.name.run.is_none() => "cancel",
         Verb::Serve(_) => "serve",
+        Verb::Schedule(_) => "schedule",
+        Verb::Trigger(_) => "trigger",
         Verb::Daemon(_) => "daemon",
         Verb::Gc(_) => "gc",
         Verb::Pair(_) => "pair",
@@ -50,7 +53,7 @@ fn for_people(verb: &Verb) -> Option<&'static str> {
 }
 
 /// Whether one of the parents of a process is this very program in one of the parts that stand above a session.
-fn is_inside(pid: u32) -> bool {
+pub fn is_inside(pid: u32) -> bool {
     let own = std::fs::read_link("/proc/self/exe").ok();
     let mut pid = pid;
     for _ in 0..ANCESTORS_MAX {

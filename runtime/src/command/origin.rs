@@ -41,6 +41,7 @@ pub fn origin(caller: &Caller, plan: &Plan, extra: Extra) -> Result<Origin, Fail
         plugins: user_plugins(&caller.folders)?,
         profiles: user_profiles(&caller.folders)?,
         warnings: extra.warnings,
+        occasion: plan.event.as_ref().map(|event| format!("event {}", event.name)),
         from: None,
         base: None,
     })
@@ -60,6 +61,7 @@ pub fn origin_for_elsewhere(caller: &Caller, plan: &Plan, extra: Extra) -> Resul
         wrapping: user_wrapping(&caller.folders)?,
         profiles: user_profiles(&caller.folders)?,
         warnings: extra.warnings,
+        occasion: plan.event.as_ref().map(|event| format!("event {}", event.name)),
         ..Origin::default()
     })
 }

@@ -68,8 +68,7 @@ pub async fn accept_as(
     origin: Origin,
     begins: Begins,
 ) -> Result<RunId, Refusal> {
-    let reaches = |host: &str| node.network.as_ref().is_some_and(|network| network.named(host).is_ok());
-    admission::can_do(&plan, &node.hosts(), &reaches, node.sandboxes())?;
+    can_do(node, &plan)?;
     admission::admit(&plan, node.room())?;
     if let Some(trouble) = node.trouble() {
         let message = format!("this node takes no run just now: {trouble}");
@@ -81,12 +80,11 @@ pub async fn accept_as(
     let course = RunCourse::new(Arc::clone(&plan), judge)
         .map_err(|error| refusal(RefusalCode::Unsupported, chain(&error)))?;
     let folder = node.run_folder(&run);
-    if folder.exists() {
-        return Err(refusal(RefusalCode::Trouble, format!("there is a run `{run}` already")));
-    }
     let (begun, live) = (run.clone(), node.live.clone());
     let journal = node.journal.clone();
     let taken = tokio::task::spawn_blocking(move || {
+        // A folder that is there already is another run's, and stays as it is.
+        begin_folder(&folder)?;
         let made = make(&begun, &folder, &plan, origin, begins).and_then(|meta| {
             let words = (serde_json::to_vec(&*plan), serde_json::to_vec(&stripped(&meta)));
             let (Ok(plan_bytes), Ok(meta_bytes)) = words else {
@@ -115,6 +113,12 @@ pub async fn accept_as(
     Ok(run)
 }
 
+/// Refuses what could not be run here, whatever room there is.
+pub fn can_do(node: &Node, plan: &Plan) -> Result<(), Refusal> {
+    let reaches = |host: &str| node.network.as_ref().is_some_and(|network| network.named(host).is_ok());
+    admission::can_do(plan, &node.hosts(), &reaches, node.sandboxes())
+}
+
 /// Judges a condition for the course.
 pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
     let condition = match Condition::parse(text) {
@@ -125,7 +129,7 @@ pub fn judge(text: &str, outputs: &Outputs) -> Verdict {
         let workers = phase.workers.iter().map(|worker| worker.values.clone()).collect();
         (phase.phase.to_string(), workers)
     });
-    let known = condition::Outputs { phases: phases.collect(), event: serde_json::Value::Null };
+    let known = condition::Outputs { phases: phases.collect(), event: outputs.event.clone() };
     match condition.evaluate(&known) {
         Ok(condition::Verdict::Holds) => Verdict::Holds,
         Ok(condition::Verdict::DoesNotHold) => Verdict::DoesNotHold,
@@ -163,10 +167,6 @@ fn make(
     let trouble = |what: &str, error: &dyn std::error::Error| {
         refusal(RefusalCode::Trouble, format!("{what}: {}", chain(error)))
     };
-    fs::DirBuilder::new()
-        .mode(0o700)
-        .create(folder)
-        .map_err(|error| trouble("the run's folder cannot be made", &error))?;
     if origin.from.is_some() {
         // The folder it was begun in lies on another machine.
         origin.cwd = folder.join("work");
@@ -185,6 +185,12 @@ fn make(
         origin,
         base: base.map(|id| id.as_str().to_owned()),
         lineage: begins.lineage,
+    })
+}
+
+fn begin_folder(folder: &Path) -> Result<(), Refusal> {
+    fs::DirBuilder::new().mode(0o700).create(folder).map_err(|error| {
+        refusal(RefusalCode::Trouble, format!("the run's folder cannot be made: {}", chain(&error)))
     })
 }
 

@@ -155,3 +155,6 @@ impl Word {
         )
     }
 }
+
+#[cfg(test)]
+mod thrown;

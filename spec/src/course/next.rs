@@ -1,9 +1,10 @@
 //! The one place where a run decides: the next command that follows from what is known.
 
+use super::budget::{Afford, Bound};
 use super::halt::Halt;
 use super::outputs::Verdict;
 use super::phase::{Due, PhaseState, Turn};
-use super::share::Bound;
+use super::share;
 use super::worker::{MENDER, Standing};
 use super::{Command, PhaseOutcome, RunCourse, RunOutcome, Wake};
 use crate::name::{AttemptId, Slug, WorkerId};
@@ -24,11 +25,11 @@ pub(super) enum Launch {
     /// A slot is free and a worker wants it, but the run has had all of these that it may have.
     Breach {
         phase: usize,
-        limit: u32,
-        of: Bound,
+        limit: Bound,
+        of: &'static str,
     },
     /// The runs above are asked first; nothing where they have been.
-    Owed(Option<(Bound, u32)>),
+    Owed(Option<(share::Bound, u32)>),
 }
 
 impl RunCourse {
@@ -56,7 +57,7 @@ impl RunCourse {
 
     /// The first phase's first worker that may start now.
     pub(super) fn launch(&self) -> Option<Launch> {
-        if let Some(question @ Some(_)) = self.owes(Bound::Letters) {
+        if let Some(question @ Some(_)) = self.owes(share::Bound::Letters) {
             return Some(Launch::Owed(question));
         }
         let run = &self.plan.limits;
@@ -73,20 +74,27 @@ impl RunCourse {
                 Turn::Settle { seat } => return Some(Launch::Settle { phase: at, seat }),
                 Turn::Start { seat, model } => (seat, model),
             };
-            let of_run = self.bound(Bound::Agents);
+            let of_run = self.bound(share::Bound::Agents);
             let of_phase = granted(limits.max_total_agents, course.granted);
-            let breach = |limit, of| Some(Launch::Breach { phase: at, limit, of });
+            let breach = |limit, of: share::Bound| {
+                Some(Launch::Breach { phase: at, limit: Bound::Count(limit), of: of.word() })
+            };
             let (turn, further) = course.begins_turn(&self.plan.phases[at], seat);
-            if !further && self.had(Bound::Agents) >= of_run {
-                return breach(of_run, Bound::Agents);
+            if !further && self.had(share::Bound::Agents) >= of_run {
+                return breach(of_run, share::Bound::Agents);
             } else if !further && course.crew.attempts() >= of_phase {
-                return breach(of_phase, Bound::Agents);
+                return breach(of_phase, share::Bound::Agents);
             } else if turn && let Some(limit) = self.turns_over(at) {
-                return breach(limit, Bound::Turns);
+                return breach(limit, share::Bound::Turns);
             }
-            let owed = [(!further, Bound::Agents), (turn, Bound::Turns)];
+            let owed = [(!further, share::Bound::Agents), (turn, share::Bound::Turns)];
             if let Some(question) = owed.into_iter().filter(|(is, _)| *is).find_map(|(_, of)| self.owes(of)) {
                 return Some(Launch::Owed(question));
+            }
+            match self.affords(at, seat, model) {
+                Afford::Yes => {}
+                Afford::Wait => return None,
+                Afford::No(limit, of) => return Some(Launch::Breach { phase: at, limit, of }),
             }
             return Some(Launch::Start { phase: at, seat, model });
         }
@@ -96,10 +104,10 @@ impl RunCourse {
     /// The bound of turns that is reached, of the run or of this phase.
     fn turns_over(&self, at: usize) -> Option<u32> {
         let course = &self.state.phases[at];
-        let of_run = self.bound(Bound::Turns);
+        let of_run = self.bound(share::Bound::Turns);
         let of_phase = granted(self.plan.phases[at].limits.max_turns, course.granted_turns);
         let had = course.talk.as_ref().map_or(0, super::talk::Talk::turns);
-        [(self.had(Bound::Turns), of_run), (had, of_phase)]
+        [(self.had(share::Bound::Turns), of_run), (had, of_phase)]
             .into_iter()
             .find_map(|(had, limit)| (had >= limit).then_some(limit))
     }

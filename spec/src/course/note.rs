@@ -6,6 +6,7 @@ use super::halt::Halt;
 use super::next::granted;
 use super::phase::PhaseState;
 use super::share::Bound;
+use super::worker::Settling;
 use super::{Ending, Event, Gathering, RunCourse, Wake, WorkerOutputs};
 use crate::name::{AttemptId, PhaseName, RunId, WorkerId};
 
@@ -68,6 +69,7 @@ impl RunCourse {
         }
         if let Some(Halt::Hold { phase, breach: true, .. }) = self.state.halt.take() {
             self.grant(phase);
+            self.grant_budget();
         }
         self.state.waits = false;
         for &at in &self.state.underway {
@@ -119,10 +121,16 @@ impl RunCourse {
         let Some((at, seat)) = self.map.seat(&attempt.worker) else {
             return false;
         };
+        let last = self.state.phases[at].crew.worker(seat).and_then(|worker| worker.attempts().last());
+        let (model, settles) = last.map_or((0, false), |last| (last.model, last.settling == Settling::Runs));
         if !self.state.phases[at].crew.ended(&self.plan.phases[at], seat, attempt.attempt, ending) {
             return false;
         }
         self.state.live -= 1;
+        // What is only taken once more has been paid for.
+        if !settles {
+            self.pays(at, seat, model, ending);
+        }
         if let Some(outputs) = self.outputs_mut(at, seat) {
             for (key, value) in &ending.outputs {
                 outputs.set(key, value);

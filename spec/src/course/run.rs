@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::budget::Budget;
 use super::crew::Fate;
 use super::halt::Halt;
 use super::map::{CourseError, Map};
@@ -65,6 +66,8 @@ pub struct RunState {
     pub(super) granted_turns: u32,
     pub(super) granted_letters: u32,
     pub(super) closed: usize,
+    #[serde(default)]
+    pub(super) budget: Budget,
     /// What the run changed that could run something later.
     #[serde(default)]
     pub(super) runs_later: BTreeSet<RunsLater>,
@@ -99,6 +102,7 @@ impl RunCourse {
             granted_turns: 0,
             granted_letters: 0,
             runs_later: BTreeSet::new(),
+            budget: Budget::default(),
             closed: 0,
             underway: BTreeSet::new(),
             due: BTreeSet::new(),
@@ -203,7 +207,7 @@ impl RunCourse {
             return Some((*at, told));
         }
         if let Some(Launch::Breach { phase, limit, of }) = self.launch() {
-            return Some((phase, format!("{} ({limit})", of.word())));
+            return Some((phase, format!("{of} ({limit})")));
         }
         let limit = self.bound(Bound::Letters);
         if self.had(Bound::Letters) < limit {
@@ -252,5 +256,6 @@ fn empty_outputs(plan: &Plan) -> Outputs {
         phase: phase.name.clone(),
         workers: phase.everybody().map(worker).collect(),
     });
-    Outputs { phases: phases.collect() }
+    let event = plan.event.as_ref().map_or(serde_json::Value::Null, |event| event.payload.clone());
+    Outputs { phases: phases.collect(), event }
 }

@@ -100,6 +100,7 @@ impl RunCourse {
         if let Some(talk) = course.talk.as_mut().filter(|_| turn) {
             talk.begins(&self.plan.phases[at].work, seat);
         }
+        self.reserves(at, seat, model);
         self.state.live += 1;
         self.state.attempts += u32::from(!further);
         self.state.turns += u32::from(turn);

@@ -94,6 +94,7 @@ impl<'d> Drawer<'d> {
             trusted_domains: tools::trusted(document),
             schedule: tools::schedule(document),
             triggers: tools::triggers(document),
+            event: None,
             mailbox: self.mailbox(),
             connectors: BTreeMap::new(),
             is_inside: false,

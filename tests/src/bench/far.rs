@@ -1,7 +1,8 @@
 //! Two nodes on loopback: a session on the other one, a worker started there, and finding each other again.
 
 use std::net::UdpSocket;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use niia::config::Folders;
@@ -64,6 +65,27 @@ impl Pair {
     fn linked(&self) -> usize {
         let log = std::fs::read_to_string(self.home.at("state/run/node.log")).unwrap_or_default();
         log.matches(" linked ").count()
+    }
+
+    /// A large file here, and its place in a folder that is open to this machine there.
+    fn bulk(&self) -> (PathBuf, PathBuf) {
+        let (file, folder) = (self.home.at("tmp/bulk"), self.far.at("tmp/copies"));
+        let made = std::fs::create_dir_all(&folder)
+            .and_then(|()| std::fs::File::create(&file)?.set_len(COPIED_BYTES));
+        made.unwrap_or_else(|error| panic!("no file: {error}"));
+        let open = folder.display().to_string();
+        drop(self.far.niia(["peer", "allow", "home", "all", "--folder", &open]).run().exits(0));
+        (file, folder.join("bulk"))
+    }
+
+    /// Copies it over the connection; megabytes a second.
+    fn copied(&self, file: &Path, copy: &Path) -> f64 {
+        // What lies there already is not written over.
+        let _ = std::fs::remove_file(copy);
+        let (from, to) = (file.display().to_string(), format!("far:{}", copy.display()));
+        let began = Instant::now();
+        drop(self.home.niia(["remote", "cp", &from, &to]).limit(LIMIT).run().exits(0));
+        COPIED_BYTES as f64 / 1e6 / began.elapsed().as_secs_f64()
     }
 
     fn folders(house: &House) -> Folders {
@@ -147,23 +169,22 @@ pub fn attach(rounds: usize) -> Vec<Row> {
     );
     let mut busy_late =
         Row::new("the same while 1 GB is copied over the connection, p99 (limit: without)", "µs", Bar::Shown);
+    let mut rate =
+        Row::new("`niia remote cp` of 1 GB meanwhile, file to file (limit: `cp` here)", "MB/s", Bar::Shown);
     let pair = Pair::new(false);
     let echo = |house: &House| session(house, &scene::chore(&["--echo"]));
     let (here, there) = (echo(&pair.home), echo(&pair.far));
-    let flood = session(&pair.far, &scene::chore(&["--emit", "64"]));
-    let (home, ours) = (Pair::folders(&pair.home), Pair::folders(&pair.home));
+    let home = Pair::folders(&pair.home);
+    let (file, copy) = pair.bulk();
     for _ in 0..rounds {
         let local = on_a_thread(async || typed(&home, None, &here).await);
         let alone = on_a_thread(async || typed(&home, Some("far"), &there).await);
-        let copying = std::thread::scope(|scope| {
-            let (copied, typed) = (
-                scope.spawn(|| on_a_thread(async || copied(&ours, &flood).await)),
-                scope.spawn(|| on_a_thread(async || typed(&home, Some("far"), &there).await)),
-            );
-            let rate = copied.join().unwrap_or_default();
-            eprintln!("meanwhile {rate:.0} MB/s were copied");
-            typed.join().unwrap_or_default()
+        rate.limit.push(megabytes_a_second(Command::new("cp").args([&file, &copy])));
+        let (copied, copying) = std::thread::scope(|scope| {
+            let typing = scope.spawn(|| on_a_thread(async || typed(&home, Some("far"), &there).await));
+            (pair.copied(&file, &copy), typing.join().unwrap_or_default())
         });
+        rate.niia.push(copied);
         for (row, part) in [(&mut quiet, 0.5), (&mut late, 0.99)] {
             row.limit.push(quantile(&local, part));
             row.niia.push(quantile(&alone, part));
@@ -175,7 +196,14 @@ pub fn attach(rounds: usize) -> Vec<Row> {
     }
     drop(pair.home.niia(["kill", &here]).run());
     drop(pair.far.niia(["kill", &there]).run());
-    vec![quiet, late, busy, busy_late]
+    vec![quiet, late, busy, busy_late, rate]
+}
+
+fn megabytes_a_second(command: &mut Command) -> f64 {
+    let began = Instant::now();
+    let done = command.status().is_ok_and(|status| status.success());
+    assert!(done, "{command:?} failed");
+    COPIED_BYTES as f64 / 1e6 / began.elapsed().as_secs_f64()
 }
 
 fn session(house: &House, command: &[String]) -> String {
@@ -187,24 +215,6 @@ async fn typed(folders: &Folders, machine: Option<&str>, session: &str) -> Vec<f
     let mut viewer = Viewer::attach(folders, machine, session).await;
     viewer.wait_for(chores::READY.len() as u64).await;
     viewer.keys().await
-}
-
-/// Has a recording of the other machine brought here again and again, a gigabyte of it; megabytes a second.
-async fn copied(folders: &Folders, session: &str) -> f64 {
-    let mut client = connected(folders, Some("far")).await;
-    let (mut copied, mut from, began) = (0, 0, Instant::now());
-    while copied < COPIED_BYTES {
-        let asked = Request::Printed { session: session.to_owned(), from, to: u64::MAX };
-        match client.ask(asked).await {
-            Ok(Reply::Output { bytes, .. }) if bytes.is_empty() => from = 0,
-            Ok(Reply::Output { bytes, .. }) => {
-                copied += bytes.len() as u64;
-                from += bytes.len() as u64;
-            }
-            other => panic!("nothing to copy: {other:?}"),
-        }
-    }
-    copied as f64 / 1e6 / began.elapsed().as_secs_f64()
 }
 
 pub fn start(rounds: usize) -> Vec<Row> {

@@ -9,11 +9,11 @@ use niia_net::endpoint::{Endpoint, IDLE};
 use niia_net::identity::{Identity, NodeId};
 use niia_net::link::Link;
 use niia_net::peer::{Greeting, PeerLink, Stream, Welcomed, admit_work, greet};
-use niia_net::probe::{Bare, BareLink};
+use niia_net::probe::{Bare, BareLink, BareStream};
 use niia_net::transfer;
 use niia_net::trust::{Admission, Rights, Want};
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::chores;
 use super::echo::quantile;
@@ -146,14 +146,14 @@ async fn bare_figures() -> io::Result<[f64; 4]> {
     ])
 }
 
-async fn asked(link: &BareLink, what: u8) -> io::Result<Stream> {
+async fn asked(link: &BareLink, what: u8) -> io::Result<BareStream> {
     let mut stream = link.open().await.map_err(other)?;
     stream.write_all(&[what]).await?;
     Ok(stream)
 }
 
 /// Says that this was all, and waits until the other end has read it.
-async fn swallowed(stream: &mut Stream) -> io::Result<()> {
+async fn swallowed(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<()> {
     stream.shutdown().await?;
     let mut last = [0];
     stream.read_exact(&mut last).await.map(drop)
@@ -231,7 +231,7 @@ pub fn serve_bare() -> io::Result<()> {
     })
 }
 
-async fn bare_stream(mut stream: Stream) -> io::Result<()> {
+async fn bare_stream(mut stream: BareStream) -> io::Result<()> {
     if stream.read_u8().await? == b'e' {
         let mut letter = [0; LETTER_BYTES];
         loop {

@@ -65,9 +65,10 @@ impl Connection {
 /// A run as it stands: asked of its actor while it lives, else read in the journal.
 pub(crate) async fn view(node: &Node, run: &RunId) -> Result<RunView, Refusal> {
     if let Some(handle) = node.root.run(run).await
-        && let Ok(view) = handle.look().await
+        && let Ok(mut view) = handle.look().await
         && !view.state.is_over()
     {
+        node.asks.told(&mut view);
         return Ok(view);
     }
     let (journal, state, run) = (node.journal.clone(), node.state.clone(), run.clone());
@@ -137,12 +138,14 @@ fn quarantined(run: &str, reason: String) -> RunView {
         begun_at_ms: 0,
         ended_at_ms: None,
         origin: String::new(),
+        occasion: None,
         repository: None,
         folder: String::new(),
         report: None,
         branch: None,
         phases: Vec::new(),
         warnings: Vec::new(),
+        usage: niia_spec::usage::Total::default(),
     }
 }
 
