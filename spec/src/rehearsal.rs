@@ -142,6 +142,10 @@ impl Stage<'_> {
 
     fn step(&self, step: &mut StepPlan, phase: &PhaseName) {
         step.argv = self.command(&Part { name: format!("{phase}: step {}", step.name), ..Part::default() });
+        for model in &mut step.worker.models {
+            model.args.clone_from(&step.argv);
+        }
+        plain(&mut step.worker);
         step.writes = false;
     }
 
@@ -152,18 +156,10 @@ impl Stage<'_> {
     /// Gives a phase's work to stand-ins. What is no work of models becomes a step.
     fn work(&self, phase: &mut PhasePlan, outputs: &Map<String, Value>, note: &mut impl FnMut(bool, &str)) {
         match &mut phase.work {
-            PhaseWork::Connector { .. } => {
+            PhaseWork::Connector { worker, .. } => {
                 note(true, "a connector within it is one stand-in");
-                let name = format!("{}: its connector", phase.name);
-                let argv = self.command(&Part { name, outputs: outputs.clone(), ..Part::default() });
-                phase.steps.push(StepPlan {
-                    name: "connector".to_owned(),
-                    argv,
-                    writes: false,
-                    output: None,
-                    rules: Vec::new(),
-                });
-                phase.work = PhaseWork::Steps;
+                let worker = (**worker).clone();
+                phase.work = PhaseWork::Workers { workers: vec![worker], parallel: true };
             }
             PhaseWork::Session { worker } => {
                 note(true, "nobody sits at its session");

@@ -44,6 +44,7 @@ fn full() -> Wrapping {
             },
             Published { key: "severity".to_owned(), compared_with: Vec::new() },
         ],
+        shape: None,
         same_prompt: 3,
         absent: vec!["jira".to_owned()],
         event: Some(EventTold {

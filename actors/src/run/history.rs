@@ -96,6 +96,7 @@ fn outcome_words(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Done => "done".to_owned(),
         Outcome::Failed { reason } => format!("failed: {reason}"),
+        Outcome::Misshapen { reason } => format!("answered in another shape: {reason}"),
         Outcome::Unavailable { reason, .. } => format!("unavailable: {reason}"),
         Outcome::Lost { reason } => format!("lost: {reason}"),
         Outcome::NeedsAttention { reason } => format!("needs attention: {reason}"),
