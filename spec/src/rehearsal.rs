@@ -89,11 +89,16 @@ pub fn rehearse(
     );
     (plan.schedule, plan.triggers) = (None, Vec::new());
     plan.limits.timeout_per_agent_ms = None;
+    let all = plan.phases.iter().flat_map(|phase| {
+        phase.work.workers().into_iter().chain(phase.steps.iter().map(|step| &step.worker))
+    });
+    let mut worker: Option<WorkerPlan> = all.cloned().next();
+    worker.iter_mut().for_each(plain);
     for phase in &mut plan.phases {
         note(phase.approve, "phases that ask for approval get it");
         phase.approve = false;
         phase.retry.backoff_ms = phase.retry.backoff_ms.min(BACKOFF_MS);
-        let stage = Stage { faults, settings, program };
+        let stage = Stage { worker: worker.clone(), faults, settings, program };
         let outputs = stage.outputs(phase);
         note(!phase.steps.is_empty(), "steps run nothing");
         for step in &mut phase.steps {
@@ -114,6 +119,8 @@ pub fn rehearse(
 }
 
 struct Stage<'a> {
+    /// Somebody of the document, in whose way a step is run where the document has none.
+    worker: Option<WorkerPlan>,
     faults: &'a [Fault],
     settings: &'a [Setting],
     program: &'a str,
@@ -143,6 +150,7 @@ impl Stage<'_> {
     fn step(&self, step: &mut StepPlan, phase: &PhaseName) {
         step.argv = self.command(&Part { name: format!("{phase}: step {}", step.name), ..Part::default() });
         step.writes = false;
+        plain(&mut step.worker);
     }
 
     fn command(&self, part: &Part) -> Vec<String> {
@@ -156,13 +164,15 @@ impl Stage<'_> {
                 note(true, "a connector within it is one stand-in");
                 let name = format!("{}: its connector", phase.name);
                 let argv = self.command(&Part { name, outputs: outputs.clone(), ..Part::default() });
-                phase.steps.push(StepPlan {
+                let known = self.worker.clone();
+                phase.steps.extend(known.map(|worker| StepPlan {
                     name: "connector".to_owned(),
                     argv,
                     writes: false,
                     output: None,
                     rules: Vec::new(),
-                });
+                    worker,
+                }));
                 phase.work = PhaseWork::Steps;
             }
             PhaseWork::Session { worker } => {
