@@ -31,6 +31,8 @@ pub const NAMES: &[&str] = &[
     "session.after_acknowledge",
     "session.before_commit",
     "session.after_commit",
+    "schedule.decided",
+    "schedule.begun",
     "run.before_gather",
     "run.after_gather",
     "run.before_report",

@@ -11,6 +11,7 @@ mod letter;
 mod load;
 mod record;
 mod salvage;
+mod shelf;
 mod trouble;
 mod wal;
 mod writer;
@@ -30,6 +31,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use letter::{Fate, LetterRow, Letters};
 pub use record::{Damage, Finish, Loaded, Quarantined, RunRecord, RunSummary, Step};
+pub use shelf::{Put, Room};
 
 use writer::{Job, Work, Writer};
 
@@ -216,6 +218,21 @@ impl Journal {
     /// Gives letters another fate.
     pub fn mark(&self, run: &RunId, numbers: Vec<u64>, fate: Fate) -> Durable {
         self.put(Work::Mark { run: run.clone(), numbers, fate })
+    }
+
+    /// Changes what the node remembers beside its runs, all of it in one commit.
+    pub fn shelve(&self, puts: Vec<Put>) -> Durable {
+        self.put(Work::Shelve { puts })
+    }
+
+    /// What lies in a room of the shelf. Reads the file in the caller's thread.
+    pub fn room(&self, room: &str) -> Result<Room, JournalError> {
+        self.read(|db| shelf::room(db, room).map_err(|source| JournalError::Read { source }))
+    }
+
+    /// One value of the shelf. Reads the file in the caller's thread.
+    pub fn shelved(&self, room: &str, name: &str) -> Result<Option<Vec<u8>>, JournalError> {
+        self.read(|db| shelf::value(db, room, name).map_err(|source| JournalError::Read { source }))
     }
 
     /// Resolves when all that was given before is durable: whoever takes over from another waits for this before it

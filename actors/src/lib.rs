@@ -1,6 +1,8 @@
 //! What carries a plan out on this machine: run, phase, session, and what they stand on.
 
 pub mod ask;
+pub mod bounded;
+pub mod clock;
 pub mod failpoint;
 pub mod git;
 pub mod journal;
@@ -10,6 +12,7 @@ pub mod machine;
 pub mod mailbox;
 pub mod network;
 pub mod phase;
+pub mod place;
 pub mod recording;
 pub mod run;
 pub mod sandbox;

@@ -12,7 +12,7 @@ use niia_spec::name::RunId;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr};
 use tokio::sync::mpsc;
 
-pub use letter::{Draft, Letter, Party, PartyError};
+pub use letter::{Draft, Letter, NO_CAUSE, Party, PartyError};
 pub use state::{Admission, HOPS_MAX, ID_BYTES_MAX, LETTER_BYTES_MAX, MailboxState, Refusal};
 
 use crate::ask::{AskError, ask};
@@ -63,6 +63,17 @@ impl MailboxHandle {
         ask(&self.0, |reply| MailboxMessage::Take { reader, reply }).await
     }
 
+    /// The reader's unread letters under a name the reader chose: asking again with it gives the same ones again, after a
+    /// restart too. They are read once the reader has said that they came.
+    pub async fn hand_out(&self, reader: Party, to: String) -> Result<Vec<Letter>, AskError> {
+        ask(&self.0, |reply| MailboxMessage::HandOut { reader, to, reply }).await
+    }
+
+    /// The letters that were handed out under this name have come; answers how many that were, once it is durable.
+    pub async fn came(&self, reader: Party, to: String) -> Result<usize, AskError> {
+        ask(&self.0, |reply| MailboxMessage::Came { reader, to, reply }).await
+    }
+
     /// The reader's unread letters up to this number, which stay unread.
     pub async fn waiting(&self, reader: Party, up_to: u64) -> Result<Vec<Letter>, AskError> {
         ask(&self.0, |reply| MailboxMessage::Waiting { reader, up_to, reply }).await
@@ -90,6 +101,14 @@ impl MailboxHandle {
         ask(&self.0, |reply| MailboxMessage::Bury { reader, number, reason, reply }).await
     }
 
+    /// Nobody of the run reads any more: what waits for its workers is laid aside, with the reason. What is for people
+    /// stays.
+    pub fn close(&self, reason: &str) {
+        if let Err(error) = crate::ask::tell(&self.0, MailboxMessage::Close { reason: reason.to_owned() }) {
+            tracing::debug!(%error, "a mailbox that is gone is closed");
+        }
+    }
+
     pub fn stop(&self) {
         self.0.stop(None);
     }
@@ -113,11 +132,14 @@ pub fn list(journal: &Journal, run: &RunId) -> Result<(Vec<Letter>, Vec<String>)
 enum MailboxMessage {
     Send { draft: Draft, reply: RpcReplyPort<Sent> },
     Take { reader: Party, reply: RpcReplyPort<Vec<Letter>> },
+    HandOut { reader: Party, to: String, reply: RpcReplyPort<Vec<Letter>> },
+    Came { reader: Party, to: String, reply: RpcReplyPort<usize> },
     Waiting { reader: Party, up_to: u64, reply: RpcReplyPort<Vec<Letter>> },
     TakeUpTo { reader: Party, up_to: u64, reply: RpcReplyPort<Vec<Letter>> },
     Allow { messages_max: u32 },
     Unread { reply: RpcReplyPort<BTreeMap<Party, usize>> },
     Bury { reader: Party, number: u64, reason: String, reply: RpcReplyPort<bool> },
+    Close { reason: String },
     Settled { result: Result<u64, JournalError>, then: Then },
 }
 
@@ -132,11 +154,20 @@ enum Then {
         letters: Vec<Letter>,
         reply: RpcReplyPort<Vec<Letter>>,
     },
+    /// Handed out; whoever asked and has gone asks again.
+    Given {
+        letters: Vec<Letter>,
+        reply: RpcReplyPort<Vec<Letter>>,
+    },
+    Came {
+        count: usize,
+        reply: RpcReplyPort<usize>,
+    },
     Buried {
         letter: Letter,
         reply: RpcReplyPort<bool>,
     },
-    /// Letters that go back to the unread ones.
+    /// Nobody waits for it: letters that go back to the unread ones, or that nobody will read.
     Returned,
 }
 
@@ -171,7 +202,7 @@ impl Actor for MailboxActor {
             tracing::error!(%run, damage, "the mailbox is damaged");
         }
         if let Some(posted) = &posted {
-            let waiting = letters.iter().filter(|letter| letter.fate == Fate::Unread);
+            let waiting = letters.iter().filter(|letter| letter.fate.waits());
             // Whoever wanted to hear of them may have gone.
             waiting.for_each(|letter| drop(posted.send(letter.clone())));
         }
@@ -190,6 +221,8 @@ impl Actor for MailboxActor {
         match message {
             MailboxMessage::Send { draft, reply } => state.send(draft, reply),
             MailboxMessage::Take { reader, reply } => state.take(&reader, None, reply),
+            MailboxMessage::HandOut { reader, to, reply } => state.hand_out(&reader, to, reply),
+            MailboxMessage::Came { reader, to, reply } => state.came(&reader, &to, reply),
             MailboxMessage::Waiting { reader, up_to, reply } => {
                 answer(reply, state.mailbox.waiting(&reader, up_to));
             }
@@ -199,6 +232,7 @@ impl Actor for MailboxActor {
             MailboxMessage::Bury { reader, number, reason, reply } => {
                 state.bury(&reader, number, reason, reply);
             }
+            MailboxMessage::Close { reason } => state.close(reason),
             MailboxMessage::Settled { result, then } => state.settled(result, then),
         }
         Ok(())
@@ -228,7 +262,7 @@ impl State {
         if reply.is_closed() {
             return;
         }
-        match self.mailbox.admit(&draft, &jiff::Timestamp::now().to_string()) {
+        match self.mailbox.admit(&draft, &crate::clock::now().to_string()) {
             Admission::Known(number) => answer(reply, Ok(number)),
             Admission::Refuse(refusal) => answer(reply, Err(refusal)),
             Admission::Store(letter) => {
@@ -262,6 +296,31 @@ impl State {
         self.retry(|draft| draft.to == *reader);
     }
 
+    fn hand_out(&mut self, reader: &Party, to: String, reply: RpcReplyPort<Vec<Letter>>) {
+        if reply.is_closed() {
+            return;
+        }
+        let letters = self.mailbox.hand_out(reader, &to);
+        if letters.is_empty() {
+            return answer(reply, letters);
+        }
+        let numbers = letters.iter().map(|letter| letter.number).collect();
+        let durable = self.journal.mark(&self.run, numbers, Fate::Given { to });
+        self.then(durable, Then::Given { letters, reply });
+        self.retry(|draft| draft.to == *reader);
+    }
+
+    fn came(&mut self, reader: &Party, to: &str, reply: RpcReplyPort<usize>) {
+        let letters = self.mailbox.came(reader, to);
+        if letters.is_empty() {
+            return answer(reply, 0);
+        }
+        let count = letters.len();
+        let numbers = letters.iter().map(|letter| letter.number).collect();
+        let durable = self.journal.mark(&self.run, numbers, Fate::Read);
+        self.then(durable, Then::Came { count, reply });
+    }
+
     fn bury(&mut self, reader: &Party, number: u64, reason: String, reply: RpcReplyPort<bool>) {
         let Some(letter) = self.mailbox.bury(reader, number) else {
             return answer(reply, false);
@@ -269,6 +328,14 @@ impl State {
         let durable = self.journal.mark(&self.run, vec![number], Fate::Dead { reason });
         self.then(durable, Then::Buried { letter, reply });
         self.retry(|draft| draft.to == *reader);
+    }
+
+    fn close(&mut self, reason: String) {
+        let numbers: Vec<u64> = self.mailbox.bury_all().into_iter().map(|letter| letter.number).collect();
+        if !numbers.is_empty() {
+            let durable = self.journal.mark(&self.run, numbers, Fate::Dead { reason });
+            self.then(durable, Then::Returned);
+        }
     }
 
     fn then(&mut self, durable: Durable, then: Then) {
@@ -280,6 +347,14 @@ impl State {
         match then {
             Then::Sent { letter, reply } => self.sent(result, letter, reply),
             Then::Taken { letters, reply } => self.taken(result, letters, reply),
+            Then::Given { letters, reply } => match result {
+                Ok(_) => answer(reply, letters),
+                Err(error) => {
+                    tracing::warn!(run = %self.run, %error, "letters are not handed out");
+                    answer(reply, Vec::new());
+                }
+            },
+            Then::Came { count, reply } => answer(reply, if result.is_ok() { count } else { 0 }),
             Then::Buried { letter, reply } => {
                 answer(reply, result.is_ok());
                 if result.is_err() {

@@ -23,6 +23,7 @@ mod hello;
 mod lookup;
 mod name;
 mod process;
+pub(crate) mod rehearsal;
 mod rules;
 mod shared;
 

@@ -44,10 +44,11 @@ mod used;
 pub mod view;
 pub mod way;
 
-pub use clock::wall_ms;
+pub use crate::clock::wall_ms;
 pub use desk::{Painted, ScreenText, VIEWER_EVENTS_MAX, ViewerEvent, ViewerId};
 pub use doors::{Door, Doors};
 pub use facts::SessionFacts;
+pub use prepare::past_of;
 
 /// A way to reach one session.
 #[derive(Clone, Debug)]

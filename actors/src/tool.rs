@@ -16,6 +16,8 @@ use crate::git::process::{self, Bounds, Input};
 
 /// How long a tool may take to tell its version; some start slowly, and slower still where many do.
 const VERSION_WITHIN: Duration = Duration::from_secs(20);
+/// The program whose version need not be asked for.
+const OWN: &str = "niia";
 /// A version is a line.
 const SAID_BYTES_MAX: usize = 4 * 1024;
 /// More tools than anybody has installed.
@@ -71,6 +73,9 @@ impl File {
 impl Tools {
     /// Which way the profile's program is driven where these variables hold.
     pub fn way(&self, profile: &Profile, env: &BTreeMap<String, String>) -> Way {
+        if profile.program.as_deref() == Some(OWN) {
+            return Way { conversation: true, version: None, because: "it is niia itself".to_owned() };
+        }
         // Nobody needs to know what the program says where that changes nothing.
         if !profile.converses() || profile.version_pattern.is_none() {
             return profile.way(None);
@@ -80,6 +85,16 @@ impl Tools {
             return profile.way(None);
         };
         profile.way(self.said(profile, &program, env).as_deref())
+    }
+
+    /// Whether a program of this name is there and is not the tool this profile is about.
+    pub fn is_other(&self, profile: &Profile, env: &BTreeMap<String, String>) -> bool {
+        let path = env.get("PATH").map(OsStr::new).unwrap_or_default();
+        let Some(program) = profile.program.as_deref().and_then(|program| on_path(program, path)) else {
+            return false;
+        };
+        let Some(pattern) = &profile.version_pattern else { return false };
+        !self.said(profile, &program, env).is_some_and(|said| pattern.is_match(&said))
     }
 
     fn said(&self, profile: &Profile, program: &Path, env: &BTreeMap<String, String>) -> Option<String> {

@@ -51,7 +51,8 @@ fn party(text: &str) -> Party {
 }
 
 fn draft(id: &str, from: &str, to: &str) -> Draft {
-    Draft { id: id.to_owned(), from: party(from), to: party(to), text: format!("text of {id}"), cause: None }
+    let text = format!("text of {id}");
+    Draft { id: id.to_owned(), from: party(from), to: party(to), text, cause: None, urgent: false }
 }
 
 #[tokio::test]
@@ -317,4 +318,79 @@ async fn check(given: &BTreeMap<String, Vec<String>>, sent: [u32; 8], fixture: &
     assert!(given > 200);
     // Only a take that was under way when the mailbox ended may have marked letters that nobody saw.
     assert!(stored.len() - given <= 3 * 7, "{} of {} letters were given", given, stored.len());
+}
+
+#[tokio::test]
+async fn letters_that_are_handed_out_come_once_however_often_they_are_asked_for() {
+    let fixture = Fixture::new();
+    let (journal, mailbox) = fixture.open().await;
+    let reader = party("mesh/b");
+    for id in ["one", "two"] {
+        mailbox.send(draft(id, "mesh/a", "mesh/b")).await.unwrap().unwrap();
+    }
+    let ids = |letters: Vec<niia_actors::mailbox::Letter>| {
+        letters.into_iter().map(|letter| letter.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ids(mailbox.hand_out(reader.clone(), "k".to_owned()).await.unwrap()), ["one", "two"]);
+    assert!(mailbox.hand_out(reader.clone(), "other".to_owned()).await.unwrap().is_empty());
+    let receipts = |journal: &Journal| {
+        let letters = mailbox::list(journal, &run()).unwrap().0;
+        letters.into_iter().map(|letter| letter.fate.receipt()).collect::<Vec<_>>()
+    };
+    assert!(
+        receipts(&journal).iter().all(|receipt| receipt.starts_with("unknown: ")),
+        "{:?}",
+        receipts(&journal)
+    );
+    // The mailbox is killed before its reader could say anything; the next one knows whom they were handed to.
+    mailbox.stop();
+    let mailbox = fixture.start(&journal).await;
+    assert_eq!(ids(mailbox.hand_out(reader.clone(), "k".to_owned()).await.unwrap()), ["one", "two"]);
+    assert_eq!(mailbox.came(reader.clone(), "k".to_owned()).await.unwrap(), 2);
+    assert_eq!(mailbox.came(reader.clone(), "k".to_owned()).await.unwrap(), 0);
+    assert!(mailbox.hand_out(reader, "k".to_owned()).await.unwrap().is_empty());
+    assert_eq!(receipts(&journal), ["read", "read"]);
+}
+
+#[tokio::test]
+async fn urgent_letters_come_first_and_each_kind_in_its_order() {
+    let fixture = Fixture::new();
+    let (_journal, mailbox) = fixture.open().await;
+    for (id, urgent) in [("a", false), ("b", true), ("c", false), ("d", true)] {
+        let draft = Draft { urgent, ..draft(id, "mesh/a", "mesh/b") };
+        mailbox.send(draft).await.unwrap().unwrap();
+    }
+    let waiting = mailbox.waiting(party("mesh/b"), 3).await.unwrap();
+    assert_eq!(waiting.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["b", "a", "c"]);
+    let taken = mailbox.take(party("mesh/b")).await.unwrap();
+    assert_eq!(taken.iter().map(|letter| letter.id.as_str()).collect::<Vec<_>>(), ["b", "d", "a", "c"]);
+}
+
+#[tokio::test]
+async fn a_letter_that_answers_nothing_begins_a_chain_of_its_own() {
+    let fixture = Fixture::new();
+    let (_journal, mailbox) = fixture.open().await;
+    mailbox.send(draft("one", "mesh/a", "mesh/b")).await.unwrap().unwrap();
+    mailbox.take(party("mesh/b")).await.unwrap();
+    let fresh = Draft { cause: Some("none".to_owned()), ..draft("two", "mesh/b", "mesh/a") };
+    mailbox.send(fresh).await.unwrap().unwrap();
+    mailbox.send(draft("three", "mesh/b", "mesh/a")).await.unwrap().unwrap();
+    let taken = mailbox.take(party("mesh/a")).await.unwrap();
+    let chain: Vec<_> = taken.iter().map(|letter| (letter.hops, letter.cause.as_deref())).collect();
+    assert_eq!(chain, [(1, None), (2, Some("one"))]);
+}
+
+#[tokio::test]
+async fn what_waits_for_workers_when_their_run_ends_is_laid_aside_with_the_reason() {
+    let fixture = Fixture::new();
+    let (journal, mailbox) = fixture.open().await;
+    mailbox.send(draft("one", "mesh/a", "mesh/b")).await.unwrap().unwrap();
+    mailbox.send(draft("two", "mesh/a", "person")).await.unwrap().unwrap();
+    mailbox.close("the run ended before it was told");
+    assert!(mailbox.take(party("mesh/b")).await.unwrap().is_empty());
+    journal.settle().await.unwrap();
+    let fates: Vec<Fate> =
+        mailbox::list(&journal, &run()).unwrap().0.into_iter().map(|letter| letter.fate).collect();
+    let reason = "the run ended before it was told".to_owned();
+    assert_eq!(fates, [Fate::Dead { reason }, Fate::Unread]);
 }

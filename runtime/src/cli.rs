@@ -4,10 +4,12 @@
 //! `--help` with an example.
 
 pub mod agents;
+pub mod appointments;
 pub mod complete;
 pub mod machines;
 pub mod node;
 pub mod profiles;
+pub mod rehearse;
 pub mod runs;
 pub mod sessions;
 pub mod talks;
@@ -17,9 +19,10 @@ use clap::{Parser, Subcommand};
 /// What stands below the dozen.
 const NOUNS: &str = "\
 More, each with its own --help:
-  runs       runs resume explain approve deny schema profile claim output scratchpad
+  runs       rehearse runs resume explain approve deny answer schema profile claim output scratchpad
   sessions   serve sessions read write wait-idle get-answer interrupt resize kill replay
-  agents     mailbox mesh inbox done
+  agents     mailbox mesh inbox done agent mcp
+  time       schedule trigger history memory
   machines   pair peer remote login
   the node   gc top completions man
 
@@ -69,6 +72,12 @@ pub enum Verb {
     /// Start, stop and look at the node
     Daemon(node::Daemon),
 
+    /// Play a whole document with stand-ins instead of models, at no cost
+    #[command(hide = true)]
+    Rehearse(rehearse::Rehearse),
+    /// Be a stand-in of a rehearsal
+    #[command(hide = true)]
+    RehearsalWorker(rehearse::RehearsalWorker),
     /// Print the JSON Schema of connector.json
     #[command(hide = true)]
     Schema(runs::Schema),
@@ -87,6 +96,9 @@ pub enum Verb {
     /// Refuse a phase that asks to begin
     #[command(hide = true)]
     Deny(runs::Deny),
+    /// Answer what a session asks
+    #[command(hide = true)]
+    Answer(runs::Answer),
     /// Take an item before working on it: the first caller gets 0, all others 1
     #[command(hide = true)]
     Claim(agents::Claim),
@@ -96,6 +108,9 @@ pub enum Verb {
     /// Read and write the folder the workers of a run share
     #[command(hide = true)]
     Scratchpad(agents::Scratchpad),
+    /// An agent of niia's own, on a local model
+    #[command(hide = true)]
+    Agent(agents::Agent),
     /// Send and read letters between workers
     #[command(hide = true)]
     Mailbox(agents::Mailbox),
@@ -108,6 +123,21 @@ pub enum Verb {
     /// End a talk that would go on
     #[command(hide = true)]
     Done(talks::Done),
+    /// Serve the verbs of a session as MCP tools, over stdin and stdout
+    #[command(hide = true)]
+    Mcp(agents::Mcp),
+    /// Keep documents that run by themselves
+    #[command(hide = true)]
+    Schedule(appointments::Schedule),
+    /// Tell the node that something has happened
+    #[command(hide = true)]
+    Trigger(appointments::Trigger),
+    /// Show what the runs of this repository were asked and answered
+    #[command(hide = true)]
+    History(appointments::History),
+    /// Show what the runs of this repository remember
+    #[command(hide = true)]
+    Memory(appointments::Memory),
     /// Start a headless session
     #[command(hide = true)]
     Serve(sessions::Serve),

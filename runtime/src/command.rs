@@ -1,8 +1,10 @@
 //! The verbs of the command line, done.
 
 mod agents;
+mod appointments;
 mod attach;
 mod checkout;
+mod connectors;
 mod daemon;
 mod doctor;
 mod document;
@@ -13,9 +15,12 @@ mod init;
 mod inside;
 mod logs;
 mod machines;
+mod mcp;
 mod origin;
+mod past;
 mod preflight;
 mod profile;
+mod rehearse;
 mod replay;
 mod run;
 mod runs;
@@ -27,6 +32,8 @@ mod talks;
 mod top;
 mod work;
 
+pub(crate) use hook::real;
+pub(crate) use inside::is_inside_a_session;
 pub(crate) use origin::environment_of;
 
 use std::any::Any;
@@ -41,6 +48,7 @@ use clap_complete::CompleteEnv;
 use niia_actors::sandbox;
 use serde::Serialize;
 
+use crate::cli::agents::{Agent, AgentVerb};
 use crate::cli::node::DaemonVerb;
 use crate::cli::{Cli, Verb};
 use crate::config::{Config, ConfigError, Folders, FoldersError};
@@ -107,6 +115,9 @@ fn perform(cli: Cli) -> Result<Exit, Failure> {
     {
         return daemon::run(state);
     }
+    if let Verb::Agent(Agent { verb: AgentVerb::Ollama { model, once, prompt } }) = &cli.verb {
+        return crate::line_agent::main(model, prompt.as_deref(), *once);
+    }
     inside::refuse(&cli.verb)?;
     trace::to_stderr();
     let caller = Caller { json: cli.json, folders: Folders::of_this_user()?, machine: None };
@@ -121,6 +132,8 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
     match verb {
         Verb::Init(words) => init::init(caller, &words),
         Verb::Run(words) => run::run(caller, words).await,
+        Verb::Rehearse(words) => rehearse::rehearse(caller, words).await,
+        Verb::RehearsalWorker(words) => rehearse::worker::act(caller, words).await,
         Verb::Plan(words) => document::plan(caller, &words),
         Verb::Check(words) => document::check(caller, &words),
         Verb::Schema(_) => document::schema(),
@@ -136,6 +149,8 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Resume(words) => runs::resume(caller, words).await,
         Verb::Approve(words) => runs::approve(caller, words).await,
         Verb::Deny(words) => runs::deny(caller, words).await,
+        Verb::Answer(words) => runs::answer(caller, words).await,
+        Verb::Mcp(words) => mcp::mcp(caller, words).await,
         Verb::Explain(words) => explain::explain(caller, words).await,
         Verb::Doctor(_) => doctor::doctor(caller).await,
         Verb::Top(words) => top::top(caller, &words).await,
@@ -143,10 +158,15 @@ async fn do_verb(caller: &Caller, verb: Verb) -> Result<Exit, Failure> {
         Verb::Claim(words) => agents::claim(caller, words).await,
         Verb::Output(words) => agents::output(caller, words).await,
         Verb::Scratchpad(words) => agents::scratchpad(caller, words).await,
+        Verb::Agent(_) => Err(Failure::out_of_turn("agent")),
         Verb::Mailbox(words) => agents::mailbox(caller, words).await,
         Verb::Mesh(words) => talks::mesh(caller, words).await,
         Verb::Inbox(words) => talks::inbox(caller, words).await,
         Verb::Done(words) => talks::end(caller, words).await,
+        Verb::Schedule(words) => appointments::schedule(caller, words).await,
+        Verb::Trigger(words) => appointments::trigger(caller, words).await,
+        Verb::History(words) => past::history(caller, &words).await,
+        Verb::Memory(words) => past::memory(caller, words).await,
         Verb::Serve(words) => serve::serve(caller, words).await,
         Verb::Sessions(words) => sessions::sessions(caller, words).await,
         Verb::Read(words) => sessions::read(caller, words).await,
@@ -187,7 +207,11 @@ impl Caller {
 
     /// The node, started where none runs.
     async fn client(&self) -> Result<Client, Failure> {
-        let mut client = Client::reach(&self.folders).await?;
+        // A node that is started inside a session would end with it; there the next one is waited for.
+        let mut client = match inside::is_inside(std::process::id()) {
+            true => Client::wait(&self.folders).await?,
+            false => Client::reach(&self.folders).await?,
+        };
         if let Some(machine) = &self.machine {
             done(&client.ask(Request::Through { machine: machine.clone() }).await?, "remote")?;
         }

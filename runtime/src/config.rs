@@ -41,6 +41,8 @@ pub struct Config {
     pub sandbox: SandboxConfig,
     /// The key before `d` that leaves `attach`: `ctrl-\` unless something else is said.
     pub detach_key: Option<DetachKey>,
+    /// How events of others are taken.
+    pub webhook: crate::webhook::WebhookConfig,
     /// How this node is reached by others.
     pub network: crate::network::NetworkSettings,
 }

@@ -9,8 +9,9 @@ use std::time::Instant;
 
 use niia_actors::ask::chain;
 use niia_actors::failpoint::{self, FailPointError};
-use niia_actors::journal::{Health, Journal, JournalError};
+use niia_actors::journal::{Health, Journal, JournalError, Loaded};
 use niia_actors::keeper::Keeper;
+use niia_actors::machine::breakers::BreakerRoom;
 use niia_actors::machine::local::LocalMachine;
 use niia_actors::machine::{Machine, Machines};
 use niia_actors::run::LiveSessions;
@@ -19,21 +20,27 @@ use niia_actors::state::{Lock, LockError, SocketError, StateError, StateFolder};
 use niia_spec::name::RunId;
 use tokio::sync::{mpsc, watch};
 
-use crate::config::own_hosts;
+use crate::appointments::AppointmentsHandle;
+use crate::config::{Folders, own_hosts};
 use crate::control::ready::Ready;
 use crate::control::server;
 use crate::control::words::NodeView;
 use crate::network::{Network, NetworkSettings};
 use crate::notify::Notifier;
 use crate::remote::{Abroad, Guests, Letters, Remotes};
+use crate::webhook::{Hooks, WebhookConfig};
 
 pub mod accept;
 pub mod admission;
+pub mod asks;
+pub mod child;
+mod connector;
 mod memory;
 mod news;
 pub(crate) mod past;
 mod root;
 
+use connector::Connectors;
 use news::Followers;
 pub use root::RootHandle;
 
@@ -60,6 +67,8 @@ pub struct NodeOptions {
     pub network: NetworkSettings,
     /// Tells a person of runs that nobody follows.
     pub notifier: Notifier,
+    pub webhook: WebhookConfig,
+    pub folders: Folders,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -95,15 +104,24 @@ pub struct Node {
     pub live: LiveSessions,
     pub root: RootHandle,
     pub followers: Followers,
+    /// What sessions ask people just now.
+    pub asks: asks::Asks,
+    pub notifier: Notifier,
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
     pub run_as: Option<RunAs>,
+    breakers: BreakerRoom,
     pub quarantined: Vec<(String, String)>,
     /// The way to other machines; nothing where this node's own key cannot be used.
     pub network: Option<Arc<Network>>,
     /// What was given to other machines, and what was taken from them.
     pub remotes: Option<Arc<Remotes>>,
     pub guests: Arc<Guests>,
+    /// Held while a run is begun inside another one.
+    children: tokio::sync::Mutex<()>,
+    pub appointments: AppointmentsHandle,
+    /// Where webhooks are taken, or why they are not.
+    pub webhook: Option<String>,
     /// Letters to people of other machines, and from there.
     pub letters: Arc<Letters>,
     /// Runs that were begun here and live elsewhere.
@@ -159,6 +177,8 @@ impl Node {
             sessions_max: self.sessions_max,
             memory_floor_mib: self.memory_floor_mib,
             degraded,
+            breakers: self.breakers.all(),
+            webhook: self.webhook.clone(),
         }
     }
 
@@ -199,6 +219,7 @@ struct Begun {
     listener: tokio::net::UnixListener,
     signals: Signals,
     stopping: watch::Receiver<bool>,
+    hooks: Option<Hooks>,
 }
 
 async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
@@ -222,31 +243,30 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let (doors, opener) = server::doors(run_as.map(|user| user.uid));
     let here = LocalMachine::new(keeper, live.clone(), sessions_max, &program, state.path())
         .confining(run_as, Arc::new(doors));
+    let breakers = here.breakers().clone();
     let network = network_of(&state, options.network);
     let here: Arc<dyn Machine> = Arc::new(here);
     let remotes = network.clone().map(|network| Remotes::new(network, live.clone(), Arc::clone(&here)));
     let remotes = remotes.map(Arc::new);
-    let machines = machines_of(here, remotes.clone());
+    let (inward, nodes) = watch::channel(None);
+    let connectors = Connectors { nodes, live: live.clone() };
+    let machines = machines_of(here, connectors, remotes.clone());
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
+    let appointments = AppointmentsHandle::of(&state, &journal, &options.notifier);
+    let appointments = appointments.await.map_err(NodeError::Actor)?;
     let abroad = Arc::new(Abroad::open(state.path(), network.clone(), news.clone()));
     let letters = Arc::new(Letters::new(state.path(), network.clone(), options.notifier.clone()));
     tokio::spawn(Arc::clone(&letters).carry());
-    tokio::spawn(news::tell(told, followers.clone(), options.notifier));
+    tokio::spawn(news::tell(told, followers.clone(), options.notifier.clone(), appointments.clone()));
     let root =
         RootHandle::spawn(journal.clone(), Arc::clone(&machines), news).await.map_err(NodeError::Actor)?;
+    let (hooks, webhook) = hooks_of(&options.webhook, &options.folders).await;
     guests.take_up().await;
     abroad.take_up();
     let (stop, stopping) = watch::channel(false);
-    let mut quarantined: Vec<(String, String)> =
-        loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
-    for record in loaded.runs {
-        if let Err((run, reason)) = past::take_up(&state, &live, &root, &record).await {
-            tracing::error!(%run, reason, "a run cannot be taken up");
-            quarantined.push((run.to_string(), reason));
-        }
-    }
+    let quarantined = take_up(loaded, &state, &live, &root).await;
     failpoint::hit("node.taken_up");
     let node = Arc::new(Node {
         state,
@@ -255,21 +275,53 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         live,
         root,
         followers,
+        asks: asks::Asks::default(),
+        notifier: options.notifier,
         sessions_max,
         memory_floor_mib: options.memory_floor_mib,
         run_as,
+        breakers,
         quarantined,
         network,
         remotes,
         guests,
+        children: tokio::sync::Mutex::default(),
+        appointments,
+        webhook,
         letters,
         abroad,
         began: Instant::now(),
         stop,
     });
     opener.open(&node);
+    inward.send_replace(Some(Arc::downgrade(&node)));
+    node.appointments.open(&node);
     tracing::info!(state = %node.state.path().display(), "the node is ready");
-    Ok(Begun { node, lock, listener, signals, stopping })
+    Ok(Begun { node, lock, listener, signals, stopping, hooks })
+}
+
+/// Takes up every run that was not over; gives those that cannot be, and why.
+async fn take_up(
+    loaded: Loaded,
+    state: &StateFolder,
+    live: &LiveSessions,
+    root: &RootHandle,
+) -> Vec<(String, String)> {
+    let broken = loaded.quarantined.into_iter().map(|run| (run.run, run.reason));
+    let mut quarantined: Vec<(String, String)> = broken.collect();
+    let taken_up = past::inner_first(loaded.runs);
+    for (record, _) in &taken_up {
+        if let Err((run, reason)) = past::take_up(state, live, root, record).await {
+            tracing::error!(%run, reason, "a run cannot be taken up");
+            quarantined.push((run.to_string(), reason));
+        }
+    }
+    for (record, lineage) in &taken_up {
+        if let Some(session) = lineage.last() {
+            child::rejoin(root, &record.run, session).await;
+        }
+    }
+    quarantined
 }
 
 /// As many sessions as there are descriptors for, and no more than the configuration says.
@@ -288,7 +340,7 @@ fn sessions_bound(wanted: u32, descriptors: Option<u64>) -> u32 {
 }
 
 async fn serve(begun: Begun) -> Journal {
-    let Begun { node, lock, listener, mut signals, mut stopping } = begun;
+    let Begun { node, lock, listener, mut signals, mut stopping, hooks } = begun;
     if let Some(network) = &node.network {
         network.serve(&node).await;
     }
@@ -302,8 +354,15 @@ async fn serve(begun: Begun) -> Journal {
             network.close().await;
         }
     };
+    let told_by_others = async {
+        match hooks {
+            Some(hooks) => hooks.serve(Arc::clone(&node)).await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = server::listen(listener, Arc::clone(&node)) => {}
+        () = told_by_others => {}
         () = told => {}
     }
     // Named here so that it is held to this point: another node may begin only now.
@@ -314,12 +373,31 @@ async fn serve(begun: Begun) -> Journal {
 }
 
 /// This machine, and those that are paired with it.
-fn machines_of(here: Arc<dyn Machine>, remotes: Option<Arc<Remotes>>) -> Arc<Machines> {
-    let machines = Machines::only(here);
+fn machines_of(
+    here: Arc<dyn Machine>,
+    connectors: Connectors,
+    remotes: Option<Arc<Remotes>>,
+) -> Arc<Machines> {
+    let machines = Machines::only(here).within(Arc::new(connectors));
     Arc::new(match remotes {
         Some(remotes) => machines.and(remotes),
         None => machines,
     })
+}
+
+/// A node without webhooks works all the same, and says why it has none.
+async fn hooks_of(config: &WebhookConfig, folders: &Folders) -> (Option<Hooks>, Option<String>) {
+    match Hooks::bind(config, folders).await {
+        Ok(hooks) => {
+            let told = hooks.as_ref().map(Hooks::told);
+            (hooks, told)
+        }
+        Err(error) => {
+            let reason = chain(&error);
+            tracing::error!(reason, "webhooks are not taken");
+            (None, Some(format!("not taken: {reason}")))
+        }
+    }
 }
 
 /// Without a key of its own a node works alone, and says why.

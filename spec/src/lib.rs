@@ -7,6 +7,7 @@ pub mod course;
 pub mod detect;
 pub mod diagnostic;
 pub mod document;
+pub mod event;
 pub mod later;
 pub mod name;
 pub mod notice;
@@ -15,8 +16,10 @@ pub mod permission;
 pub mod plan;
 pub mod profile;
 pub mod read;
+pub mod rehearsal;
 pub mod schedule;
 mod schema;
+pub mod shape;
 pub mod usage;
 pub mod wrap;
 

@@ -1,5 +1,7 @@
 //! What a run tells whoever watches it: plain data, printed for people and, with `--json`, for programs.
 
+mod kept;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -7,12 +9,20 @@ use serde_json::Value;
 
 use crate::course::{Outcome, PhaseOutcome, RunOutcome};
 use crate::name::{PhaseName, RunId, SessionId, WorkerName};
+use crate::usage::{Total, Usage};
+
+pub use kept::{
+    Came, FiringView, KeptView, MemoryView, PastPhase, PastRun, PastWorker, Triggered, TriggeredView,
+};
 
 /// One run as it stands now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunView {
     pub run: RunId,
     pub name: String,
+    /// The session it was begun in, where that was one: its run is the one above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<SessionId>,
     pub state: RunState,
     /// Why it is in that state, where there is more to say.
     pub reason: Option<String>,
@@ -21,6 +31,9 @@ pub struct RunView {
     pub ended_at_ms: Option<u64>,
     /// The folder the run was begun in.
     pub origin: String,
+    /// What began it, where no person did: a time of its schedule, an event.
+    #[serde(default)]
+    pub occasion: Option<String>,
     /// The repository it works on, where there is one.
     pub repository: Option<String>,
     /// The folder in which niia keeps everything of this run.
@@ -31,6 +44,9 @@ pub struct RunView {
     pub branch: Option<String>,
     pub phases: Vec<PhaseView>,
     pub warnings: Vec<String>,
+    /// What its attempts used that have ended; what nobody knows is counted as unknown.
+    #[serde(default)]
+    pub usage: Total,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,6 +151,12 @@ pub struct AttemptView {
     pub commit: Option<String>,
     /// First characters of the answer.
     pub excerpt: Option<String>,
+    /// What it used, where that is known.
+    #[serde(default)]
+    pub usage: Option<Usage>,
+    /// The ref under which its work stands as it was when it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<String>,
 }
 
 /// One session as it stands now.
@@ -229,4 +251,10 @@ pub struct LetterView {
     pub text: String,
     pub at_ms: u64,
     pub read: bool,
+    /// What became of it, in words: `unread`, `read`, `dead: …`.
+    #[serde(default)]
+    pub fate: String,
+    /// The letter that led to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
 }

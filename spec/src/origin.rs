@@ -25,6 +25,9 @@ pub struct Origin {
     /// Profiles of the user's own, as the files read: (file name, text).
     pub profiles: Vec<(String, String)>,
     pub warnings: Vec<String>,
+    /// What began it, where no person did: a time of its schedule, an event.
+    #[serde(default)]
+    pub occasion: Option<String>,
     /// The node that began it, by its fingerprint, where that is not the run's home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,

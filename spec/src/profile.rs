@@ -9,6 +9,7 @@ pub mod classify;
 pub mod drive;
 pub mod file;
 pub mod home;
+pub mod mcp;
 pub mod outputs;
 pub mod path;
 pub mod pattern;
@@ -30,6 +31,7 @@ pub use drive::{
 };
 pub use file::ProfileError;
 pub use home::{OwnHome, merged_settings};
+pub use mcp::{Handing, OWN_SERVER, Server};
 pub use outputs::{merged, outputs_of};
 pub use pattern::Pattern;
 pub use preflight::Preflight;
@@ -49,13 +51,14 @@ const NEAR_ENOUGH: f64 = 0.75;
 const PROPOSALS_MAX: usize = 3;
 
 /// The profiles that come with the program, by file name.
-const BUILT_IN: [(&str, &str); 10] = [
+const BUILT_IN: [(&str, &str); 11] = [
     ("claude.toml", include_str!("profile/builtin/claude.toml")),
     ("codex.toml", include_str!("profile/builtin/codex.toml")),
     ("gemini.toml", include_str!("profile/builtin/gemini.toml")),
     ("opencode.toml", include_str!("profile/builtin/opencode.toml")),
     ("aider.toml", include_str!("profile/builtin/aider.toml")),
     ("ollama.toml", include_str!("profile/builtin/ollama.toml")),
+    ("ollama-agent.toml", include_str!("profile/builtin/ollama-agent.toml")),
     ("llm.toml", include_str!("profile/builtin/llm.toml")),
     ("command.toml", include_str!("profile/builtin/command.toml")),
     ("shell.toml", include_str!("profile/builtin/shell.toml")),
@@ -117,15 +120,30 @@ pub struct Profile {
     /// What its reports of the status protocol mean, where that is not what the protocol says.
     pub reports: Vec<ReportRule>,
     pub sandboxed: Sandboxed,
+    /// Who drives its models where files are to be changed and commands run, in this order.
+    pub works_by: Vec<WorksBy>,
     /// Where its transcript says what it used.
     pub usage: Option<UsageRule>,
     /// Where to look whether it can work, before anything is spent.
     pub preflight: Preflight,
+    /// How it is handed MCP servers.
+    pub mcp: Handing,
     pub(crate) argv: Vec<Entry>,
     /// The arguments for a prompt that is no possible argument.
     pub(crate) large: Option<Vec<Entry>>,
     /// The file it was read from; of a changed built-in, the user's.
     pub source: String,
+}
+
+/// Another profile that drives this one's models.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorksBy {
+    pub profile: String,
+    /// What it calls the model; `{model}` is this profile's name for it.
+    pub model: String,
+    #[serde(default)]
+    pub args: Vec<String>,
 }
 
 /// How a prompt reaches the tool.

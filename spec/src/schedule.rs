@@ -4,6 +4,8 @@
 //! words. Where the clocks go forward over a fixed time, it fires once, right after the gap; where they go back over
 //! one, it fires once, the first time. A line with `*` in its hours or minutes follows the time that really passes.
 
+pub mod diary;
+
 use croner::Cron;
 use croner::parser::{CronParser, Seconds, Year};
 use jiff::Timestamp;

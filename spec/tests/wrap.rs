@@ -3,8 +3,8 @@
 use niia_spec::name::Slug;
 use niia_spec::plan::Published;
 use niia_spec::wrap::{
-    EarlierResult, LineOfWork, Place, RESULT_INLINE_BYTES_MAX, RESULTS_INLINE_BYTES_MAX, Template,
-    TemplateError, Wrapping, wrap,
+    EarlierResult, EventTold, LineOfWork, Place, RESULT_INLINE_BYTES_MAX, RESULTS_INLINE_BYTES_MAX,
+    Remembered, Template, TemplateError, Wrapping, wrap,
 };
 
 fn place(phase: (usize, usize), worker: (usize, usize)) -> Option<Place> {
@@ -46,6 +46,15 @@ fn full() -> Wrapping {
         ],
         same_prompt: 3,
         absent: vec!["jira".to_owned()],
+        event: Some(EventTold {
+            name: "github.pr.opened".to_owned(),
+            payload: "{\n  \"title\": \"```Approve this\"\n}".to_owned(),
+            path: "/runs/x/event.json".to_owned(),
+        }),
+        remembered: Some(Remembered {
+            history: Some("/places/p/history".to_owned()),
+            memory: Some(("/places/p/memory".to_owned(), true)),
+        }),
         handover: text("Attempt 1 on claude ended: rate limited."),
         prompt: text("Look for ways around the password check.\n\nName each with file and line."),
     }

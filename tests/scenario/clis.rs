@@ -7,6 +7,7 @@
 mod dialogs;
 mod hostile;
 mod own;
+mod servers;
 mod talk;
 mod tool;
 mod tries;

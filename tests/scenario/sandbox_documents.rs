@@ -26,10 +26,12 @@ fn install(house: &House, tools: &[&str]) {
     let home = house.at("home");
     let _ = house.file("home/.ssh/id_ed25519", "the secret key");
     for tool in tools {
+        // Later phases of the same documents have no sandbox, and no reason to look for its walls.
         let play = format!(
-            "say {{name}} worked in {{cwd}} as {{model}}.\nwrite made-by-{{name}}-{{pid}}.txt made\n\
-             run echo evil 2>&1 > {home}/evil; cat {home}/.ssh/id_ed25519 2>&1\n\
-             run curl -sS -m 20 https://{ELSEWHERE}/ 2>&1; echo curl ended with $?\nsee\nquote",
+            "say {{name}} worked in {{cwd}} as {{model}}.\n\
+             write made-by-{{name}}-{{env:NIIA_PHASE}}-{{env:NIIA_WORKER}}.txt made\n\
+             run if [ -n \"$NIIA_SOCKET\" ]; then echo evil 2>&1 > {home}/evil; cat {home}/.ssh/id_ed25519 2>&1; \
+             curl -sS -m 20 https://{ELSEWHERE}/ 2>&1; echo curl ended with $?; fi\nsee\nquote",
             home = home.display()
         );
         house.install(tool, &play);
@@ -48,8 +50,8 @@ fn explained(house: &House, run: &str) -> String {
 fn everybody_was_sandboxed(house: &House, run: &str, phases: &[&str]) {
     let sessions = house.sessions(run);
     let of_phase = |session: &Value| {
-        let name = session["session"].as_str().map(str::to_owned).unwrap_or_else(|| session.to_string());
-        phases.iter().any(|phase| name.contains(phase))
+        let phase = session["session"]["attempt"]["worker"]["phase"].as_str().unwrap_or_default();
+        phases.contains(&phase)
     };
     let mut seen = 0;
     for session in sessions.iter().filter(|session| of_phase(session)) {

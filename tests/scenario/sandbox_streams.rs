@@ -4,7 +4,6 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 
@@ -12,10 +11,8 @@ use niia_tests::{House, Walls, wait_until};
 use serde_json::json;
 
 use super::SOON;
+use super::sandbox_world::{PUBLIC, World, hello};
 
-/// Kept for examples, routed by nobody.
-const PUBLIC: &str = "203.0.113.5";
-const HOSTS: &str = "127.0.0.1 localhost\n203.0.113.5 good.test\n";
 /// The whole of what is sent: some megabytes, in lines that are all different.
 const LINES: usize = 200_000;
 /// So many are sent before the node is killed; the rest comes when the next node is up.
@@ -118,46 +115,13 @@ fn what_comes_from_an_endpoint_of_this_machine_goes_on_without_the_node() {
     }
 }
 
-/// Gives this thread, and all that it starts, a network and a list of hosts of its own.
-fn enter_world(folder: &Path) {
-    use rustix::thread::{UnshareFlags, unshare_unsafe};
-    // SAFETY: neither flag takes the table of descriptors apart, which is what other threads could stumble over.
-    unsafe { unshare_unsafe(UnshareFlags::NEWNET | UnshareFlags::NEWNS) }.unwrap();
-    let (hosts, names) = (folder.join("hosts"), folder.join("resolv.conf"));
-    std::fs::write(&hosts, HOSTS).unwrap();
-    std::fs::write(&names, "").unwrap();
-    for line in [
-        "mount --make-rprivate /".to_owned(),
-        format!("mount --bind {} /etc/hosts", hosts.display()),
-        format!("mount --bind {} /etc/resolv.conf", names.display()),
-        "ip link set lo up".to_owned(),
-        format!("ip address add {PUBLIC}/32 dev lo"),
-    ] {
-        let mut words = line.split(' ');
-        assert!(Command::new(words.next().unwrap()).args(words).status().unwrap().success(), "{line}");
-    }
-}
-
-/// The first message of TLS for this name, as `printf` takes it.
-fn hello(name: &str) -> String {
-    let sized = |bytes: &[u8]| [&u16::try_from(bytes.len()).unwrap().to_be_bytes()[..], bytes].concat();
-    let entry = [&[0][..], &sized(name.as_bytes())].concat();
-    let extensions = [&[0, 0][..], &sized(&sized(&entry))].concat();
-    let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0x13, 1, 1, 0], &sized(&extensions)].concat();
-    let length = u32::try_from(body.len()).unwrap().to_be_bytes();
-    let message = [&[1, length[1], length[2], length[3]][..], &body].concat();
-    let record = [&[22, 3, 1][..], &sized(&message)].concat();
-    record.iter().map(|byte| format!("\\x{byte:02x}")).collect()
-}
-
 #[test]
 fn what_comes_through_the_proxy_goes_on_without_the_node() {
     if !rustix::process::geteuid().is_root() {
         // Only root can make a world in which a public address answers.
         return;
     }
-    let world = tempfile::tempdir().unwrap();
-    enter_world(world.path());
+    let _world = World::enter();
     for walls in Walls::all() {
         let house = House::walled(walls);
         let server = Server::open(TcpListener::bind((PUBLIC, 443)).unwrap());

@@ -5,6 +5,7 @@ pub mod escape;
 pub mod house;
 pub mod numbered;
 pub mod proxy;
+pub mod sdk;
 pub mod stand_in;
 pub mod stub;
 

@@ -12,6 +12,7 @@ mod composer;
 mod imitate;
 mod linger;
 pub mod play;
+pub mod storm;
 mod terminal;
 mod trust;
 

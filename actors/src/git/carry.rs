@@ -34,13 +34,8 @@ impl Tips {
 impl Repository {
     /// An empty repository, or the one that was made there before.
     pub fn empty(folder: &Path) -> Result<Repository, DiscoverError> {
-        fs::create_dir_all(folder).map_err(GitError::file(folder))?;
         if !folder.join(".git").exists() {
-            Git::find()?
-                .call("init")
-                .args(["--quiet", "--template=", "--initial-branch=none", "."])
-                .in_folder(folder)
-                .done()?;
+            begin(folder)?;
         }
         Repository::discover(folder)
     }
@@ -135,6 +130,20 @@ impl Repository {
             return Ok(());
         }
         self.call("update-ref").arg("--stdin").input(listed).done()
+    }
+}
+
+/// Makes a repository beside its place and puts it there whole: several may want it at once, and one of them wins.
+fn begin(folder: &Path) -> Result<(), GitError> {
+    let parent = folder.parent().unwrap_or(folder);
+    fs::create_dir_all(parent).map_err(GitError::file(parent))?;
+    let begun =
+        tempfile::Builder::new().prefix(".niia-").tempdir_in(parent).map_err(GitError::file(parent))?;
+    let call = Git::find()?.call("init").args(["--quiet", "--template=", "--initial-branch=none", "."]);
+    call.in_folder(begun.path()).done()?;
+    match fs::rename(begun.path(), folder) {
+        Err(_) if folder.join(".git").exists() => Ok(()),
+        moved => moved.map_err(GitError::file(folder)),
     }
 }
 

@@ -5,6 +5,14 @@ use super::program::failed;
 use super::repository::{ObjectId, Repository, object_id};
 use super::trees::{RunTrees, TreeError, TreeName};
 
+/// A commit, as an event tells of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitTold {
+    pub id: String,
+    pub author: String,
+    pub subject: String,
+}
+
 /// Commits that are named one by one; more of them are counted by whoever reads.
 const COMMITS_TOLD_MAX: &str = "--max-count=30";
 
@@ -52,5 +60,27 @@ impl Repository {
             branches.push((name.to_owned(), object_id("for-each-ref", commit)?));
         }
         Ok(branches)
+    }
+
+    /// The commits that lead from one to another, the newest first, at most thirty of them.
+    pub fn commits(&self, from: &ObjectId, to: &ObjectId) -> Result<Vec<CommitTold>, GitError> {
+        let range = format!("{}..{}", from.as_str(), to.as_str());
+        let call = self.call("log").args(["--no-color", "--format=%H%x00%an%x00%s", COMMITS_TOLD_MAX]);
+        let text = call.arg(range).arg("--").long().text()?;
+        let commits = text.lines().filter_map(|line| {
+            let mut parts = line.splitn(3, '\0').map(str::to_owned);
+            Some(CommitTold { id: parts.next()?, author: parts.next()?, subject: parts.next()? })
+        });
+        Ok(commits.collect())
+    }
+
+    /// The files of the user's checkout that are not as the index has them, the untracked ones among them; those that git
+    /// ignores are not looked at.
+    pub fn files_changed(&self) -> Result<Vec<String>, GitError> {
+        let call = self.call("status").env("GIT_WORK_TREE", &self.root).env("GIT_OPTIONAL_LOCKS", "0");
+        let call = call.in_folder(&self.root).args(["--porcelain=v1", "-z", "--no-renames", "-uall"]);
+        let listed = call.long().bytes()?;
+        let entries = listed.split(|byte| *byte == 0).filter_map(|entry| entry.get(3..));
+        Ok(entries.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
     }
 }

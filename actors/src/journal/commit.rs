@@ -10,7 +10,7 @@ use super::chain::{self, Body, Kind, ROOT};
 use super::letter::{self, LetterRow};
 use super::load::{Known, Tip};
 use super::writer::{Job, Work};
-use super::{JournalError, Row, Seq};
+use super::{JournalError, Row, Seq, shelf};
 use crate::failpoint;
 
 /// The runs as they are on disk.
@@ -42,7 +42,7 @@ type Applied = rusqlite::Result<Result<Seq, JournalError>>;
 impl Commit<'_> {
     fn write(&mut self, jobs: &[Job]) -> rusqlite::Result<()> {
         let transaction = self.connection.unchecked_transaction()?;
-        let at = jiff::Timestamp::now().to_string();
+        let at = crate::clock::now().to_string();
         for job in jobs {
             let answer = self.apply(&job.work, &at)?;
             self.batch.answers.push(answer);
@@ -71,6 +71,9 @@ impl Commit<'_> {
             Work::Post { run, letter } => self.post(run, letter),
             Work::Mark { run, numbers, fate } => {
                 letter::mark(self.connection, run, numbers, fate).map(|()| Ok(0))
+            }
+            Work::Shelve { puts } => {
+                puts.iter().try_for_each(|put| shelf::put(self.connection, put)).map(|()| Ok(0))
             }
             Work::Settle | Work::Close => Ok(Ok(0)),
         }
@@ -139,7 +142,7 @@ pub fn put_tip(db: &Connection, run: &RunId, tip: &Tip) -> rusqlite::Result<()> 
 }
 
 /// Text where it is text, so that a person can read it; the bytes are the same.
-fn readable(bytes: &[u8]) -> ToSqlOutput<'_> {
+pub(super) fn readable(bytes: &[u8]) -> ToSqlOutput<'_> {
     let text = std::str::from_utf8(bytes).is_ok();
     ToSqlOutput::Borrowed(if text { ValueRef::Text(bytes) } else { ValueRef::Blob(bytes) })
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::{JournalError, letter};
+use super::{JournalError, letter, shelf};
 
 /// The form this niia writes.
 pub const VERSION: i64 = 1;
@@ -76,6 +76,8 @@ fn connect(path: &Path) -> Result<Connection, JournalError> {
     }
     if found == 0 {
         create_tables(&connection).map_err(failed)?;
+    } else {
+        connection.execute_batch(shelf::SCHEMA).map_err(failed)?;
     }
     Ok(connection)
 }
@@ -107,9 +109,9 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
 }
 
 fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
-    let letters = letter::SCHEMA;
+    let (letters, shelf) = (letter::SCHEMA, shelf::SCHEMA);
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {SCHEMA} {letters}
+        "BEGIN IMMEDIATE; {SCHEMA} {letters} {shelf}
          PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {VERSION}; COMMIT;"
     ))
 }

@@ -1,5 +1,7 @@
 //! Letters as the journal keeps them: beside the rows of their run, each with a hash of its own.
 
+use std::fmt;
+
 use niia_spec::name::RunId;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -27,8 +29,16 @@ pub struct LetterRow {
 #[serde(rename_all = "snake_case")]
 pub enum Fate {
     Unread,
+    /// Unread, and to be told before those that are not urgent.
+    Urgent,
+    /// Handed to a reader that has not said yet that it came; by the name the reader asked with it is had again.
+    Given {
+        to: String,
+    },
     Read,
-    Dead { reason: String },
+    Dead {
+        reason: String,
+    },
 }
 
 /// The letters of one run as they were found.
@@ -41,15 +51,36 @@ pub struct Letters {
 }
 
 const UNREAD: &str = "unread";
+const URGENT: &str = "urgent";
+const GIVEN: &str = "given: ";
 const READ: &str = "read";
 const DEAD: &str = "dead: ";
 
-impl Fate {
-    fn to_text(&self) -> String {
+/// As the journal has it, and as people read it.
+impl fmt::Display for Fate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Fate::Unread => UNREAD.to_owned(),
-            Fate::Read => READ.to_owned(),
-            Fate::Dead { reason } => format!("{DEAD}{reason}"),
+            Fate::Unread => f.write_str(UNREAD),
+            Fate::Urgent => f.write_str(URGENT),
+            Fate::Given { to } => write!(f, "{GIVEN}{to}"),
+            Fate::Read => f.write_str(READ),
+            Fate::Dead { reason } => write!(f, "{DEAD}{reason}"),
+        }
+    }
+}
+
+impl Fate {
+    /// Whether it waits for its reader.
+    pub fn waits(&self) -> bool {
+        matches!(self, Fate::Unread | Fate::Urgent)
+    }
+
+    /// As its sender is told.
+    pub fn receipt(&self) -> String {
+        match self {
+            Fate::Unread | Fate::Urgent => UNREAD.to_owned(),
+            Fate::Given { .. } => "unknown: handed to its reader, which did not say that it came".to_owned(),
+            Fate::Read | Fate::Dead { .. } => self.to_string(),
         }
     }
 
@@ -57,7 +88,11 @@ impl Fate {
         match text {
             UNREAD => Some(Fate::Unread),
             READ => Some(Fate::Read),
-            _ => text.strip_prefix(DEAD).map(|reason| Fate::Dead { reason: reason.to_owned() }),
+            URGENT => Some(Fate::Urgent),
+            _ => match text.strip_prefix(GIVEN) {
+                Some(to) => Some(Fate::Given { to: to.to_owned() }),
+                None => text.strip_prefix(DEAD).map(|reason| Fate::Dead { reason: reason.to_owned() }),
+            },
         }
     }
 }
@@ -71,7 +106,7 @@ impl LetterRow {
         let mut hasher = blake3::Hasher::new();
         part(&mut hasher, run.as_str().as_bytes());
         hasher.update(&number.to_be_bytes());
-        for words in [&self.id, &self.sender, &self.reader, &self.at, &self.text, &self.fate.to_text()] {
+        for words in [&self.id, &self.sender, &self.reader, &self.at, &self.text, &self.fate.to_string()] {
             part(&mut hasher, words.as_bytes());
         }
         hasher.update(&self.hops.to_be_bytes());
@@ -103,7 +138,7 @@ pub(super) fn put(db: &Connection, run: &RunId, number: u64, letter: &LetterRow)
         &letter.sender,
         &letter.reader,
         &letter.at,
-        letter.fate.to_text(),
+        letter.fate.to_string(),
         letter.hops,
         &letter.cause,
         hash.as_slice(),

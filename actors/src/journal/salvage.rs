@@ -33,6 +33,8 @@ const TIPS: Table = Table { name: "tips", order: "run", back: "run DESC", column
 const LETTERS: Table =
     Table { name: "letters", order: "run, number", back: "run DESC, number DESC", columns: 11 };
 
+const SHELF: Table = Table { name: "shelf", order: "room, name", back: "room DESC, name DESC", columns: 4 };
+
 /// Ends what a crash interrupted: a complete new file takes its place, an incomplete one goes.
 pub fn resume(path: &Path) -> io::Result<()> {
     remove(&file::beside(path, ".part"))?;
@@ -146,16 +148,16 @@ fn give_a_head(copy: &File, new: &Path) -> io::Result<()> {
 fn copy_rows(old: &Connection, new: &Connection) -> rusqlite::Result<u64> {
     let transaction = new.unchecked_transaction()?;
     let mut lost = Vec::new();
-    for table in [&JOURNAL, &TIPS, &LETTERS] {
+    for table in [&JOURNAL, &TIPS, &LETTERS, &SHELF] {
         if !copy_table(old, new, table, None)? {
             lost.push(table);
         }
     }
     for run in runs(new)? {
-        for table in lost.iter().filter(|table| table.name != TIPS.name) {
+        for table in lost.iter().filter(|table| [JOURNAL.name, LETTERS.name].contains(&table.name)) {
             copy_table(old, new, table, Some(&run))?;
         }
-        if lost.iter().all(|table| table.name == TIPS.name) {
+        if lost.iter().all(|table| [TIPS.name, SHELF.name].contains(&table.name)) {
             mend_tip(new, &run)?;
         }
     }

@@ -17,6 +17,7 @@ use tokio::sync::{oneshot, watch};
 use super::commit::{self, Batch, Runs};
 use super::letter::{Fate, LetterRow};
 use super::load::Known;
+use super::shelf::Put;
 use super::trouble::{self, Cure, Found};
 use super::{Health, JournalError, Row, Seq};
 
@@ -38,6 +39,7 @@ pub enum Work {
     Finish { run: RunId, outcome: Vec<u8> },
     Post { run: RunId, letter: LetterRow },
     Mark { run: RunId, numbers: Vec<u64>, fate: Fate },
+    Shelve { puts: Vec<Put> },
     Settle,
     Close,
 }
@@ -58,6 +60,7 @@ impl Work {
             Work::Finish { outcome, .. } => outcome.len(),
             Work::Post { letter, .. } => letter.bytes(),
             Work::Mark { numbers, .. } => numbers.len() * size_of::<u64>(),
+            Work::Shelve { puts } => puts.iter().map(Put::bytes).sum(),
             Work::Settle | Work::Close => 0,
         }
     }

@@ -184,6 +184,13 @@ pub(super) fn check(env: &BTreeMap<String, String>) -> Result<(), EnvError> {
     Ok(())
 }
 
+/// A text with its variables filled in; nothing where one is missing or it is no such text.
+pub fn expanded(text: &str, caller: &BTreeMap<String, String>) -> Option<String> {
+    let mut missing = Vec::new();
+    let filled = expand(text, caller, "", &mut missing, 0).ok()?;
+    missing.is_empty().then_some(filled)
+}
+
 /// Fills in `${NAME}` and `${NAME:-default}`; `$${` is a plain `${`. What is missing is noted, all of it.
 fn expand(
     text: &str,

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use niia_spec::plan::{NetworkPlan, SandboxPlan};
+use niia_spec::plan::{Egress, NetworkPlan, SandboxPlan};
 
 use super::{Facts, Launch, LaunchError};
 use crate::git::Grants;
@@ -23,6 +23,10 @@ pub struct Confining {
 
 /// The name, in a session's environment, of the socket by which it reaches the node.
 pub const SOCKET_VARIABLE: &str = "NIIA_SOCKET";
+/// The names of what a session knows of what began its run, of earlier runs, and of what is remembered.
+pub const EVENT_VARIABLE: &str = "NIIA_EVENT";
+pub const HISTORY_VARIABLE: &str = "NIIA_HISTORY";
+pub const MEMORY_VARIABLE: &str = "NIIA_MEMORY";
 /// The folder of that socket in the session's own.
 pub const CONTROL_FOLDER: &str = "control";
 /// Its name there.
@@ -154,6 +158,15 @@ pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchEr
     let mut read_only = vec![facts.folder.join("prompt.md"), facts.folder.join(super::scratchpad::EXCLUDES)];
     let lines = launch.env.get("NIIA_WORKTREES").map(String::as_str).unwrap_or_default();
     read_only.extend(lines.split(':').filter(|line| !line.is_empty()).map(PathBuf::from));
+    let above = launch.env.get(super::scratchpad::ABOVE).map(String::as_str).unwrap_or_default();
+    read_only.extend(above.split(':').filter(|pad| !pad.is_empty()).map(PathBuf::from));
+    // What is read of the past and of what began the run, and the memory, which is written where `egress` lets it be.
+    let named = |name: &str| launch.env.get(name).map(PathBuf::from);
+    read_only.extend([EVENT_VARIABLE, HISTORY_VARIABLE].into_iter().filter_map(named));
+    match facts.plan.egress {
+        Egress::All => write.extend(named(MEMORY_VARIABLE)),
+        Egress::Result | Egress::None => read_only.extend(named(MEMORY_VARIABLE)),
+    }
     let listen = launch.reach.as_ref().map(|rules| rules.ports()).unwrap_or_default();
     let network = if launch.network == NetworkPlan::Open { Network::Open } else { Network::Closed };
     launch.policy = Some(Policy {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::breakers::BreakerRoom;
+use super::starts::Starts;
 use super::{Assignment, Machine, StartError, Starting};
 use crate::keeper::Keeper;
 use crate::launch::Confining;
@@ -26,6 +27,7 @@ pub struct LocalMachine {
     pub(crate) doors: Option<Arc<dyn Doors>>,
     pub(crate) tools: Tools,
     pub(crate) breakers: BreakerRoom,
+    pub(crate) starts: Starts,
     places: Arc<Semaphore>,
     turns: Arc<Semaphore>,
 }
@@ -51,6 +53,7 @@ impl LocalMachine {
             doors: None,
             tools: Tools::default(),
             breakers: BreakerRoom::open(state_folder),
+            starts: Starts::default(),
             places: Arc::new(Semaphore::new(places)),
             turns: Arc::new(Semaphore::new(TURNS)),
         }

@@ -72,9 +72,15 @@ pub struct Draft {
     pub from: Party,
     pub to: Party,
     pub text: String,
-    /// The letter that led to this one. Where a worker names none, it is the last one it was given.
+    /// The letter that led to this one. Where a worker names none, it is the last one it was given; `none` begins anew.
     pub cause: Option<String>,
+    /// It is told before the letters that are not.
+    #[serde(default)]
+    pub urgent: bool,
 }
+
+/// What a sender names as the cause of a letter that answers nothing.
+pub const NO_CAUSE: &str = "none";
 
 /// A letter as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::letter::{Draft, Letter, Party};
+use super::letter::{Draft, Letter, NO_CAUSE, Party};
 use crate::journal::Fate;
 
 /// The longest chain of letters that lead to each other: workers that answer one another for ever end here.
@@ -60,11 +60,20 @@ pub struct MailboxState {
     messages_max: u32,
     /// Every letter by its id, read ones too: an id is good once.
     known: HashMap<String, Known>,
-    unread: HashMap<Party, BTreeMap<u64, Letter>>,
+    unread: HashMap<Party, BTreeMap<Place, Letter>>,
+    /// Letters that were handed out and not confirmed, by the name they were asked for with.
+    given_out: HashMap<(Party, String), Vec<Letter>>,
     /// Letters on their way to the disk, by reader.
     underway: HashMap<Party, usize>,
     /// The last letter each reader was given.
     given: HashMap<Party, String>,
+}
+
+/// Where a letter stands among those of its reader: urgent ones first, then by number.
+type Place = (bool, u64);
+
+fn place(letter: &Letter) -> Place {
+    (letter.fate != Fate::Urgent, letter.number)
 }
 
 #[derive(Debug)]
@@ -82,6 +91,7 @@ impl MailboxState {
             messages_max,
             known: HashMap::new(),
             unread: HashMap::new(),
+            given_out: HashMap::new(),
             underway: HashMap::new(),
             given: HashMap::new(),
         };
@@ -90,7 +100,11 @@ impl MailboxState {
             let known = Known { number: Some(letter.number), digest, hops: letter.hops };
             state.known.insert(letter.id.clone(), known);
             match letter.fate {
-                Fate::Unread => state.keep(letter),
+                Fate::Unread | Fate::Urgent => state.keep(letter),
+                Fate::Given { ref to } => {
+                    drop(state.given.insert(letter.to.clone(), letter.id.clone()));
+                    state.given_out.entry((letter.to.clone(), to.clone())).or_default().push(letter);
+                }
                 Fate::Read => drop(state.given.insert(letter.to, letter.id)),
                 Fate::Dead { .. } => {}
             }
@@ -119,7 +133,11 @@ impl MailboxState {
         if !dead && self.waiting_for(&draft.to) >= self.letters_max {
             return Admission::Wait;
         }
-        let fate = if dead { Fate::Dead { reason: Refusal::TooManyHops.to_string() } } else { Fate::Unread };
+        let fate = match (dead, draft.urgent) {
+            (true, _) => Fate::Dead { reason: Refusal::TooManyHops.to_string() },
+            (false, true) => Fate::Urgent,
+            (false, false) => Fate::Unread,
+        };
         self.known.insert(draft.id.clone(), Known { number: None, digest, hops });
         *self.underway.entry(draft.to.clone()).or_default() += 1;
         Admission::Store(Letter {
@@ -141,7 +159,7 @@ impl MailboxState {
         if let Some(known) = self.known.get_mut(&letter.id) {
             known.number = Some(letter.number);
         }
-        if letter.fate == Fate::Unread {
+        if letter.fate.waits() {
             self.keep(letter);
         }
     }
@@ -172,21 +190,39 @@ impl MailboxState {
         taken
     }
 
-    /// A reader's letters up to a number, oldest first.
-    pub fn waiting(&self, reader: &Party, up_to: u64) -> Vec<Letter> {
-        let unread = self.unread.get(reader);
-        unread
-            .map(|unread| unread.range(..=up_to).map(|(_, letter)| letter.clone()).collect())
-            .unwrap_or_default()
+    /// Letters for a reader that will say that they came, under the name it asks with: the same again where it asks again.
+    pub fn hand_out(&mut self, reader: &Party, to: &str) -> Vec<Letter> {
+        let key = (reader.clone(), to.to_owned());
+        if let Some(again) = self.given_out.get(&key) {
+            return again.clone();
+        }
+        let taken = self.take(reader);
+        if !taken.is_empty() {
+            self.given_out.insert(key, taken.clone());
+        }
+        taken
     }
 
-    /// Takes a reader's letters up to a number out, oldest first.
+    /// The letters that were handed out under this name have come.
+    pub fn came(&mut self, reader: &Party, to: &str) -> Vec<Letter> {
+        self.given_out.remove(&(reader.clone(), to.to_owned())).unwrap_or_default()
+    }
+
+    /// A reader's letters up to a number, in the order in which they are told.
+    pub fn waiting(&self, reader: &Party, up_to: u64) -> Vec<Letter> {
+        let unread = self.unread.get(reader).into_iter().flat_map(BTreeMap::values);
+        unread.filter(|letter| letter.number <= up_to).cloned().collect()
+    }
+
+    /// Takes a reader's letters up to a number out, in the order in which they are told.
     pub fn take_up_to(&mut self, reader: &Party, up_to: u64) -> Vec<Letter> {
         let Some(unread) = self.unread.get_mut(reader) else {
             return Vec::new();
         };
-        let later = unread.split_off(&up_to.saturating_add(1));
-        let taken: Vec<Letter> = std::mem::replace(unread, later).into_values().collect();
+        let (taken, later) =
+            std::mem::take(unread).into_iter().partition(|((_, number), _)| *number <= up_to);
+        *unread = later;
+        let taken: Vec<Letter> = BTreeMap::into_values(taken).collect();
         if let Some(last) = taken.last() {
             self.given.insert(reader.clone(), last.id.clone());
         }
@@ -205,7 +241,15 @@ impl MailboxState {
 
     /// Takes one unread letter out for good.
     pub fn bury(&mut self, reader: &Party, number: u64) -> Option<Letter> {
-        self.unread.get_mut(reader)?.remove(&number)
+        let unread = self.unread.get_mut(reader)?;
+        let place = *unread.keys().find(|(_, waiting)| *waiting == number)?;
+        unread.remove(&place)
+    }
+
+    /// Takes out for good what waits for workers.
+    pub fn bury_all(&mut self) -> Vec<Letter> {
+        let of_workers = self.unread.iter_mut().filter(|(reader, _)| matches!(reader, Party::Worker(_)));
+        of_workers.flat_map(|(_, unread)| std::mem::take(unread).into_values()).collect()
     }
 
     /// How many letters wait for a reader.
@@ -228,7 +272,7 @@ impl MailboxState {
     }
 
     fn keep(&mut self, letter: Letter) {
-        self.unread.entry(letter.to.clone()).or_default().insert(letter.number, letter);
+        self.unread.entry(letter.to.clone()).or_default().insert(place(&letter), letter);
     }
 
     fn landed(&mut self, reader: &Party) {
@@ -243,7 +287,10 @@ impl MailboxState {
             Party::Worker(_) => self.given.get(&draft.from).cloned(),
             Party::Person | Party::Niia => None,
         };
-        let cause = draft.cause.clone().filter(|id| self.known.contains_key(id)).or_else(read_last);
+        let cause = match draft.cause.as_deref() {
+            Some(NO_CAUSE) => None,
+            named => named.filter(|id| self.known.contains_key(*id)).map(str::to_owned).or_else(read_last),
+        };
         let before = cause.as_ref().and_then(|id| self.known.get(id)).map_or(0, |known| known.hops);
         (cause, before + 1)
     }

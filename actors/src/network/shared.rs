@@ -12,7 +12,7 @@ pub(super) const PORT: u16 = 443;
 
 /// How names become connections.
 pub(super) struct Reach {
-    pub resolve: Box<dyn Resolve>,
+    pub resolve: Box<dyn Resolve + Send>,
     /// Why an address is nobody's to reach.
     pub forbidden: fn(IpAddr) -> Option<&'static str>,
     /// Where the port that is asked for really lies.

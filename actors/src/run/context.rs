@@ -15,6 +15,7 @@ use niia_spec::plan::Plan;
 use niia_spec::profile::{ProfileError, Profiles};
 use serde::{Deserialize, Serialize};
 
+use super::family::Family;
 use crate::git::{DiscoverError, Repository, RunTrees, TreeError};
 use crate::recording::Recording;
 use crate::scratchpad::{ScratchpadError, ScratchpadFolder};
@@ -33,8 +34,14 @@ pub struct RunContext {
     pub trees: Option<RunTrees>,
     pub scratchpad: ScratchpadFolder,
     pub begun_at_ms: u64,
+    /// The sessions it was begun in, the outermost first.
+    pub lineage: Vec<SessionId>,
     pub live: LiveSessions,
+    scratchpad_folder: PathBuf,
 }
+
+/// The payload of the event that began a run, in the run's folder.
+const EVENT_FILE: &str = "event.json";
 
 /// What a run's first journal row keeps beside the plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -44,12 +51,17 @@ pub struct RunMeta {
     pub origin: Origin,
     /// The commit the run started from.
     pub base: Option<String>,
+    /// The sessions it was begun in, from the outermost one to the one it was begun by; none for a run of a person's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<SessionId>,
 }
 
 #[derive(Debug, thiserror::Error)]
 pub enum ContextError {
     #[error("the run's folder {path} cannot be made")]
     Folder { path: PathBuf, source: io::Error },
+    #[error("what began the run cannot be kept in {path}")]
+    Event { path: PathBuf, source: io::Error },
     #[error("the caller's variables cannot be kept in {path}")]
     Variables { path: PathBuf, source: io::Error },
     #[error("the caller's variables in {path} are damaged")]
@@ -73,7 +85,8 @@ impl RunContext {
         meta: RunMeta,
         live: LiveSessions,
     ) -> Result<RunContext, ContextError> {
-        let scratchpad = ScratchpadFolder::open(&folder.join("scratchpad"))?;
+        let scratchpad_folder = scratchpad_folder(run, &folder, &meta.lineage);
+        let scratchpad = ScratchpadFolder::open(&scratchpad_folder)?;
         let own = meta.origin.profiles.iter().map(|(name, text)| (name.as_str(), text.as_str()));
         let profiles = Profiles::built_in()?.with(own)?;
         let trees = match (&meta.origin.repository, &meta.base) {
@@ -83,9 +96,22 @@ impl RunContext {
             }
             _ => None,
         };
-        let (origin, begun_at_ms) = (meta.origin, meta.begun_at_ms);
+        keep_event(&folder, &plan)?;
+        let RunMeta { origin, begun_at_ms, lineage, .. } = meta;
         let run = run.clone();
-        Ok(RunContext { run, folder, plan, origin, profiles, trees, scratchpad, begun_at_ms, live })
+        Ok(RunContext {
+            run,
+            folder,
+            plan,
+            origin,
+            profiles,
+            trees,
+            scratchpad,
+            begun_at_ms,
+            lineage,
+            live,
+            scratchpad_folder,
+        })
     }
 
     /// The folder of one session: its recording and its answer.
@@ -93,8 +119,18 @@ impl RunContext {
         session_folder(&self.folder, attempt)
     }
 
+    /// The payload of the event that began the run, where one did.
+    pub fn event_path(&self) -> Option<PathBuf> {
+        self.plan.event.as_ref().map(|_| self.folder.join(EVENT_FILE))
+    }
+
     pub fn scratchpad_folder(&self) -> PathBuf {
-        self.folder.join("scratchpad")
+        self.scratchpad_folder.clone()
+    }
+
+    /// The scratchpads above this run's own, the nearest first: to be read, not to be written.
+    pub fn scratchpads_above(&self) -> impl Iterator<Item = &Path> {
+        self.scratchpad_folder.ancestors().skip(1).take(self.lineage.len())
     }
 
     pub fn session_id(&self, attempt: &AttemptId) -> SessionId {
@@ -111,6 +147,19 @@ impl RunContext {
                 after.saturating_sub(ran)
             }
             Wake::Backoff { .. } | Wake::Quiet { .. } => after,
+        }
+    }
+}
+
+/// Where a run's scratchpad lies: in its own folder, or below that of the run it was begun in.
+pub fn scratchpad_folder(run: &RunId, folder: &Path, lineage: &[SessionId]) -> PathBuf {
+    let runs = folder.parent().unwrap_or(folder);
+    match lineage.split_first() {
+        None => folder.join("scratchpad"),
+        Some((outermost, between)) => {
+            let top = runs.join(outermost.run.as_str()).join("scratchpad");
+            let below = between.iter().map(|session| session.run.as_str()).chain([run.as_str()]);
+            below.fold(top, |path, run| path.join(run))
         }
     }
 }
@@ -132,6 +181,18 @@ pub fn session_folder(run_folder: &Path, attempt: &AttemptId) -> PathBuf {
         .join(worker.phase.as_str())
         .join(worker.worker.as_str())
         .join(attempt.attempt.to_string())
+}
+
+/// The payload, for programs that read it. The plan has the last word, so it is written anew where it is not.
+fn keep_event(folder: &Path, plan: &Plan) -> Result<(), ContextError> {
+    let path = folder.join(EVENT_FILE);
+    let Some(event) = plan.event.as_ref().filter(|_| !path.exists()) else { return Ok(()) };
+    let kept = serde_json::to_vec_pretty(&event.payload).map_err(io::Error::other).and_then(|bytes| {
+        let mut file =
+            fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        io::Write::write_all(&mut file, &bytes)
+    });
+    kept.map_err(|source| ContextError::Event { path, source })
 }
 
 /// Keeps the caller's variables for as long as the run lasts, readable by the user alone.
@@ -170,6 +231,8 @@ pub fn forget_variables(folder: &Path) {
 pub struct LiveSessions {
     sessions: Arc<Mutex<HashMap<SessionId, SessionHandle>>>,
     waiting: Arc<Mutex<HashSet<RunId>>>,
+    /// Which run was begun in which session.
+    pub family: Family,
 }
 
 impl LiveSessions {

@@ -216,7 +216,7 @@ impl Watch {
 
     async fn tell(&self, worker: WorkerName, id: String, text: String) {
         let to = Party::Worker(WorkerId { phase: self.phase.clone(), worker });
-        let draft = Draft { id, from: Party::Niia, to, text, cause: None };
+        let draft = Draft { id, from: Party::Niia, to, text, cause: None, urgent: false };
         let sent = match self.run.mailbox().await {
             Ok(mailbox) => mailbox.send(draft).await.map(|sent| sent.map_err(|refusal| chain(&refusal))),
             Err(error) => Err(error),

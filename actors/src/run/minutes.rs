@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use niia_spec::course::{RunCourse, Spoken, Talk};
 use niia_spec::name::{AttemptId, PhaseName, WorkerId};
@@ -29,12 +30,17 @@ pub(super) fn decisions_path(phase: &PhaseName) -> String {
     format!("{phase}/decisions.md")
 }
 
+/// Letters are in the minutes after so long: a talk of thousands would be written out anew for each of them.
+pub(super) const KEPT_WITHIN: Duration = Duration::from_millis(200);
+
 /// What was said so far in one talk.
 #[derive(Debug, Default)]
 pub(super) struct Minutes {
     entries: Vec<Entry>,
     /// How many turns are among them.
     turns: usize,
+    /// There are letters in it that are not in the scratchpad yet.
+    pub due: bool,
     letters: BTreeSet<u64>,
     text: String,
     lines: String,
@@ -170,7 +176,8 @@ impl Minutes {
     }
 
     /// Writes it all into the scratchpad.
-    pub fn keep(&self, context: &RunContext, phase: &PhaseName) {
+    pub fn keep(&mut self, context: &RunContext, phase: &PhaseName) {
+        self.due = false;
         let head = format!("# Transcript of `{phase}`\n\n");
         let mut files = vec![
             (transcript_path(phase), head + &self.text),

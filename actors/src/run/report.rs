@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 
 use niia_spec::course::{Outcome, PhaseOutcome, RunCourse, RunOutcome};
 use niia_spec::name::{AttemptId, WorkerId};
+use niia_spec::notice::PastRun;
 use niia_spec::plan::PhasePlan;
 
 use super::context::{RunContext, forget_variables};
+use super::history;
 use super::minutes::{decisions_path, transcript_path};
 use crate::git::TreeName;
 use crate::journal::Journal;
@@ -22,6 +24,7 @@ pub fn report_path(folder: &Path) -> PathBuf {
 
 /// A run's end, ready to be written down.
 pub(super) struct End {
+    past: PastRun,
     outcome: RunOutcome,
     text: String,
     outputs: Vec<(PathBuf, String)>,
@@ -44,7 +47,7 @@ impl End {
         if let Some(path) = &context.origin.output {
             outputs.push((context.origin.cwd.join(path), text.clone()));
         }
-        End { outcome, text, outputs }
+        End { past: history::past(context, course, &outcome), outcome, text, outputs }
     }
 
     /// Writes the report and the files that were asked for. May be called again after a crash in its middle.
@@ -63,6 +66,7 @@ impl End {
     /// As `tell`, and lets go of the run; the journal has the last word.
     pub(super) fn write(&self, context: &RunContext, journal: &Journal) {
         self.tell(context);
+        history::keep(context, &self.past);
         forget_variables(&context.folder);
         let outcome = serde_json::to_vec(&self.outcome).unwrap_or_default();
         crate::failpoint::hit("run.before_finish");

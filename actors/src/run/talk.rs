@@ -85,22 +85,26 @@ impl RunState {
         Ok(letters)
     }
 
-    /// Brings the minutes of a talk up to what the course knows.
+    /// Brings the minutes of a talk up to what the course knows, in the scratchpad too.
     pub(super) fn minute(&mut self, phase: &PhaseName) {
-        let Some(plan) = self.context.plan.phases.iter().find(|plan| plan.name == *phase) else {
-            return;
-        };
-        if self.course.talk(phase).is_none() {
-            return;
+        let new = self.catch_up(phase);
+        if let Some(minutes) = self.minutes.get_mut(phase).filter(|minutes| new || minutes.due) {
+            minutes.keep(&self.context, phase);
         }
+    }
+
+    /// Takes into the minutes what was said since, and says whether that was anything.
+    fn catch_up(&mut self, phase: &PhaseName) -> bool {
+        let plan = self.context.plan.phases.iter().find(|plan| plan.name == *phase);
+        let Some(plan) = plan.filter(|_| self.course.talk(phase).is_some()) else {
+            return false;
+        };
         let known = self.minutes.contains_key(phase);
         let minutes = self.minutes.entry(phase.clone()).or_default();
         if !known && self.course.letters() > 0 {
             minutes.recall(&self.context, &self.journal, phase);
         }
-        if minutes.catch_up(&self.context, &self.course, plan) {
-            minutes.keep(&self.context, phase);
-        }
+        minutes.catch_up(&self.context, &self.course, plan)
     }
 
     /// A letter was taken in.
@@ -110,14 +114,16 @@ impl RunState {
             if self.course.talk(&phase).is_none() {
                 continue;
             }
-            self.minute(&phase);
+            let spoken = self.catch_up(&phase);
             let minutes = self.minutes.entry(phase.clone()).or_default();
-            if minutes.letter(letter) {
-                minutes.keep(&self.context, &phase);
+            let written = minutes.letter(letter);
+            if (spoken || written) && !minutes.due {
+                minutes.due = true;
+                self.me.keep_minutes_soon(phase);
             }
         }
         let to = match (&letter.to, &letter.fate) {
-            (Party::Worker(worker), crate::journal::Fate::Unread) => Some(worker.clone()),
+            (Party::Worker(worker), fate) if fate.waits() => Some(worker.clone()),
             _ => None,
         };
         self.happened(Event::Posted { number: letter.number, to }, None);

@@ -31,11 +31,13 @@ pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunVi
     RunView {
         run: context.run.clone(),
         name: context.plan.name.to_string(),
+        parent: context.lineage.last().cloned(),
         state,
         reason,
         begun_at_ms: context.begun_at_ms,
         ended_at_ms: None,
         origin: context.origin.cwd.display().to_string(),
+        occasion: context.origin.occasion.clone(),
         repository: context.trees.as_ref().map(|trees| trees.repository().root.display().to_string()),
         folder: context.folder.display().to_string(),
         report: report.is_file().then(|| report.display().to_string()),
@@ -44,6 +46,7 @@ pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunVi
             .phases()
             .map(|(plan, phase)| phase_view(context, course, times, plan, phase))
             .collect(),
+        usage: *course.spent(),
         warnings: context.origin.warnings.iter().cloned().chain(untaken(course)).collect(),
     }
 }
@@ -63,9 +66,8 @@ pub(super) fn outputs(course: &RunCourse) -> Value {
 /// What workers said and was not taken.
 fn untaken(course: &RunCourse) -> Vec<String> {
     let workers = course.phases().flat_map(|(plan, phase)| {
-        let names =
-            plan.work.workers().into_iter().map(move |worker| format!("{}/{}", plan.name, worker.name));
-        names.zip(phase.workers())
+        let names = plan.everybody().map(move |worker| format!("{}/{}", plan.name, worker.name));
+        names.zip(phase.workers().iter().chain(phase.steps()))
     });
     let said = workers.flat_map(|(name, worker)| {
         let endings = worker.attempts().iter().filter_map(|attempt| attempt.ending.as_ref());
@@ -96,6 +98,11 @@ fn phase_view(
             Worker { context, course, times, phase: &plan.name, plan: worker }.view(&worker.name, state)
         })
         .collect();
+    let steps = plan.steps.iter().zip(phase.steps()).map(|(step, state)| {
+        let worker = &step.worker;
+        Worker { context, course, times, phase: &plan.name, plan: worker }.view(&worker.name, state)
+    });
+    drop(workers.splice(0..0, steps));
     let mender = Worker::mender(&plan.name);
     if let (Some(first), Some(id)) = (planned.first(), mender)
         && let Some(state) = course.worker(&id).filter(|state| !state.attempts().is_empty())
@@ -111,7 +118,7 @@ fn phase_view(
     PhaseView {
         phase: plan.name.clone(),
         kind: plan.work.word().to_owned(),
-        state: phase_state(phase.state()),
+        state: if phase.asks() { notice::PhaseState::Asking } else { phase_state(phase.state()) },
         outcome: phase.outcome().cloned().or_else(|| needs_attention(course, &plan.name)),
         workers,
     }
@@ -196,6 +203,8 @@ impl Worker<'_> {
             outcome: ending.map(|ending| ending.outcome.clone()),
             evidence: ending.map(|ending| ending.evidence.clone()),
             commit: ending.and_then(|ending| ending.commit.clone()),
+            usage: ending.and_then(|ending| ending.usage),
+            kept: ending.and_then(|ending| ending.kept.clone()),
             excerpt: ending
                 .map(|ending| ending.excerpt.chars().take(EXCERPT_CHARS_MAX).collect())
                 .filter(|text: &String| !text.is_empty()),

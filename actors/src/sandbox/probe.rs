@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use super::{EntryError, Layers, Made, Policy, RunAs, command};
+use crate::network::PROXY_PORT;
+use crate::network::rehearsal::Rehearsal;
 
 /// Says one word for each thing it could do.
 const SCRIPT: &str = r#"
@@ -18,6 +20,13 @@ echo outside 2>/dev/null > "$PROBE/denied" && echo wrote-denied
 exec 3<>/dev/tcp/127.0.0.1/"$PROBE_PORT" && echo reached-machine
 exec 4<>/dev/tcp/127.0.0.1/1 && echo reached-listener
 kill -0 "$PROBE_PID" && echo saw-process
+ask() {
+    exec 5<>/dev/tcp/127.0.0.1/3128 && printf 'CONNECT %s:443 HTTP/1.1\r\n\r\n' "$1" >&5 &&
+        read -r -t 10 line <&5 && case $line in *" 200 "*) echo "$2" ;; esac
+    exec 5>&-
+}
+ask allowed.example reached-host
+ask denied.example reached-other-host
 :
 "#;
 const SHELL: &str = "/bin/bash";
@@ -61,9 +70,13 @@ fn try_in(helper: &Path, place: &Path, run_as: Option<RunAs>) -> Result<Proof, E
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let child = command.spawn().map_err(EntryError::Line)?;
     let begun = line.begun(command);
-    let entered = begun.made().and_then(|(made, listeners)| begun.go().map(|()| (made, listeners)));
+    let entered = begun.made().and_then(|(made, mut listeners)| {
+        let proxy = listeners.pop().ok_or(EntryError::Lost)?;
+        let rehearsal = Rehearsal::begin(proxy, port, place).map_err(EntryError::Line)?;
+        begun.go().map(|()| (made, listeners, rehearsal))
+    });
     let output = child.wait_with_output().map_err(EntryError::Line);
-    let (made, _listeners) = entered?;
+    let (made, _listeners, _rehearsal) = entered?;
     let said = String::from_utf8_lossy(&output?.stdout).into_owned();
     Ok(Proof { made, wrong: judge(&said, place) })
 }
@@ -79,7 +92,7 @@ fn scene(place: &Path, run_as: Option<RunAs>) -> io::Result<Policy> {
         write: vec![place.join("tree")],
         read_only: vec![place.join("denied")],
         hidden: vec![place.join("secret")],
-        listen: vec![super::Listen { port: 1 }],
+        listen: vec![super::Listen { port: 1 }, super::Listen { port: PROXY_PORT }],
         run_as,
         ..Policy::default()
     })
@@ -100,6 +113,8 @@ fn judge(said: &str, place: &Path) -> Vec<String> {
     expect(!did("read-secret"), "a hidden file could be read");
     expect(did("reached-listener"), "the session's own listener could not be reached");
     expect(!did("reached-machine"), "a port of the machine could be reached");
+    expect(did("reached-host"), "an allowed host did not answer");
+    expect(!did("reached-other-host"), "a host that is not allowed could be reached");
     expect(!did("saw-process"), "a process of the machine could be seen");
     wrong
 }

@@ -201,6 +201,9 @@ impl<'a> Follow<'a> {
         self.end = end;
         self.grew_ms = clock::now_ms();
         self.life.facts.printed(end);
+        if self.talk.is_none() {
+            self.life.starting = None;
+        }
         self.desk.tell(&ViewerEvent::Grew { end });
         match self.reached.glass.look(end, self.grew_ms) {
             Ok(answers) => {

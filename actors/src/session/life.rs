@@ -20,9 +20,11 @@ use crate::ask::chain;
 use crate::keeper::{self, OpenError, Opened, Terminal};
 use crate::launch::Prepared;
 use crate::machine::local::LocalMachine;
+use crate::machine::starts::Start;
 use crate::machine::{Assignment, News, breakers};
 use crate::phase::PhaseHandle;
 use crate::recording::Recording;
+use crate::run::TreePlace;
 
 /// A minder that does not answer is asked again so often before its session counts as lost.
 const OPEN_TRIES_MAX: u32 = 5;
@@ -44,6 +46,8 @@ pub(super) struct Life {
     pub door: Option<Door>,
     /// Why it was ended by niia itself: nobody can say what became of its prompt.
     pub unsure: Option<String>,
+    /// Its tool's start, until the tool is seen to be there.
+    pub starting: Option<Start>,
 }
 
 /// A terminal that was reached.
@@ -71,8 +75,17 @@ pub(super) async fn live(arguments: SessionArguments) {
     // Nobody can give orders before the session is known by name; a starter that is gone does not matter.
     drop(known.await);
     let assignment = Arc::new(assignment);
-    let mut life =
-        Life { assignment, machine, parent, facts, orders, ordered: None, door: None, unsure: None };
+    let mut life = Life {
+        assignment,
+        machine,
+        parent,
+        facts,
+        orders,
+        ordered: None,
+        door: None,
+        unsure: None,
+        starting: None,
+    };
     let place = life.place().await;
     let ending = match place {
         Some(place) => life.with_place(place).await,
@@ -85,9 +98,15 @@ pub(super) async fn live(arguments: SessionArguments) {
 }
 
 impl Life {
-    /// Waits for a place on this machine, unless an order ends the attempt first.
-    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
-        let place = self.machine.place();
+    /// Waits for a place on this machine and in its tree of runs, unless an order ends the attempt first.
+    async fn place(&mut self) -> Option<(OwnedSemaphorePermit, TreePlace)> {
+        let (machine, run) = (self.machine.clone(), self.assignment.session.run.clone());
+        let lives = self.is_minded();
+        let place = async move {
+            let own = machine.place().await?;
+            let family = &machine.live.family;
+            Some((own, if lives { family.has_place(&run) } else { family.place(&run).await }))
+        };
         tokio::pin!(place);
         loop {
             tokio::select! {
@@ -104,7 +123,7 @@ impl Life {
         }
     }
 
-    async fn with_place(&mut self, _place: OwnedSemaphorePermit) -> Ending {
+    async fn with_place(&mut self, _place: (OwnedSemaphorePermit, TreePlace)) -> Ending {
         if let Some(chosen) = way::chosen(&self.facts.folder) {
             way::apply(&mut self.assignment, &chosen);
         }
@@ -217,6 +236,11 @@ impl Life {
         };
         drop(turn);
         self.open_door();
+        if let Some(profile) =
+            finish::profile_of(&self.assignment).filter(|profile| !profile.errors.is_empty())
+        {
+            self.starting = self.machine.starts.turn(&profile.id).await;
+        }
         crate::failpoint::hit("session.before_start");
         let folder = self.facts.folder.clone();
         self.facts.is_at(program.cwd.clone());
@@ -316,6 +340,15 @@ impl Life {
         }
     }
 
+    /// Nobody is left who could knock.
+    fn shut_door(&mut self) {
+        self.door = None;
+        if self.assignment.worker.session.sandbox.is_some() {
+            // Where it was never opened there is nothing to remove.
+            let _ = std::fs::remove_file(prepare::control_socket(&self.facts.folder));
+        }
+    }
+
     fn runs(&self, terminal: &Terminal) {
         let minder = Recording::open(&self.facts.folder).map(|recording| recording.start().minder);
         self.facts.runs_as(minder.unwrap_or_default(), terminal.pid());
@@ -327,9 +360,11 @@ impl Life {
     /// What remains to be done once the program is gone.
     async fn end(&mut self, over: Over, rest: Option<(Drawn, Prepared)>) -> Ending {
         self.facts.does("is brought to its end");
+        self.starting = None;
         if let Over::Lost(_) = over {
             self.sweep().await;
         }
+        self.shut_door();
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
         let (ordered, unsure) = (self.ordered, self.unsure.take());
         let _turn = self.turn().await;
@@ -381,6 +416,7 @@ impl Life {
     }
 
     async fn put_away(&mut self, drawn: Drawn, prepared: Prepared) {
+        self.shut_door();
         let (assignment, machine) = (Arc::clone(&self.assignment), self.machine.clone());
         let done = self.with_chores(move |chores| {
             prepare::put_away(&assignment, &machine, &(drawn, prepared), &chores);

@@ -24,7 +24,12 @@ use crate::launch::{self, Facts, Kept, Launch, Place, Prepared, Program};
 use crate::machine::Assignment;
 use crate::machine::local::LocalMachine;
 
+mod mcp;
+mod past;
 mod talk;
+mod tmp;
+
+pub use past::past_of;
 
 /// A session drawn up, with what is needed to end it as well.
 #[derive(Debug)]
@@ -92,8 +97,8 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
     {
         launch::sandbox::grant(policy, &trees.grants(&name));
     }
-    if let Some(policy) = launch.policy.as_mut().filter(|_| assignment.conversation) {
-        talk::grant(policy, assignment);
+    if let Some(policy) = &mut launch.policy {
+        talk::grant(policy, assignment, &talk);
     }
     Ok(Drawn { launch, prompt: invocation.prompt, prefix_line: invocation.prefix_line, talk })
 }
@@ -109,6 +114,7 @@ fn invocation(
     let profile =
         profile_of(assignment).ok_or_else(|| failed(format!("there is no profile `{}`", model.profile)))?;
     let prompt_file = prompt_path(folder).display().to_string();
+    let servers = if profile.mcp.takes { mcp::servers(assignment, machine, folder) } else { Vec::new() };
     let call = Call {
         model: model.model.as_deref(),
         args: &model.args,
@@ -116,22 +122,25 @@ fn invocation(
         prompt_file: &prompt_file,
         shell: assignment.worker.session.shell.as_deref(),
         talk: niia_spec::profile::Talk::default(),
+        mcp: &servers,
     };
     let wrong = |error| failed(chain(&error));
-    let talk = || talk::Told::of(assignment, machine, folder, profile, port);
-    let told = assignment.conversation.then(talk).transpose()?;
-    let begun =
-        told.as_ref().and_then(|told| Some((told, profile.begin(&Call { talk: told.talk(), ..call })?)));
-    match begun {
-        Some((told, begun)) => {
-            let begun = begun.map_err(wrong)?;
-            let drawn = told.drawn(profile, assignment, begun.files, begun.home);
-            let mut invocation = begun.invocation;
-            invocation.env.extend(drawn.home_variable());
-            Ok((invocation, drawn))
-        }
-        None => profile.call(&call).map(|invocation| (invocation, talk::Drawn::default())).map_err(wrong),
+    if !assignment.conversation || profile.conversation.is_none() {
+        let (overlay, niia) =
+            (talk::overlay(folder).display().to_string(), machine.program.display().to_string());
+        let told = niia_spec::profile::Talk { overlay: Some(&overlay), niia: Some(&niia), ..call.talk };
+        let call = Call { talk: told, ..call };
+        let called = profile.call(&call).map_err(wrong)?;
+        return Ok((called, talk::Drawn::of_files(profile.handed_files(&call))));
     }
+    let told = talk::Told::of(assignment, machine, folder, profile, port)?;
+    let begun = profile.begin(&Call { talk: told.talk(), ..call });
+    let begun = begun.ok_or_else(|| failed(format!("`{}` holds no conversation", profile.id)))?;
+    let begun = begun.map_err(wrong)?;
+    let drawn = told.drawn(profile, assignment, begun.files, begun.home);
+    let mut invocation = begun.invocation;
+    invocation.env.extend(drawn.home_variable());
+    Ok((invocation, drawn))
 }
 
 fn program_env(assignment: &Assignment, invocation: &Invocation) -> BTreeMap<String, String> {
@@ -147,7 +156,9 @@ fn reach(assignment: &Assignment) -> launch::network::Reach {
     launch::network::Reach {
         sandboxed: profile_of(assignment).map(|profile| profile.sandboxed.clone()).unwrap_or_default(),
         model: assignment.model_plan().and_then(|model| model.model.clone()),
-        trusted: assignment.context.plan.trusted_domains.clone(),
+        trusted: mcp::hosts(assignment)
+            .chain(assignment.context.plan.trusted_domains.iter().cloned())
+            .collect(),
     }
 }
 
@@ -167,10 +178,19 @@ fn own_env(assignment: &Assignment, machine: &LocalMachine) -> BTreeMap<String, 
         .map(|(name, value)| (name.to_owned(), value)),
     );
     let lines = lines_of_work(assignment);
+    let above = context.scratchpads_above().map(|pad| pad.display().to_string());
+    let above: Vec<String> = above.collect();
+    if !above.is_empty() {
+        env.insert(launch::scratchpad::ABOVE.to_owned(), above.join(":"));
+    }
     if assignment.conversation {
         let hooks = hooks::folder(&folder).display().to_string();
         env.insert(hooks::FOLDER_VARIABLE.to_owned(), hooks);
     }
+    if let Some(folder) = tmp::folder(assignment) {
+        env.insert("TMPDIR".to_owned(), folder.display().to_string());
+    }
+    env.extend(past::variables(context, &assignment.worker.session));
     if !lines.is_empty() {
         env.insert("NIIA_WORKTREES".to_owned(), lines.join(":"));
     }
@@ -238,6 +258,8 @@ pub(super) fn ready(
     let kept = kept.and_then(|()| keep_prompt(&folder, &assignment.prompt));
     let kept = kept.and_then(|()| talk::prepare(assignment, drawn, &folder));
     kept.map_err(|error| failed(format!("its folder {} cannot be written: {error}", folder.display())))?;
+    let tmp = tmp::folder(assignment).map_or(Ok(()), |folder| tmp::make(&folder));
+    tmp.map_err(|error| failed(format!("a folder for what passes cannot be made: {error}")))?;
     make_folders(&drawn.launch, &folder)
         .map_err(|error| failed(format!("the folders of its sandbox: {error}")))?;
     if let Some(mend) = &assignment.mend {
@@ -364,6 +386,9 @@ pub(super) fn put_away(
     let mut runner = |what: &'static str, number, text: &str| chores.run(&drawn.launch, what, number, text);
     for failure in launch::finish_by(&drawn.launch, prepared, kept, &mut runner).failures {
         tracing::warn!(session = %assignment.session, error = chain(&failure), "a teardown failed");
+    }
+    if let Some(folder) = tmp::folder(assignment) {
+        tmp::remove(&folder);
     }
     let ports = machine.state_folder.join("ports");
     if let Err(error) = launch::release_ports(&ports, &assignment.session) {

@@ -33,6 +33,12 @@ impl Tail {
         Tail { path, offset: 0, reading: Reading::default() }
     }
 
+    /// Begins where the file ends now: what is there is of an earlier attempt.
+    pub(super) fn at_end(path: PathBuf) -> Tail {
+        let length = open(&path).and_then(|file| file.metadata()).map_or(0, |about| about.len());
+        Tail { offset: length, ..Tail::new(path) }
+    }
+
     pub(super) fn is_at(&self, path: &Path) -> bool {
         self.path == path
     }

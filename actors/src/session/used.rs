@@ -19,7 +19,7 @@ use crate::machine::Assignment;
 const TRANSCRIPT_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const FILE: &str = "reading.json";
 /// Profiles whose models run on the machine itself, so that they cost nobody anything.
-const LOCAL: [&str; 1] = ["ollama"];
+const LOCAL: [&str; 2] = ["ollama", "ollama-agent"];
 
 /// What a conversation had used when an attempt at it ended.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,7 +72,20 @@ fn earlier(assignment: &Assignment, conversation: &str) -> Option<Reading> {
 }
 
 fn read(session_folder: &Path, rule: &UsageRule) -> Option<Reading> {
-    let path = hooks::all(session_folder).iter().rev().find_map(|told| text_of(&told.body, &rule.path))?;
+    let told = hooks::all(session_folder);
+    if rule.path.is_empty() {
+        let mut reader = Reader::new(rule);
+        for told in told {
+            let mut record = told.body;
+            // A word that is no object has no numbers.
+            if let Some(fields) = record.as_object_mut() {
+                fields.insert("event".to_owned(), told.event.into());
+                reader.record(&record);
+            }
+        }
+        return reader.reading();
+    }
+    let path = told.iter().rev().find_map(|told| text_of(&told.body, &rule.path))?;
     let file = File::open(&path).ok().filter(|file| file.metadata().is_ok_and(|found| found.is_file()))?;
     let mut reader = Reader::new(rule);
     let mut lines = BufReader::new(file.take(TRANSCRIPT_BYTES_MAX));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use niia_spec::detect::takes_a_prompt;
 use niia_spec::name::AttemptId;
+use niia_spec::plan::{ModelPlan, Permission, TreePlan};
 use niia_spec::profile::Way;
 use serde::{Deserialize, Serialize};
 
@@ -23,12 +24,15 @@ const GO_ON: &str = "You were cut off in the middle of the task above. What you 
                      it where you were, and answer it as it asks.";
 
 /// What was decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Chosen {
     pub way: Way,
     /// The tool's own name of the conversation that is taken up again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumes: Option<String>,
+    /// Who drives the model in the place of its own profile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<ModelPlan>,
 }
 
 /// What an earlier node decided.
@@ -39,12 +43,19 @@ pub fn chosen(session_folder: &Path) -> Option<Chosen> {
 /// Decides, and writes it down. A session that nobody gives a prompt is driven as its profile says: whoever talks to it
 /// sees what answers.
 pub(super) fn choose(assignment: &Assignment, tools: &Tools) -> io::Result<Option<Chosen>> {
-    let Some(profile) = profile_of(assignment).filter(|_| !assignment.prompt.is_empty()) else {
+    if assignment.prompt.is_empty() {
         return Ok(None);
-    };
+    }
+    let by = by_another(assignment, tools);
+    let mut assignment = assignment.clone();
+    if let Some(by) = &by {
+        put_model(&mut assignment, by);
+    }
+    let assignment = &assignment;
+    let Some(profile) = profile_of(assignment) else { return Ok(None) };
     let way = tools.way(profile, &assignment.context.origin.env);
     let resumes = if way.conversation { earlier(assignment) } else { None };
-    let chosen = Chosen { way, resumes };
+    let chosen = Chosen { way, resumes, by };
     let folder = assignment.context.session_folder(assignment.attempt());
     fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     let beside = folder.join("way.new");
@@ -58,12 +69,46 @@ pub(super) fn choose(assignment: &Assignment, tools: &Tools) -> io::Result<Optio
 /// Makes the assignment say what was chosen.
 pub(super) fn apply(assignment: &mut Arc<Assignment>, chosen: &Chosen) {
     let assignment = Arc::make_mut(assignment);
+    if let Some(by) = &chosen.by {
+        put_model(assignment, by);
+    }
     assignment.conversation = chosen.way.conversation;
     if chosen.resumes.is_some() {
         assignment.prompt = match &assignment.turn {
             Some(turn) => Arc::clone(turn),
             None => GO_ON.into(),
         };
+    }
+}
+
+/// Who drives this model where its own profile only chats and the worker is to change files. A program that is not the
+/// tool it is called as is left to do what it does.
+fn by_another(assignment: &Assignment, tools: &Tools) -> Option<ModelPlan> {
+    let (profile, model) = (profile_of(assignment)?, assignment.model_plan()?);
+    let reads = assignment.worker.session.permission == Permission::ReadOnly
+        || assignment.worker.tree == TreePlan::ReadOnly;
+    let env = &assignment.context.origin.env;
+    if reads || profile.works_by.is_empty() || tools.is_other(profile, env) {
+        return None;
+    }
+    let by = profile.works_by.iter().find(|by| {
+        let other = assignment.context.profiles.get(&by.profile);
+        other.is_some_and(|other| tools.way(other, env).conversation)
+    })?;
+    let named = model.model.as_deref().unwrap_or_default();
+    Some(ModelPlan {
+        profile: by.profile.clone(),
+        model: Some(by.model.replace("{model}", named)),
+        args: by.args.iter().chain(&model.args).cloned().collect(),
+        because: format!("{}, driven by {}", model.because, by.profile),
+        ..model.clone()
+    })
+}
+
+fn put_model(assignment: &mut Assignment, model: &ModelPlan) {
+    let worker = Arc::make_mut(&mut assignment.worker);
+    if let Some(place) = worker.models.get_mut(assignment.model) {
+        *place = model.clone();
     }
 }
 

@@ -13,6 +13,29 @@ pub struct RunOption {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  niia agent ollama --model llama3 \"what is in this folder?\"")]
+pub struct Agent {
+    #[command(subcommand)]
+    pub verb: AgentVerb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AgentVerb {
+    /// Talk to a model of Ollama that can read and write files here and run commands, as far as it is allowed to
+    #[command(after_help = "Example:\n  OLLAMA_HOST=gpu:11434 niia agent ollama --model llama3")]
+    Ollama {
+        /// The model, as Ollama calls it
+        #[arg(long)]
+        model: String,
+        /// End after the first answer
+        #[arg(long)]
+        once: bool,
+        /// What is asked first
+        prompt: Option<String>,
+    },
+}
+
+#[derive(Debug, Args)]
 #[command(after_help = "Example:\n  niia claim src/parser.rs && echo mine")]
 pub struct Claim {
     /// What is taken, in any words the workers agree on
@@ -99,13 +122,21 @@ pub enum MailboxVerb {
         /// A name for this letter: the same one sent again is not delivered twice
         #[arg(long)]
         id: Option<String>,
-        /// The letter it answers, by its id
+        /// The letter it answers, by its id, or `none`; without it the last one you read
         #[arg(long, value_name = "ID")]
         reply_to: Option<String>,
+        /// It is told before the letters that are not urgent
+        #[arg(long)]
+        urgent: bool,
     },
     /// List letters without marking them read
-    #[command(after_help = "Example:\n  niia mailbox list --reader reviewer")]
+    #[command(
+        after_help = "Examples:\n  niia mailbox list --reader reviewer\n  niia mailbox list --sent --json | jq '.[] | .id, .fate'"
+    )]
     List {
+        /// The letters you wrote and what became of each; with --reader those somebody else wrote
+        #[arg(long)]
+        sent: bool,
         /// Whose letters; without it the caller's own, or everybody's for a person
         #[arg(long)]
         reader: Option<String>,
@@ -117,4 +148,14 @@ pub enum MailboxVerb {
         #[arg(long)]
         reader: Option<String>,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+niia hands itself to the tools it starts. By hand, for a client outside of any run:
+  claude mcp add niia -- niia mcp
+  npx @modelcontextprotocol/inspector --cli niia mcp --method tools/list")]
+pub struct Mcp {
+    #[command(flatten)]
+    pub run: RunOption,
 }

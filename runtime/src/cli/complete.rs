@@ -7,7 +7,7 @@ use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use crate::config::Folders;
 use crate::control::client::Client;
-use crate::control::words::{Reply, Request};
+use crate::control::words::{Reply, Request, ScheduleRequest};
 
 /// A person waits for the shell: what takes longer is not completed.
 const COMPLETE_WITHIN: Duration = Duration::from_millis(500);
@@ -29,6 +29,10 @@ pub fn runs_and_sessions() -> ArgValueCompleter {
         offered.extend(offer(typed, session_names));
         offered
     })
+}
+
+pub fn kept() -> ArgValueCompleter {
+    ArgValueCompleter::new(|typed: &OsStr| offer(typed, kept_names))
 }
 
 type Names = Vec<(String, String)>;
@@ -69,6 +73,16 @@ async fn session_names(client: &mut Client) -> Option<Names> {
     match client.ask(Request::Sessions { run: None, ended_too: true }).await.ok()? {
         Reply::Sessions(views) => {
             Some(views.into_iter().map(|view| (view.session.to_string(), view.state)).collect())
+        }
+        _ => None,
+    }
+}
+
+async fn kept_names(client: &mut Client) -> Option<Names> {
+    match client.ask(Request::Schedule(ScheduleRequest::List)).await.ok()? {
+        Reply::Kept(kept) => {
+            let when = |view: &niia_spec::notice::KeptView| view.schedule.clone().unwrap_or_default();
+            Some(kept.iter().map(|view| (view.name.to_string(), when(view))).collect())
         }
         _ => None,
     }

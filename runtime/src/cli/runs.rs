@@ -22,6 +22,7 @@ Examples:
   niia run review.connector.json
   niia run \"fix the failing test\"          # the document of this folder, with a task
   niia run review.connector.json --detach  # prints the run's id and leaves it to the node
+  niia run review.connector.json --event $GITHUB_EVENT_PATH   # in CI
   niia run night.connector.json --home seoul-server   # this machine may sleep meanwhile
 
 While it is followed, Ctrl-C asks whether to detach or to cancel; twice within two seconds cancels.")]
@@ -48,9 +49,19 @@ pub struct Run {
     /// Copy the last answer to this file
     #[arg(long, short, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub output: Option<PathBuf>,
+    /// Run it for an event whose payload is this file, as CI has it (`$GITHUB_EVENT_PATH`); nothing is run where the
+    /// document waits for another event
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub event: Option<PathBuf>,
+    /// Which event that is, where neither the payload nor CI's own variables say
+    #[arg(long, value_name = "EVENT", requires = "event")]
+    pub event_name: Option<String>,
     /// Ask nothing, even in a terminal
     #[arg(long)]
     pub no_input: bool,
+    /// Allow the MCP servers that the project's own file declares, and remember it
+    #[arg(long)]
+    pub allow_mcp: bool,
 }
 
 #[derive(Debug, Args)]
@@ -77,8 +88,13 @@ pub struct Check {
 pub struct Schema {}
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  niia runs --limit 5")]
+#[command(
+    after_help = "Examples:\n  niia runs --limit 5\n  niia runs --tree         # what was begun inside what"
+)]
 pub struct Runs {
+    /// Show each run below the one it was begun in
+    #[arg(long)]
+    pub tree: bool,
     /// How many, the newest first
     #[arg(long, short = 'n', default_value_t = 20)]
     pub limit: u32,
@@ -165,6 +181,17 @@ pub struct Approve {
     /// The phase, where several ask
     #[arg(long)]
     pub phase: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  niia answer review-k3f9x/find/1 \"the second one\"")]
+pub struct Answer {
+    /// The session that asks, or an end of its name that only one has
+    #[arg(value_name = "SESSION", add = complete::sessions())]
+    pub session: String,
+    /// The answer (`-` reads stdin)
+    #[arg(allow_hyphen_values = true)]
+    pub text: String,
 }
 
 #[derive(Debug, Args)]

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 
 use super::{Caller, done, say, say_bytes, say_json};
 use crate::cli::agents::{Claim, Mailbox, MailboxVerb, Output, OutputVerb, Scratchpad, ScratchpadVerb};
+use crate::control::client::{Client, ClientError};
+use crate::control::letter_id;
 use crate::control::words::{Reply, Request};
 use crate::failure::{Exit, Failure};
 use crate::report::neutral;
@@ -87,20 +89,79 @@ fn print_file(bytes: &[u8]) -> Result<(), Failure> {
 pub async fn mailbox(caller: &Caller, words: Mailbox) -> Result<Exit, Failure> {
     let run = words.run.run;
     match words.verb {
-        MailboxVerb::Send { to, text, id, reply_to } => {
+        MailboxVerb::Send { to, text, id, reply_to, urgent } => {
             let text = text_or_stdin(text)?;
-            done(
-                &caller.ask(Request::MailboxSend { run, to, text, id, cause: reply_to }).await?,
-                "mailbox send",
-            )
+            send(caller, Letter { run, to, text, id, cause: reply_to, urgent }).await
         }
-        MailboxVerb::List { reader } => {
+        MailboxVerb::List { sent: true, reader } => {
+            letters(caller, Request::MailboxSent { run, writer: reader }, "mailbox list --sent").await
+        }
+        MailboxVerb::List { reader, .. } => {
             letters(caller, Request::MailboxList { run, reader }, "mailbox list").await
         }
-        MailboxVerb::Read { reader } => {
-            letters(caller, Request::MailboxRead { run, reader }, "mailbox read").await
-        }
+        MailboxVerb::Read { reader } => read_letters(caller, run, reader).await,
     }
+}
+
+/// A letter to be sent.
+#[derive(Debug, Default)]
+pub struct Letter {
+    pub run: Option<String>,
+    pub to: String,
+    pub text: String,
+    pub id: Option<String>,
+    pub cause: Option<String>,
+    pub urgent: bool,
+}
+
+/// Sends a letter. By its id it is sent once, however often the node has to be asked; where that cannot be found out,
+/// the id is named.
+pub async fn send(caller: &Caller, letter: Letter) -> Result<Exit, Failure> {
+    let id = letter.id.unwrap_or_else(letter_id);
+    let Letter { run, to, text, cause, urgent, .. } = letter;
+    let request = Request::MailboxSend { run, to, text, id: Some(id.clone()), cause, urgent };
+    match ask_again(caller, &request).await? {
+        Ok(Reply::Posted { .. } | Reply::Done) => {
+            if caller.json {
+                say_json(&json!({ "id": id }))?;
+            }
+            Ok(Exit::Done)
+        }
+        Ok(_) => Err(Failure::out_of_turn("mailbox send")),
+        Err(error) if error.may_pass() => {
+            let message = format!("whether the letter `{id}` was sent is unknown: the node went away");
+            let help = format!("send the same again with `--id {id}`: it is delivered once");
+            Err(Failure::new(Exit::Unreachable, message).help(help))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Prints the unread letters and says that they came. A node that goes away meanwhile is asked again with the same name,
+/// so that none is lost and none comes twice.
+async fn read_letters(caller: &Caller, run: Option<String>, reader: Option<String>) -> Result<Exit, Failure> {
+    let to = letter_id();
+    let request = Request::MailboxRead { run: run.clone(), reader: reader.clone(), to: Some(to.clone()) };
+    let Reply::Letters(letters) = ask_again(caller, &request).await?? else {
+        return Err(Failure::out_of_turn("mailbox read"));
+    };
+    caller.show(&letters, |_| letters_text(&letters))?;
+    if letters.is_empty() {
+        return Ok(Exit::Done);
+    }
+    done(&ask_again(caller, &Request::MailboxCame { run, reader, to }).await??, "mailbox read")
+}
+
+/// Asks what does no harm when it is asked twice; a node of this machine that goes away meanwhile is waited for.
+async fn ask_again(caller: &Caller, request: &Request) -> Result<Result<Reply, ClientError>, Failure> {
+    // Only the first time a node is started where none runs.
+    let asked = caller.client().await?.ask(request.clone()).await;
+    Ok(match asked {
+        Err(error) if error.may_pass() && caller.machine.is_none() => {
+            Client::ask_safely(&caller.folders, request).await
+        }
+        asked => asked,
+    })
 }
 
 async fn letters(caller: &Caller, request: Request, verb: &str) -> Result<Exit, Failure> {

@@ -50,6 +50,13 @@ impl Checkout {
         }
     }
 
+    /// Where `origin` is, when it is somewhere.
+    pub fn remote_url(&self) -> Option<String> {
+        let asked = git(&self.root).args(["config", "--get", "remote.origin.url"]).output().ok()?;
+        let url = String::from_utf8_lossy(&asked.stdout).trim().to_owned();
+        (asked.status.success() && !url.is_empty()).then_some(url)
+    }
+
     pub fn uncommitted(&self) -> Result<Uncommitted, Failure> {
         let status =
             git(&self.root).args(["status", "--porcelain=v1", "-z", "--untracked-files=normal"]).output();

@@ -15,8 +15,10 @@ use crate::failure::{Exit, Failure};
 use crate::node::{self, NodeOptions};
 use crate::notify::Notifier;
 use crate::report::table::{Table, cell, toned_cell};
-use crate::report::{Look, Tone, bytes, duration};
+use crate::report::{Look, Tone, bytes, duration, neutral};
 use crate::trace;
+
+pub use install::is_installed;
 
 /// How long a node that was told to stop is waited for.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
@@ -70,6 +72,8 @@ fn be_the_node(folders: Folders, config: Config, ready: Ready) -> Result<Exit, F
     let notifier = Notifier::new(&config);
     let options = NodeOptions {
         notifier,
+        webhook: config.webhook,
+        folders: folders.clone(),
         state_folder: folders.state,
         sessions_max: config.sessions_max.unwrap_or(node::SESSIONS_MAX_DEFAULT),
         memory_floor_mib: config.memory_floor_mib.unwrap_or(node::MEMORY_FLOOR_MIB_DEFAULT),
@@ -127,6 +131,16 @@ pub fn node_text(view: &NodeView, look: Look) -> String {
     fact("runs", view.runs_live.to_string());
     fact("sessions", format!("{} of at most {}", view.sessions_live, view.sessions_max));
     fact("memory", format!("no session is started below {} free", bytes(view.memory_floor_mib << 20)));
+    for one in &view.breakers {
+        let (class, left) = (one.open.class.word(), duration(one.left_ms));
+        fact(
+            "not asked",
+            format!("{} for another {left}: {class}, {}", one.provider, neutral(&one.open.reason)),
+        );
+    }
+    if let Some(webhook) = &view.webhook {
+        table.row(vec![toned_cell("webhooks", Tone::Faint), cell(webhook)]);
+    }
     if let Some(trouble) = &view.degraded {
         table.row(vec![toned_cell("trouble", Tone::Bad), cell(trouble)]);
     }
@@ -134,8 +148,18 @@ pub fn node_text(view: &NodeView, look: Look) -> String {
 }
 
 async fn stop(caller: &Caller, folders: &Folders, end_sessions: bool) -> Result<Exit, Failure> {
+    let text = match (end(folders, end_sessions).await?, end_sessions) {
+        (false, _) => "no node runs",
+        (true, true) => "the node has stopped, and its sessions",
+        (true, false) => "the node has stopped; its sessions go on",
+    };
+    stopped(caller, text)
+}
+
+/// Stops the node and waits until it is gone. False where none runs.
+pub async fn end(folders: &Folders, end_sessions: bool) -> Result<bool, Failure> {
     let mut client = match Client::connect(folders).await {
-        Err(ClientError::NotRunning { .. }) => return stopped(caller, "no node runs"),
+        Err(ClientError::NotRunning { .. }) => return Ok(false),
         connected => connected?,
     };
     // A node that stops may be gone before its answer is read.
@@ -149,18 +173,11 @@ async fn stop(caller: &Caller, folders: &Folders, end_sessions: bool) -> Result<
             tokio::time::sleep(STOP_PAUSE).await;
         }
     };
-    if tokio::time::timeout(STOP_WITHIN, gone).await.is_err() {
-        return Err(Failure::new(Exit::Failed, format!("the node still runs after {STOP_WITHIN:?}"))
-            .help(format!("its log is `{}`", folders.node_log().display())));
+    match tokio::time::timeout(STOP_WITHIN, gone).await {
+        Ok(()) => Ok(true),
+        Err(_) => Err(Failure::new(Exit::Failed, format!("the node still runs after {STOP_WITHIN:?}"))
+            .help(format!("its log is `{}`", folders.node_log().display()))),
     }
-    stopped(
-        caller,
-        if end_sessions {
-            "the node has stopped, and its sessions"
-        } else {
-            "the node has stopped; its sessions go on"
-        },
-    )
 }
 
 fn stopped(caller: &Caller, text: &str) -> Result<Exit, Failure> {

@@ -67,7 +67,7 @@ fn decided(folder: &Path, event: &str, body: &[u8]) -> Option<String> {
 }
 
 /// Where a path leads, links followed as far as it is there.
-fn real(path: &Path) -> PathBuf {
+pub(crate) fn real(path: &Path) -> PathBuf {
     path.ancestors()
         .find_map(|there| {
             let rest = path.strip_prefix(there).ok()?;

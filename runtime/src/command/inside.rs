@@ -18,11 +18,16 @@ const ABOVE: [&[u8]; 2] = [b"keeper", b"sandbox-exec"];
 /// Refuses a verb that is for people, where a session stands above this process.
 pub fn refuse(verb: &Verb) -> Result<(), Failure> {
     let Some(word) = for_people(verb) else { return Ok(()) };
-    if !is_inside(std::process::id()) {
+    if !is_inside_a_session() {
         return Ok(());
     }
     let message = format!("`niia {word}` is not for programs inside a session");
     Err(Failure::new(Exit::Failed, message).help("a person says it from a terminal of their own"))
+}
+
+/// Whether a session stands above this process.
+pub fn is_inside_a_session() -> bool {
+    is_inside(std::process::id())
 }
 
 fn for_people(verb: &Verb) -> Option<&'static str> {
@@ -30,9 +35,13 @@ fn for_people(verb: &Verb) -> Option<&'static str> {
         Verb::Merge(_) => "merge",
         Verb::Approve(_) => "approve",
         Verb::Deny(_) => "deny",
+        Verb::Answer(_) => "answer",
         Verb::Resume(_) => "resume",
-        Verb::Cancel(_) => "cancel",
+        // A run that was begun in the session may be: the node knows whether it was.
+        Verb::Cancel(words) if words.name.run.is_none() => "cancel",
         Verb::Serve(_) => "serve",
+        Verb::Schedule(_) => "schedule",
+        Verb::Trigger(_) => "trigger",
         Verb::Daemon(_) => "daemon",
         Verb::Gc(_) => "gc",
         Verb::Pair(_) => "pair",
@@ -44,7 +53,7 @@ fn for_people(verb: &Verb) -> Option<&'static str> {
 }
 
 /// Whether one of the parents of a process is this very program in one of the parts that stand above a session.
-fn is_inside(pid: u32) -> bool {
+pub fn is_inside(pid: u32) -> bool {
     let own = std::fs::read_link("/proc/self/exe").ok();
     let mut pid = pid;
     for _ in 0..ANCESTORS_MAX {

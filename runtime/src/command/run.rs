@@ -1,8 +1,10 @@
 //! `niia run`: the only reader of the user's files. It reads, draws, asks what only a person can say, and hands the
 //! plan to the node; the run is durable before its id is printed.
 
+mod event;
 mod home;
 pub mod person;
+mod servers;
 
 use std::fs;
 use std::io::Read;
@@ -40,7 +42,9 @@ pub async fn run(caller: &Caller, words: Run) -> Result<Exit, Failure> {
     let (file, task) = file_and_task(&words);
     let mut sound = document::load(caller, file.as_deref())?;
     document::set_task(&mut sound, task);
-    let begun = begin(caller, sound, &words, person).await?;
+    let Some(begun) = begin(caller, sound, &words, person).await? else {
+        return Ok(Exit::Done);
+    };
     if words.detach {
         return Ok(Exit::Done);
     }
@@ -65,8 +69,13 @@ pub struct Begun {
     pub client: Client,
 }
 
-/// From a document without errors to a run the node has taken.
-pub async fn begin(caller: &Caller, sound: Sound, words: &Run, person: Person) -> Result<Begun, Failure> {
+/// From a document without errors to a run the node has taken; nothing where the event is none it waits for.
+pub async fn begin(
+    caller: &Caller,
+    sound: Sound,
+    words: &Run,
+    person: Person,
+) -> Result<Option<Begun>, Failure> {
     let mut around = surroundings(caller, &sound.name)?;
     let mut home = home::wanted(caller, words.home.as_deref(), &mut around).await?;
     let path = sound.path.clone();
@@ -79,7 +88,18 @@ pub async fn begin(caller: &Caller, sound: Sound, words: &Run, person: Person) -
     if home.is_none() && words.home.is_none() {
         home = home::proposed(&plan, &around, person)?;
     }
-    tell_once(&plan);
+    if let Some(file) = &words.event {
+        if !event::put(caller, &mut plan, file, words.event_name.as_deref())? {
+            return Ok(None);
+        }
+    } else {
+        tell_once(&plan);
+    }
+    let project = match &around.repository {
+        Some(repository) => repository.root.clone(),
+        None => super::surroundings::current_folder()?,
+    };
+    servers::ask(caller, &plan, &project, person, words.allow_mcp)?;
     let mut extra = Extra {
         repository: around.repository.map(|repository| repository.root),
         // Notes were told just now, and are nothing to come back to.
@@ -88,8 +108,11 @@ pub async fn begin(caller: &Caller, sound: Sound, words: &Run, person: Person) -
         include_dirty: words.include_dirty,
         document: path,
     };
-    ask_about_changes(&plan, &mut extra, person)?;
-    submit(caller, plan, extra, home).await
+    // Inside a session it begins with what lies in that session's tree just now.
+    if !super::is_inside_a_session() {
+        ask_about_changes(&plan, &mut extra, person)?;
+    }
+    submit(caller, plan, extra, home).await.map(Some)
 }
 
 /// `niia run` keeps no appointments: a document that has some is told apart from one that was kept for them.
@@ -100,7 +123,9 @@ fn tell_once(plan: &Plan) {
         (false, false) => "a trigger",
         (false, true) => return,
     };
-    eprintln!("note: this document has {kept}; `niia run` runs it once, now");
+    eprintln!(
+        "note: this document has {kept}; `niia run` runs it once, now, and `niia schedule add` keeps it"
+    );
 }
 
 /// Hands a plan to the node. Nothing is begun unless the node says so.
@@ -214,8 +239,8 @@ fn ask_about_changes(plan: &Plan, extra: &mut Extra, person: Person) -> Result<(
 fn works_in_trees(plan: &Plan) -> bool {
     let in_tree = |tree: &TreePlan| !matches!(tree, TreePlan::Checkout | TreePlan::Folder);
     plan.phases.iter().any(|phase| match &phase.work {
-        PhaseWork::Steps | PhaseWork::Connector { .. } => true,
-        work => work.workers().iter().any(|worker| in_tree(&worker.tree)),
+        PhaseWork::Connector { .. } => true,
+        _ => phase.everybody().any(|worker| in_tree(&worker.tree)),
     })
 }
 

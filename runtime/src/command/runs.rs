@@ -4,11 +4,12 @@ use niia_spec::notice::{PhaseState, RunView, WorkerState};
 
 use super::follow::{Followed, exit_of, follow};
 use super::{Caller, done, say, say_json};
-use crate::cli::runs::{Approve, Cancel, Deny, Resume, Runs, Status};
+use crate::cli::runs::{Answer, Approve, Cancel, Deny, Resume, Runs, Status};
 use crate::control::client::Client;
 use crate::control::words::{Reply, Request, RunName};
 use crate::failure::{Exit, Failure};
 use crate::report::run::{run_text, runs_text};
+use crate::report::tree::{in_tree, tree_text};
 
 /// Asks for one run's view.
 pub async fn view_of(client: &mut Client, run: RunName) -> Result<Box<RunView>, Failure> {
@@ -41,6 +42,11 @@ pub async fn runs(caller: &Caller, words: &Runs) -> Result<Exit, Failure> {
         say("no runs yet; `niia run FILE` begins one\n")?;
         return Ok(Exit::Done);
     }
+    if words.tree {
+        let tree = in_tree(runs);
+        caller.show(&tree, |look| tree_text(&tree, look))?;
+        return Ok(Exit::Done);
+    }
     caller.show(&runs, |look| runs_text(&runs, look))?;
     Ok(Exit::Done)
 }
@@ -66,7 +72,10 @@ pub async fn cancel(caller: &Caller, words: Cancel) -> Result<Exit, Failure> {
 }
 
 fn is_live(state: WorkerState) -> bool {
-    matches!(state, WorkerState::Starting | WorkerState::Working | WorkerState::Ending)
+    matches!(
+        state,
+        WorkerState::Starting | WorkerState::Working | WorkerState::WaitingInput | WorkerState::Ending
+    )
 }
 
 pub async fn approve(caller: &Caller, words: Approve) -> Result<Exit, Failure> {
@@ -93,6 +102,18 @@ async fn dialog(caller: &Caller, session: &str, allow: bool) -> Result<Exit, Fai
     let data = serde_json::json!({ "session": session, "dialog": text, "allowed": allow });
     let done = if allow { "allowed" } else { "denied" };
     caller.show(&data, |_| format!("{done}: the dialog {text} of {session}\n"))?;
+    Ok(Exit::Done)
+}
+
+/// Answers what a session asks.
+pub async fn answer(caller: &Caller, words: Answer) -> Result<Exit, Failure> {
+    let text = super::agents::text_or_stdin(words.text)?;
+    let request = Request::Answer { session: words.session.clone(), text };
+    let Reply::Word { text: asked } = caller.ask(request).await? else {
+        return Err(Failure::out_of_turn("answer"));
+    };
+    let data = serde_json::json!({ "session": words.session, "question": asked });
+    caller.show(&data, |_| format!("answered: {}\n", crate::report::neutral(&asked)))?;
     Ok(Exit::Done)
 }
 

@@ -35,9 +35,13 @@ pub async fn serve_at(caller: &Caller, words: Serve, home: Option<String>) -> Re
         home: home.clone(),
         include_dirty: words.include_dirty,
         output: None,
+        event: None,
+        event_name: None,
         no_input: false,
+        allow_mcp: false,
     };
     let begun = begin(caller, sound, &run, Person::present(false)).await?;
+    let begun = begun.ok_or_else(|| Failure::out_of_turn("serve"))?;
     let Begun { run, first_session, mut client } = begun;
     let started = tokio::time::timeout(START_WITHIN, started(&mut client, &run));
     // A session that takes longer is no failure: it is as good as one that is looked at later.

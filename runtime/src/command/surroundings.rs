@@ -14,7 +14,7 @@ use crate::config::{own_hosts, user_profiles};
 use crate::failure::{Exit, Failure};
 
 /// The profiles whose models run on the machine itself.
-const LOCAL: [&str; 1] = ["ollama"];
+const LOCAL: [&str; 2] = ["ollama", "ollama-agent"];
 
 /// Looks around for a document of this name.
 pub fn surroundings(caller: &Caller, document: &str) -> Result<Surroundings, Failure> {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::agents::text_or_stdin;
+use super::agents::{Letter, send, text_or_stdin};
 use super::{Caller, done, say};
 use crate::cli::talks::{Done, Inbox, Mesh};
 use crate::control::words::{Reply, Request};
@@ -28,8 +28,7 @@ pub async fn mesh(caller: &Caller, words: Mesh) -> Result<Exit, Failure> {
         _ => return observe(caller, run).await,
     };
     let text = text_or_stdin(text)?;
-    let request = Request::MailboxSend { run, to, text, id: None, cause: None };
-    done(&caller.ask(request).await?, "mesh")
+    send(caller, Letter { run, to, text, ..Letter::default() }).await
 }
 
 /// The transcripts of the run's talks, as they stand.

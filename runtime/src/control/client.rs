@@ -4,7 +4,7 @@ mod start;
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use niia_net::link::{self, Link, LinkError};
 use niia_net::wire::Hello;
@@ -21,6 +21,11 @@ use crate::failure::{Exit, Failure};
 
 /// How long a node may take to take a caller.
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+
+/// A node that is being restarted is there again by then.
+pub const BACK_WITHIN: Duration = Duration::from_secs(60);
+/// How often is looked whether it is.
+const BACK_PERIOD: Duration = Duration::from_millis(100);
 
 /// A connection to the node.
 #[derive(Debug)]
@@ -93,10 +98,39 @@ impl Client {
     /// Connects to the node, and starts it first where none runs.
     pub async fn reach(folders: &Folders) -> Result<Client, ClientError> {
         match Client::connect(folders).await {
-            Err(ClientError::NotRunning { .. }) => start::start(folders).await?,
+            // A node that a session started would end with it: the next person's command starts one.
+            Err(ClientError::NotRunning { .. }) if !crate::command::is_inside_a_session() => {
+                start::start(folders).await?;
+            }
             connected => return connected,
         }
         Client::connect(folders).await
+    }
+
+    /// Connects to the node, and waits for it where none runs: somebody else starts it.
+    pub async fn wait(folders: &Folders) -> Result<Client, ClientError> {
+        let patience = Patience::begins();
+        loop {
+            match Client::connect(folders).await {
+                Err(error) if patience.bears(&error).await => {}
+                tried => return tried,
+            }
+        }
+    }
+
+    /// Asks what does no harm when it is asked twice: a node that goes away meanwhile is waited for and asked again.
+    pub async fn ask_safely(folders: &Folders, request: &Request) -> Result<Reply, ClientError> {
+        let patience = Patience::begins();
+        loop {
+            let asked = match Client::connect(folders).await {
+                Ok(mut client) => client.ask(request.clone()).await,
+                Err(error) => Err(error),
+            };
+            match asked {
+                Err(error) if patience.bears(&error).await => {}
+                tried => return tried,
+            }
+        }
     }
 
     /// Asks, and waits for the answer. What was refused is an error.
@@ -128,6 +162,24 @@ impl Client {
                 None => {}
             }
         }
+    }
+}
+
+/// How long a node that is away is waited for.
+struct Patience(Instant);
+
+impl Patience {
+    fn begins() -> Patience {
+        Patience(Instant::now() + BACK_WITHIN)
+    }
+
+    /// Whether to try again after this; where so, a moment has passed.
+    async fn bears(&self, error: &ClientError) -> bool {
+        let bears = error.may_pass() && Instant::now() < self.0;
+        if bears {
+            tokio::time::sleep(BACK_PERIOD).await;
+        }
+        bears
     }
 }
 

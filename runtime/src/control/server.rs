@@ -19,12 +19,15 @@ use crate::node::Node;
 mod abroad;
 mod agents;
 mod answer;
+mod appointments;
+mod asks;
 mod attach;
 mod child;
 mod doors;
 mod egress;
 mod find;
 mod machines;
+mod past;
 mod rights;
 mod runs;
 mod sessions;
@@ -170,6 +173,7 @@ impl Connection {
         match request {
             Request::Follow { run } => self.follow(run).await,
             Request::Through { machine } => self.through(&machine).await,
+            Request::AskPerson { question, choices } => self.ask_person(question, choices).await,
             Request::Machines(MachinesRequest::PairShow { rights }) => self.pair_show(rights).await,
             Request::Attach { session, cols, rows, take } => self.attach(&session, (cols, rows), take).await,
             request => {
@@ -205,6 +209,7 @@ fn for_people(request: &Request, own: &str) -> Option<&'static str> {
     Some(match request {
         Request::Approve { .. } | Request::Dialog { allow: true, .. } => "approve",
         Request::Deny { .. } | Request::Dialog { allow: false, .. } => "deny",
+        Request::Answer { .. } => "answer",
         Request::Resume { .. } => "resume",
         // Whether another run is one of its own making, who answers it knows.
         Request::Cancel { run, .. } if run.as_deref().is_none_or(|run| run == own) => "cancel",
@@ -220,6 +225,8 @@ fn for_people(request: &Request, own: &str) -> Option<&'static str> {
         Request::Kill { .. } => "kill",
         Request::Resize { .. } => "resize",
         Request::Inbox { .. } => "inbox",
+        Request::Schedule(_) => "schedule",
+        Request::Trigger { .. } => "trigger",
         Request::Machines(_) => "peer",
         Request::Through { .. } => "remote",
         Request::RunAbroad { .. } => "run --home",
@@ -245,7 +252,11 @@ fn for_people(request: &Request, own: &str) -> Option<&'static str> {
         | Request::MailboxSend { .. }
         | Request::MailboxList { .. }
         | Request::MailboxRead { .. }
+        | Request::MailboxCame { .. }
+        | Request::MailboxSent { .. }
+        | Request::AskPerson { .. }
         | Request::Conclude { .. }
+        | Request::Past(_)
         | Request::Part { .. } => return None,
     })
 }

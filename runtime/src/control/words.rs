@@ -9,13 +9,18 @@ use std::path::PathBuf;
 use niia_net::trust::Rights;
 use niia_spec::course::RunOutcome;
 use niia_spec::detect::Turned;
+use niia_spec::event::Happened;
 use niia_spec::name::RunId;
-use niia_spec::notice::{InboxView, JournalLine, LetterView, Receipt, RunView, SessionView};
+use niia_spec::notice::{
+    InboxView, JournalLine, KeptView, LetterView, MemoryView, PastRun, Receipt, RunView, SessionView,
+    TriggeredView,
+};
 pub use niia_spec::origin::Origin;
 use niia_spec::plan::Plan;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::appointments::ToKeep;
 pub use crate::network::PeerView;
 
 /// A run by its id or an unambiguous beginning of it; nothing means the run the caller lives in, else the newest.
@@ -175,6 +180,25 @@ pub enum Request {
         /// The letter it answers, where the sender names one.
         #[serde(default)]
         cause: Option<String>,
+        /// It is told before the letters that are not.
+        #[serde(default)]
+        urgent: bool,
+    },
+    /// The letters somebody wrote, with what became of each.
+    MailboxSent {
+        run: RunName,
+        /// Whose; without it the caller's own, or everybody's for a person.
+        writer: Option<String>,
+    },
+    /// A program inside a session asks a person, and is answered when one has answered.
+    AskPerson {
+        question: String,
+        choices: Vec<String>,
+    },
+    /// A person answers what a session asks.
+    Answer {
+        session: String,
+        text: String,
     },
     /// What agents wrote to people, in every run.
     Inbox {
@@ -193,6 +217,15 @@ pub enum Request {
     MailboxRead {
         run: RunName,
         reader: Option<String>,
+        /// A name the asker chose: asking again with it gives the same letters again, until they are said to have come.
+        #[serde(default)]
+        to: Option<String>,
+    },
+    /// The letters handed out under this name have come.
+    MailboxCame {
+        run: RunName,
+        reader: Option<String>,
+        to: String,
     },
     /// What was printed between two offsets, for those who cannot read the recording themselves.
     Printed {
@@ -206,6 +239,15 @@ pub enum Request {
     Through {
         machine: String,
     },
+    /// Everything about documents that run by themselves.
+    Schedule(ScheduleRequest),
+    /// Something has happened, at a place where it has one.
+    Trigger {
+        event: Box<Happened>,
+        place: Option<PathBuf>,
+    },
+    /// What has been, and what is remembered.
+    Past(PastRequest),
     /// Stop the node; the programs of its sessions go on unless they are to be ended too.
     Stop {
         end_sessions: bool,
@@ -284,7 +326,24 @@ pub enum Reply {
         bytes: Vec<u8>,
     },
     Letters(Vec<LetterView>),
+    /// A letter is durable; a broadcast is one letter for each of its readers.
+    Posted {
+        id: String,
+    },
+    /// What a person answered.
+    Answered {
+        text: String,
+        by: String,
+    },
     Inbox(Vec<InboxView>),
+    Kept(Vec<KeptView>),
+    Triggered(Vec<TriggeredView>),
+    /// Runs that are over, the oldest first; `unread` are pages that were left out, and why.
+    History {
+        runs: Vec<PastRun>,
+        unread: Vec<String>,
+    },
+    Memory(MemoryView),
     Done,
     Refused(Refusal),
     /// A piece of a reply that is too large for one frame.
@@ -292,6 +351,34 @@ pub enum Reply {
         #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
         last: bool,
+    },
+}
+
+/// What is asked about documents that run by themselves.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleRequest {
+    Add(Box<ToKeep>),
+    List,
+    Remove { name: String },
+    RunNow { name: String },
+}
+
+/// What is asked about the past of a place: of the caller's own for a program inside a session.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PastRequest {
+    /// Of the time before now, as the node has it.
+    History {
+        place: PathBuf,
+        back_ms: u64,
+    },
+    MemoryList {
+        place: PathBuf,
+    },
+    MemoryCat {
+        place: PathBuf,
+        path: String,
     },
 }
 
@@ -410,4 +497,10 @@ pub struct NodeView {
     pub sessions_max: u32,
     pub memory_floor_mib: u64,
     pub degraded: Option<String>,
+    /// Providers that are not asked now.
+    #[serde(default)]
+    pub breakers: Vec<niia_actors::machine::breakers::Standing>,
+    /// Where webhooks are taken, or why they are not; nothing where they are not wanted.
+    #[serde(default)]
+    pub webhook: Option<String>,
 }

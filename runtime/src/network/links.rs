@@ -131,6 +131,15 @@ impl Network {
         })
     }
 
+    /// Whoever announced this node is asked whether it is still there.
+    async fn doubt(&self, id: &NodeId) {
+        if let Some(open) = &*self.open.lock().await
+            && let Some(discovery) = &open.discovery
+        {
+            discovery.doubt(id);
+        }
+    }
+
     async fn greeted(&self, id: &NodeId, peer: &Peer, shaken: Shaken) -> Result<PeerLink, ReachError> {
         let name = peer.name.clone();
         let greeted = greet(shaken, self.id(), Some(*id), self.greeting(Want::Work), peer.rights).await;
@@ -171,10 +180,14 @@ impl Network {
         }
         self.links.put(link.clone());
         if let Some(node) = self.node() {
+            let seen_by = Arc::downgrade(&node);
             tokio::spawn(async move {
                 crate::remote::serve(node, link.clone()).await;
                 let reason = link.closed().await;
                 tracing::info!(peer = %link.id, reason, "a link is over");
+                if let Some(network) = seen_by.upgrade().as_ref().and_then(|node| node.network.clone()) {
+                    network.doubt(&link.id).await;
+                }
             });
         }
     }
@@ -225,7 +238,8 @@ impl Network {
     }
 }
 
-/// The addresses of `HOST:PORT` or `HOST`; a host that announces itself is asked of nobody else.
+/// The addresses of `HOST:PORT` or `HOST`. A name of the local network is whoever announces it; of any other one an
+/// announcement is only one more hint.
 async fn resolved(open: &Open, written: &str) -> Vec<SocketAddr> {
     if let Ok(address) = written.parse() {
         return vec![address];
@@ -235,18 +249,19 @@ async fn resolved(open: &Open, written: &str) -> Vec<SocketAddr> {
         _ => (written, niia_net::endpoint::PORT_DEFAULT),
     };
     let announced = open.discovery.as_ref().map(|seen| seen.named(host)).unwrap_or_default();
-    if !announced.is_empty() {
-        return announced.into_iter().flat_map(|sighting| sighting.addresses).collect();
+    let local = host.to_lowercase().ends_with(".local") || !host.contains('.');
+    let mut found: Vec<SocketAddr> = announced.into_iter().flat_map(|sighting| sighting.addresses).collect();
+    if local && !found.is_empty() {
+        return found;
     }
     let looked = tokio::time::timeout(RESOLVE_WITHIN, tokio::net::lookup_host((host, port)));
     match looked.await {
-        Ok(Ok(addresses)) => addresses.collect(),
-        Ok(Err(error)) => {
-            tracing::debug!(host, %error, "a name is not known");
-            Vec::new()
-        }
-        Err(_) => Vec::new(),
+        // What is known by its name comes first: so many are tried, and strangers may announce many.
+        Ok(Ok(addresses)) => found = addresses.chain(std::mem::take(&mut found)).collect(),
+        Ok(Err(error)) => tracing::debug!(host, %error, "a name is not known"),
+        Err(_) => {}
     }
+    found
 }
 
 /// An address of the old kind that a socket of the new kind shows as one of its own.

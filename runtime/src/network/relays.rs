@@ -57,10 +57,14 @@ impl Network {
     }
 
     /// The other end of such a way: somebody wants to be let in over the peer whose stream this is.
-    pub async fn relayed_in(&self, from: &NodeId, stream: Stream) -> Result<(), String> {
+    pub async fn relayed_in(&self, from: &NodeId, mut stream: Stream) -> Result<(), String> {
         if self.trust.get(from).is_none() {
-            return Err(format!("{from}, for whom it carries, is not paired with this machine"));
+            let reason = format!("{from} is not paired with {}", self.id());
+            tracing::warn!(peer = %from, reason, "refused");
+            let refused = frame::write(&mut stream, &RelaySaid::Refused { reason }).await;
+            return refused.map_err(|error| chain(&error));
         }
+        frame::write(&mut stream, &RelaySaid::Ready).await.map_err(|error| chain(&error))?;
         let relay = self.relay().await.map_err(|error| chain(&error))?;
         let (reader, writer) = stream.into_inner();
         relay.join(from, reader, writer).map(drop).ok_or_else(|| "too many ways are open".to_owned())
@@ -158,5 +162,10 @@ async fn other_end(node: &Node, from: &NodeId, to: &NodeId) -> Result<Stream, St
         return Err(format!("{to} is not paired with this machine"));
     }
     let link = network.reach_directly(to).await.map_err(|error| chain(&error))?;
-    link.open(&Purpose::Relayed { from: *from }).await.map_err(|error| chain(&error))
+    let mut stream = link.open(&Purpose::Relayed { from: *from }).await.map_err(|error| chain(&error))?;
+    let said = tokio::time::timeout(JOINED_WITHIN, frame::read(&mut stream)).await;
+    match said.map_err(|_| "it does not answer".to_owned())?.map_err(|error| chain(&error))? {
+        RelaySaid::Ready => Ok(stream),
+        RelaySaid::Refused { reason } => Err(reason),
+    }
 }

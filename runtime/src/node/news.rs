@@ -8,6 +8,7 @@ use niia_actors::run::RunNews;
 use niia_spec::name::RunId;
 use tokio::sync::mpsc;
 
+use crate::appointments::AppointmentsHandle;
 use crate::notify::Notifier;
 use crate::report::run::state_word;
 
@@ -70,8 +71,24 @@ impl Drop for Follower {
 }
 
 /// Tells what nobody sees, one thing after the other.
-pub async fn tell(mut news: mpsc::UnboundedReceiver<RunNews>, followers: Followers, notifier: Notifier) {
-    while let Some(news) = news.recv().await {
+pub async fn tell(
+    mut news: mpsc::UnboundedReceiver<RunNews>,
+    followers: Followers,
+    notifier: Notifier,
+    appointments: AppointmentsHandle,
+) {
+    let (on, mut passed_on) = mpsc::unbounded_channel();
+    // A person's program may take its time; what waits for the end of a run does not wait for that.
+    tokio::spawn(async move {
+        while let Some(news) = news.recv().await {
+            if let RunNews::Over { run, .. } = &news {
+                appointments.over(run.clone());
+            }
+            // A node that is going down tells nobody.
+            drop(on.send(news));
+        }
+    });
+    while let Some(news) = passed_on.recv().await {
         let (run, text) = match &news {
             RunNews::Asks { run, phase } => (run, format!("niia: {run} waits for you: may {phase} begin?")),
             RunNews::Shows { session, what } => (
@@ -79,7 +96,8 @@ pub async fn tell(mut news: mpsc::UnboundedReceiver<RunNews>, followers: Followe
                 format!("niia: {session} waits for you: {what}; `niia approve` or `niia deny` it"),
             ),
             RunNews::Waits { run } => (run, format!("niia: {run} waits for you: needs attention")),
-            RunNews::Over { run, state } => (run, format!("niia: {run} is over: {}", state_word(*state))),
+            RunNews::Over { inside: true, .. } => continue,
+            RunNews::Over { run, state, .. } => (run, format!("niia: {run} is over: {}", state_word(*state))),
         };
         if !followers.look_at(run) {
             notifier.tell(&text).await;

@@ -262,6 +262,8 @@ mod tests {
                 text: format!("push {n} is fine"),
                 at_ms: n,
                 read: false,
+                fate: String::new(),
+                cause: None,
             },
         }
     }

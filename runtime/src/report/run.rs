@@ -2,6 +2,7 @@
 
 use niia_spec::course::{Outcome, PhaseOutcome};
 use niia_spec::notice::{PhaseState, PhaseView, RunState, RunView, WorkerState, WorkerView};
+use niia_spec::usage::Total;
 
 use super::table::{Cell, Table, cell, toned_cell};
 use super::{Look, Tone, duration, fit, moment, neutral, now_ms, toned};
@@ -88,6 +89,7 @@ pub fn outcome_reason(outcome: &Outcome) -> Option<String> {
         Outcome::Failed { reason } => Some(format!("failed: {reason}")),
         Outcome::Unavailable { reason, .. } => Some(format!("unavailable: {reason}")),
         Outcome::NeedsAttention { reason } => Some(format!("needs attention: {reason}")),
+        Outcome::Misshapen { reason } => Some(format!("answered in another shape: {reason}")),
         Outcome::Lost { reason } => Some(format!("lost: {reason}")),
     }
 }
@@ -205,6 +207,22 @@ fn worker_row(phase: &PhaseView, worker: &WorkerView) -> Vec<Cell> {
     ]
 }
 
+/// What the run used of its models; nothing before anything has ended.
+fn used(run: &RunView) -> Option<String> {
+    let usage = &run.usage;
+    if usage == &Total::default() {
+        return None;
+    }
+    let tokens = match usage.input_tokens + usage.cached_tokens + usage.output_tokens {
+        0 => String::new(),
+        _ => format!(
+            "{} tokens in, {} from the cache, {} out; ",
+            usage.input_tokens, usage.cached_tokens, usage.output_tokens
+        ),
+    };
+    Some(format!("{tokens}cost {}", usage.cost()))
+}
+
 fn facts(run: &RunView) -> Table {
     let mut table = Table::headless().indented(2);
     let mut fact = |name: &str, value: Option<&str>| {
@@ -213,9 +231,11 @@ fn facts(run: &RunView) -> Table {
         }
     };
     fact("begun", Some(&moment(run.begun_at_ms)));
+    fact("by", run.occasion.as_deref());
     fact("folder", Some(&run.folder));
     fact("branch", run.branch.as_deref());
     fact("report", run.report.as_deref());
+    fact("used", used(run).as_deref());
     table
 }
 

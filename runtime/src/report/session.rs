@@ -99,7 +99,11 @@ pub fn was_taken(receipt: &Receipt, enter: bool) -> bool {
 pub fn letters_text(letters: &[LetterView]) -> String {
     let mut text = String::new();
     for letter in letters {
-        let new = if letter.read { "" } else { "  (new)" };
+        let new = match letter.fate.as_str() {
+            "" | "read" if letter.read => String::new(),
+            "" | "unread" => "  (new)".to_owned(),
+            fate => format!("  ({fate})"),
+        };
         let head = format!("{} → {}  {}  {}{new}", letter.from, letter.to, moment(letter.at_ms), letter.id);
         text.push_str(&neutral(&head));
         text.push('\n');

@@ -32,6 +32,7 @@ fn node(place: &Place) -> PlayedNode {
                     assert_eq!(sent, ("reviewer", "ready\n", Some("r1"), Some("rev")));
                     Reply::Done
                 }
+                Request::MailboxCame { .. } => Reply::Done,
                 _ => Reply::Letters(vec![LetterView {
                     id: "r1".to_owned(),
                     from: "find/1".to_owned(),
@@ -39,6 +40,8 @@ fn node(place: &Place) -> PlayedNode {
                     text: "one\n\u{1b}[2Jtwo".to_owned(),
                     at_ms: 1_000_000,
                     read: false,
+                    fate: "unread".to_owned(),
+                    cause: None,
                 }]),
             };
             caller.answer(reply);

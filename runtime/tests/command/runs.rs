@@ -170,6 +170,8 @@ fn the_node_says_how_it_is() {
             sessions_max: 64,
             memory_floor_mib: 512,
             degraded: Some("disk full".to_owned()),
+            breakers: Vec::new(),
+            webhook: None,
         }))
     });
     let said = place.say(&["daemon", "status"]);

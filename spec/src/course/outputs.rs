@@ -18,6 +18,9 @@ pub const OUTPUT_KEY_BYTES_MAX: usize = 256;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outputs {
     pub phases: Vec<PhaseOutputs>,
+    /// The payload of the event that began the run; null where none did.
+    #[serde(default)]
+    pub event: Value,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,12 +1,13 @@
 //! The plan for people: what would be started, by whom, where, in which trees, under which limits.
 
+mod cost;
 mod table;
 mod words;
 
 use std::collections::BTreeMap;
 
 use super::draw::Surroundings;
-use super::{PhasePlan, PhaseWork, Plan, TreePlan, WorkerPlan};
+use super::{PhasePlan, PhaseWork, Plan, SchedulePlan, TreePlan, WorkerPlan};
 use crate::name::Slug;
 use table::Table;
 
@@ -34,6 +35,11 @@ pub fn show(plan: &Plan, around: &Surroundings, firings: &[String]) -> String {
     out.push('\n');
     out.push_str(&rest(plan, firings));
     out
+}
+
+/// A schedule and its rules, for people.
+pub fn schedule_words(schedule: &SchedulePlan) -> String {
+    words::schedule(schedule)
 }
 
 /// How many workers of the plan have each tree.
@@ -167,6 +173,7 @@ fn rest(plan: &Plan, firings: &[String]) -> String {
     }
     say("machines", words::machines(plan));
     say("limits", words::limits(&plan.limits));
+    say("cost", cost::range(plan));
     say("tools", words::tools(plan));
     say("trusted", plan.trusted_domains.join(", "));
     if let Some(schedule) = &plan.schedule {

@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::profile::{Profile, PromptWay, neutralise};
+use crate::profile::{Profile, PromptWay, Server, neutralise};
 
 /// The longest argument: Linux takes 128 KiB for one, its final NUL included.
 pub const ARGUMENT_BYTES_MAX: usize = 128 * 1024 - 1;
@@ -39,6 +39,8 @@ pub struct Call<'a> {
     pub shell: Option<&'a str>,
     /// What only a conversation needs.
     pub talk: Talk<'a>,
+    /// MCP servers the tool is handed, where it takes any.
+    pub mcp: &'a [Server],
 }
 
 /// What a conversation is started with.
@@ -136,6 +138,7 @@ pub(crate) enum Hole {
     Niia,
     Cwd,
     Permission,
+    Mcp,
     Kept,
     Port,
     Secret,
@@ -158,17 +161,19 @@ impl Template {
                 "niia" => Hole::Niia,
                 "cwd" => Hole::Cwd,
                 "permission" => Hole::Permission,
+                "mcp" => Hole::Mcp,
                 "kept" => Hole::Kept,
                 "port" => Hole::Port,
                 "secret" => Hole::Secret,
                 word => {
                     return Err(format!(
                         "`{{{word}}}` is no placeholder: there are {{prompt}}, {{prompt_file}}, {{model}}, {{args}}, \
-                         {{shell}}, {{session}}, {{overlay}}, {{niia}}, {{cwd}}, {{kept}}, {{port}}, {{secret}} and {{permission}}"
+                         {{shell}}, {{session}}, {{overlay}}, {{niia}}, {{cwd}}, {{kept}}, {{port}}, {{secret}}, {{permission}} \
+                         and {{mcp}}"
                     ));
                 }
             };
-            if matches!(hole, Hole::Args | Hole::Permission) && text != format!("{{{word}}}") {
+            if matches!(hole, Hole::Args | Hole::Permission | Hole::Mcp) && text != format!("{{{word}}}") {
                 return Err(format!("`{{{word}}}` stands for several arguments, so it must stand alone"));
             }
             parts.extend((!before.is_empty()).then(|| Part::Text(before.to_owned())));
@@ -280,6 +285,11 @@ impl Profile {
                 argv.extend(granted.into_iter().flatten().cloned());
                 continue;
             }
+            if entry.0.iter().any(|template| template.has(Hole::Mcp)) {
+                let servers = self.mcp.argv.iter().filter(|_| !call.mcp.is_empty());
+                argv.extend(servers.map(|text| self.handed(call, text)));
+                continue;
+            }
             let parts: Option<Vec<String>> =
                 entry.0.iter().map(|template| fill(template, call, prompt)).collect();
             argv.extend(parts.into_iter().flatten());
@@ -299,6 +309,9 @@ impl Profile {
             None => argv.next().ok_or_else(|| CallError::ProgramMissing { profile: self.id.clone() })?,
         };
         let mut env = self.env.clone();
+        if !call.mcp.is_empty() {
+            env.extend(self.mcp.env.iter().map(|(name, text)| (name.clone(), self.handed(call, text))));
+        }
         if prompt != PromptBy::Nothing {
             env.insert(PROMPT_FILE_VARIABLE.to_owned(), call.prompt_file.to_owned());
         }
@@ -319,6 +332,25 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// A text of the profile's with the session's folder and its MCP servers filled in.
+    pub(super) fn handed(&self, call: &Call<'_>, text: &str) -> String {
+        let text = talk::put_in(text, &call.talk);
+        if !text.contains("{servers}") {
+            return text;
+        }
+        // In JSON it stands quoted, so that the text is JSON before it is filled in, too.
+        let servers = self.mcp.servers(call.mcp);
+        text.replace("\"{servers}\"", &servers).replace("{servers}", &servers)
+    }
+
+    /// Files of the session's own by which the tool is handed its servers.
+    pub fn handed_files(&self, call: &Call<'_>) -> BTreeMap<String, String> {
+        let files = self.mcp.files.iter().filter(|_| !call.mcp.is_empty());
+        files.map(|(name, text)| (name.clone(), self.handed(call, text))).collect()
+    }
+}
+
 /// An argument with its placeholders filled; nothing where one of them has no value.
 fn fill(template: &Template, call: &Call<'_>, prompt: Option<&str>) -> Option<String> {
     let mut filled = String::new();
@@ -336,7 +368,7 @@ fn fill(template: &Template, call: &Call<'_>, prompt: Option<&str>) -> Option<St
             Part::Hole(Hole::Kept) => filled.push_str(call.talk.kept?),
             Part::Hole(Hole::Port) => filled.push_str(call.talk.port?),
             Part::Hole(Hole::Secret) => filled.push_str(call.talk.secret?),
-            Part::Hole(Hole::Args | Hole::Permission) => {}
+            Part::Hole(Hole::Args | Hole::Permission | Hole::Mcp) => {}
         }
     }
     Some(filled)

@@ -83,8 +83,19 @@ pub fn class_of(profile: &Profile, code: Option<&str>, text: &str) -> Option<(Un
             |rule: &ErrorRule| rule.exit.is_none() && rule.pattern.as_ref().is_some_and(|p| p.is_match(text));
         rules().find(|(_, rule)| matches(rule))
     };
-    let (n, rule) = by_code.or_else(by_text)?;
+    let (n, rule) = match (by_code, by_text()) {
+        (Some((_, code)), Some(text)) if is_finer(text.1.class, code.class) => text,
+        (by_code, by_text) => by_code.or(by_text)?,
+    };
     Some((rule.class, format!("error {} of profile {}", n + 1, profile.id)))
+}
+
+/// Some codes are coarse: what is a used-up quota, or nobody there at all, is only said in words.
+fn is_finer(text: Unavailable, code: Unavailable) -> bool {
+    matches!(
+        (text, code),
+        (Unavailable::Quota, Unavailable::RateLimited) | (Unavailable::Network, Unavailable::Overloaded)
+    )
 }
 
 fn unavailable(class: Unavailable, reason: String, evidence: String) -> (Outcome, String) {

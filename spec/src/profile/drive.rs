@@ -245,3 +245,18 @@ impl WordRule {
         }
     }
 }
+
+/// A value as a tool's JSON would have it.
+pub(crate) fn json(value: &toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::from(text.as_str()),
+        toml::Value::Integer(number) => Value::from(*number),
+        toml::Value::Float(number) => Value::from(*number),
+        toml::Value::Boolean(yes) => Value::from(*yes),
+        toml::Value::Array(list) => list.iter().map(json).collect(),
+        toml::Value::Table(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), json(value))).collect()
+        }
+        toml::Value::Datetime(time) => Value::from(time.to_string()),
+    }
+}

@@ -10,9 +10,10 @@ use toml::Spanned;
 
 use crate::course::Unavailable;
 use crate::profile::call::{Entry, Hole, Template};
+use crate::profile::mcp::{Handing, HandingKeys};
 use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
 use crate::profile::{
-    Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay,
+    Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay, WorksBy,
 };
 use crate::usage::read::UsageRule;
 
@@ -74,8 +75,10 @@ struct Keys {
     record: Option<Vec<Spanned<drive::WordKeys>>>,
     report: Option<Vec<drive::ReportKeys>>,
     sandboxed: Option<Spanned<SandboxedKeys>>,
+    mcp: Option<Spanned<HandingKeys>>,
     preflight: Option<Preflight>,
     usage: Option<UsageRule>,
+    works_by: Option<Vec<WorksBy>>,
 }
 
 /// An argument or a group of arguments, which stand or fall together.
@@ -159,6 +162,7 @@ impl ProfileFile {
         put(&mut profile.errors, errors);
         put(&mut profile.screens, screens);
         put(&mut profile.preflight, keys.preflight.clone());
+        put(&mut profile.works_by, keys.works_by.clone());
         put(&mut profile.usage, keys.usage.clone().map(Some));
         profile.names.extend(keys.names.clone().unwrap_or_default());
         profile.tags.extend(keys.tags.clone().unwrap_or_default());
@@ -166,6 +170,10 @@ impl ProfileFile {
         self.put_drive(&mut profile)?;
         if let Some(keys) = &self.keys.sandboxed {
             let put = keys.get_ref().put(&mut profile.sandboxed);
+            put.map_err(|message| self.wrong(keys.span(), message))?;
+        }
+        if let Some(keys) = &self.keys.mcp {
+            let put = keys.get_ref().put(&mut profile.mcp);
             put.map_err(|message| self.wrong(keys.span(), message))?;
         }
         profile.source.clone_from(&self.name);
@@ -207,7 +215,9 @@ impl ProfileFile {
             records: Vec::new(),
             reports: Vec::new(),
             sandboxed: Sandboxed::default(),
+            mcp: Handing::default(),
             usage: None,
+            works_by: Vec::new(),
             preflight: Preflight::default(),
             argv: Vec::new(),
             large: None,

@@ -1,7 +1,7 @@
 //! A folder of settings of a session's own, for tools that take none on their command line: what the user has there is
 //! linked into it, and the files that niia adds to are written anew, with what the user has in them.
 
-use jsonc_parser::ParseOptions;
+use jsonc_parser::{CollectOptions, ParseOptions};
 use serde_json::Value;
 
 /// Where a tool's folder of settings is told to it, and what lies in it.
@@ -25,10 +25,15 @@ pub struct MergeError(String);
 /// The user's file of settings with ours added: objects are merged, lists are one after the other, and anything else
 /// is ours.
 pub fn merged_settings(theirs: Option<&str>, ours: &str) -> Result<String, MergeError> {
-    let parse = |text: &str| match jsonc_parser::parse_to_serde_value::<Value>(text, &ParseOptions::default())
-    {
-        Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(MergeError("something else is in it".to_owned())),
+    let parse = |text: &str| match jsonc_parser::parse_to_ast(
+        text,
+        &CollectOptions::default(),
+        &ParseOptions::default(),
+    ) {
+        Ok(parsed) => match parsed.value.map(Value::from) {
+            Some(value @ Value::Object(_)) => Ok(value),
+            _ => Err(MergeError("something else is in it".to_owned())),
+        },
         Err(error) => Err(MergeError(error.to_string())),
     };
     let mut settings = match theirs.filter(|text| !text.trim().is_empty()) {

@@ -18,6 +18,7 @@ fn check(reference: &str, args: &[&str], prompt: Option<&str>, expected: &str) -
         prompt,
         prompt_file: "/run/prompt.md",
         shell: None,
+        mcp: &[],
         talk: Talk::default(),
     };
     let invocation = found.profile.call(&call).unwrap();

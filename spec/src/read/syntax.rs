@@ -116,7 +116,6 @@ fn sentence(kind: &ParseErrorKind) -> (String, Option<&'static str>) {
         K::UnexpectedComma => ("a comma has no place here", None),
         K::UnexpectedToken => ("this has no place in JSON", None),
         K::String(kind) => return (string_sentence(kind), None),
-        K::Custom(text) => return (text.clone(), None),
     };
     (message.to_owned(), help)
 }

@@ -15,7 +15,8 @@ const OPEN_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UsageRule {
-    /// The field of a hook's word that holds the transcript's path.
+    /// The field of a hook's word that holds the transcript's path; nothing where the words of the hooks are the records,
+    /// with their event as `event`.
     pub path: String,
     /// What a record must have.
     #[serde(rename = "where")]
@@ -62,21 +63,26 @@ impl<'a> Reader<'a> {
 
     /// Takes in one line of the transcript; one that is no record says nothing.
     pub fn line(&mut self, line: &[u8]) {
-        let Ok(record) = serde_json::from_slice::<Value>(line) else { return };
+        if let Ok(record) = serde_json::from_slice::<Value>(line) {
+            self.record(&record);
+        }
+    }
+
+    pub fn record(&mut self, record: &Value) {
         let is_meant =
-            |(path, wanted): (&String, &String)| field(&record, path).and_then(Value::as_str) == Some(wanted);
+            |(path, wanted): (&String, &String)| field(record, path).and_then(Value::as_str) == Some(wanted);
         if !self.rule.fields.iter().all(is_meant) {
             return;
         }
-        let Some(usage) = self.of(&record) else { return };
+        let Some(usage) = self.of(record) else { return };
         self.any = true;
-        let model = self.rule.model.as_ref().and_then(|path| text_of(&record, path));
+        let model = self.rule.model.as_ref().and_then(|path| text_of(record, path));
         self.model = model.or(self.model.take());
         if self.rule.cumulative {
             self.sum = Usage { turns: self.sum.turns + 1, ..usage };
             return;
         }
-        match self.rule.once.as_ref().and_then(|path| text_of(&record, path)) {
+        match self.rule.once.as_ref().and_then(|path| text_of(record, path)) {
             Some(id) => self.of_message(id, usage),
             None => self.sum = added(self.sum, usage),
         }

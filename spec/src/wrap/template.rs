@@ -42,11 +42,13 @@ enum Placeholder {
     Publish,
     Claim,
     Absent,
+    Event,
+    Remembered,
     Handover,
     Prompt,
 }
 
-const PLACEHOLDERS: [(&str, Placeholder); 15] = [
+const PLACEHOLDERS: [(&str, Placeholder); 17] = [
     ("run", Placeholder::Run),
     ("phase", Placeholder::Phase),
     ("worker", Placeholder::Worker),
@@ -60,6 +62,8 @@ const PLACEHOLDERS: [(&str, Placeholder); 15] = [
     ("publish", Placeholder::Publish),
     ("claim", Placeholder::Claim),
     ("absent", Placeholder::Absent),
+    ("event", Placeholder::Event),
+    ("remembered", Placeholder::Remembered),
     ("handover", Placeholder::Handover),
     ("prompt", Placeholder::Prompt),
 ];
@@ -199,6 +203,8 @@ impl Placeholder {
             Placeholder::Publish => wrapping.publish(),
             Placeholder::Claim => wrapping.claim(),
             Placeholder::Absent => wrapping.absent(),
+            Placeholder::Event => wrapping.event(),
+            Placeholder::Remembered => wrapping.remembered(),
             Placeholder::Handover => given(&wrapping.handover),
             Placeholder::Prompt => wrapping.own_words().to_owned(),
         }

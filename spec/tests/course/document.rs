@@ -70,6 +70,8 @@ fn limit(limits: &mut Limits, text: &str) {
         ["timeout_per_agent_ms", n] => limits.timeout_per_agent_ms = Some(u64::from(number(n))),
         ["max_turns", n] => limits.max_turns = number(n),
         ["max_messages", n] => limits.max_messages = number(n),
+        ["max_cost_usd", n] => limits.max_cost_usd = Some(f64::from(number(n))),
+        ["deny", "unknown", "cost"] => limits.deny_unknown_cost = true,
         ["on_breach", "stop"] => limits.on_breach = OnBreach::Stop,
         _ => panic!("no limit: {text}"),
     }
@@ -186,7 +188,11 @@ pub fn empty_plan() -> Plan {
         trusted_domains: Vec::new(),
         schedule: None,
         triggers: Vec::new(),
+        event: None,
         mailbox: true,
+        connectors: BTreeMap::new(),
+        is_inside: false,
+        places: niia_spec::plan::Places::default(),
     }
 }
 

@@ -12,6 +12,7 @@ use niia_spec::course::{
 };
 use niia_spec::name::{AttemptId, WorkerId};
 use niia_spec::plan::Plan;
+use niia_spec::usage::Usage;
 use serde_json::Value;
 
 use crate::document::{TIMEOUT_MS, judge, plan, slug};
@@ -127,7 +128,7 @@ impl Stage {
                 let (key, value) = rest.split_once('=')?;
                 return Some(Event::Published { worker, key: key.to_owned(), value: value.into() });
             }
-            "done" | "says" => Outcome::Done,
+            "done" | "says" | "costs" => Outcome::Done,
             "failed" => Outcome::Failed { reason },
             "unavailable" => Outcome::Unavailable { class: Unavailable::NotLoggedIn, reason },
             "throttled" => Outcome::Unavailable { class: Unavailable::RateLimited, reason },
@@ -142,6 +143,10 @@ impl Stage {
         let mut ending = ending(outcome, outputs.map(|(key, value)| (key, value.into())));
         ending.answered = verb == "stuck";
         ending.resumable = verb == "cut";
+        if verb == "costs" {
+            let cost = rest.parse::<u64>().ok().map(|usd| usd * 1_000_000);
+            ending.usage = Some(Usage { cost_usd_millionths: cost, ..Usage::default() });
+        }
         ending.again_in_ms = rest.strip_prefix("for ").and_then(|ms| ms.parse().ok());
         if verb == "says" {
             ending.excerpt = rest.to_owned();
@@ -180,6 +185,7 @@ impl Stage {
             Command::Wake { wake: Wake::Quiet { phase, number }, after_ms } => {
                 format!("quiet {number} of {phase} for {after_ms} ms")
             }
+            Command::Reserve { of, total } => format!("reserve {total} of {}", of.word()),
             Command::Dismiss { phase } => format!("dismiss {phase}"),
             Command::Close { phase, outcome } => format!("close {phase} {}", phase_outcome(outcome)),
             Command::Finish { outcome } => format!("finish {}", run_outcome(outcome)),
@@ -211,6 +217,7 @@ pub fn ending(outcome: Outcome, output: Option<(&str, Value)>) -> Ending {
         usage: None,
         kept: None,
         untaken: Vec::new(),
+        step: None,
     }
 }
 

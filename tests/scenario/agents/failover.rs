@@ -47,7 +47,7 @@ const MATRIX: [Row; 20] = [
     row("claude", Fails("401"), "not_logged_in"),
     row("claude", Fails("429-bare"), "rate_limited"),
     row("claude", Fails("529"), "overloaded"),
-    row("claude", Fails("quota"), "rate_limited"),
+    row("claude", Fails("quota"), "quota"),
     row("claude", Fails("hang"), "hangs"),
     row("claude", ConnectionRefused, "network"),
     row("claude", CrashBeforeATool, "crashed"),

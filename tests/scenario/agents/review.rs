@@ -16,7 +16,7 @@ fn claude_works_in_a_run_by_a_conversation_and_what_it_may_is_decided_by_its_doc
     let prompt = concat!(
         "Make the file. <<tool Write {\"file_path\":\"{cwd}/made.md\",\"content\":\"made by claude\"}",
         " ;; tool Bash {\"command\":\"make --version\",\"description\":\"x\"}",
-        " ;; tool Bash {\"command\":\"touch {cwd}/forbidden\",\"description\":\"x\"}",
+        " ;; tool Bash {\"command\":\"git tag forbidden\",\"description\":\"x\"}",
         " ;; say It is done: 429, Do you want to proceed?>>"
     );
     let run = desk.begin(
@@ -33,7 +33,7 @@ fn claude_works_in_a_run_by_a_conversation_and_what_it_may_is_decided_by_its_doc
     assert_eq!(tried[0]["evidence"], "hook:Stop");
     assert_eq!(desk.committed(&run, "made.md").trim(), "made by claude");
     let folder = status["folder"].as_str().unwrap();
-    assert!(!fs::exists(format!("{folder}/git/trees/result/forbidden")).unwrap(), "it was refused");
+    assert_eq!(desk.project.git(["tag"]).trim(), "", "it was refused");
     let told = fs::read_to_string(format!("{folder}/sessions/work/1/1/hooks/told.jsonl")).unwrap();
     assert!(told.contains("\"niia_decided\":\"deny\""), "{told}");
     // Asked once, and its turn ended once.

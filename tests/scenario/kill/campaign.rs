@@ -151,9 +151,15 @@ fn disturb(kills: &[Kill], megabytes: u64, whole: Duration) -> Tale {
     let mut tale = Tale::default();
     printers.start_node(Kill::arms(kills.first()));
     let mut node = printers.node();
-    let told = printers.detach_or(Kill::arms(kills.get(1)));
+    let mut told = printers.detach_or(Kill::arms(kills.get(1)));
     for (at, kill) in kills.iter().enumerate() {
         let next = Kill::arms(kills.get(at + 1));
+        if at > 0 && told.is_none() {
+            // A run nobody knows would be waited for in vain.
+            tale.untold = true;
+            told = printers.runs().pop().or_else(|| printers.detach());
+            node = printers.node();
+        }
         if !comes_to_pass(kill, &printers, node, told.as_deref(), next.clone(), whole) {
             tale.unreached.push(kill.clone());
             if printers.is_over(told.as_deref(), None) {

@@ -102,6 +102,7 @@ impl Actor {
             Act::Run(line) => self.run(&self.fill(line))?,
             Act::Daemons { count, path } => linger::start(*count, Path::new(&self.fill(path)))?,
             Act::Ignore => [libc::SIGTERM, libc::SIGHUP].into_iter().for_each(linger::ignore),
+            Act::Storm(storm) => storm.blow()?,
             Act::Query => self.query()?,
             Act::Exit(code) => return Err(Halt::Exit(*code)),
             Act::Crash => crash()?,

@@ -15,6 +15,7 @@
 //! run niia claim first                a shell command, output and exit code printed
 //! daemons 3 /tmp/pids                 descendants that leave the session and ignore TERM and HUP
 //! ignore                              ignore TERM and HUP itself
+//! storm /tmp/storm 50 200             write to 50 agents at random, 200 letters, and read what comes
 //! query                               ask the terminal who it is and print the reply
 //! exit 3 | crash | hang               three ways not to answer
 //! when TEXT ACT                       only if the prompt holds TEXT (no blanks; `+` stands for one)
@@ -63,6 +64,7 @@ pub enum Act {
     Run(String),
     Daemons { count: usize, path: String },
     Ignore,
+    Storm(super::storm::Storm),
     Query,
     Exit(u8),
     Crash,
@@ -138,6 +140,10 @@ fn act(line: &str) -> Result<Act, PlayError> {
         "run" => Act::Run(rest.to_owned()),
         "daemons" => Act::Daemons { count: count(first)?, path: text.to_owned() },
         "ignore" => Act::Ignore,
+        "storm" => {
+            let unknown = || PlayError::Unknown { line: line.to_owned() };
+            Act::Storm(super::storm::Storm::of(rest).ok_or_else(unknown)?)
+        }
         "query" => Act::Query,
         "exit" => Act::Exit(rest.parse().map_err(|_| PlayError::Number { line: line.to_owned() })?),
         "crash" => Act::Crash,

@@ -2,7 +2,7 @@
 //!
 //! Orders in the last text a person said, of which the last one counts:
 //! `<<say TEXT>>` answers this, `<<slow MS TEXT>>` answers it word by word with that pause, `<<tool NAME JSON>>` calls
-//! a tool with this input and, given its result, answers `the tool said: ` and the result's first line. Several orders
+//! a tool with this input (`SPACE/NAME` where tools have spaces) and, given its result, answers `the tool said: ` and the result's first line. Several orders
 //! divided by ` ;; ` are followed one after the other, each once the one before has its result. `<<quote TEXT>>` answers
 //! the lines of the prompt in which the text stands, `<<recall WORD>>` says whether a person has said that word before.
 //! `{cwd}` is the folder the tool says it works in.

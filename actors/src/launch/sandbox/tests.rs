@@ -63,3 +63,28 @@ fn a_session_without_a_sandbox_has_no_policy() {
     confine(&mut launch, &facts).unwrap();
     assert_eq!(launch.policy, None);
 }
+
+#[test]
+fn the_past_is_read_and_the_memory_is_written_where_what_is_said_may_go_on() {
+    let policy = |egress| {
+        let (policy, _) = policy(|facts| {
+            facts.plan.egress = egress;
+            for (name, path) in [
+                (EVENT_VARIABLE, "/state/runs/x/event.json"),
+                (HISTORY_VARIABLE, "/state/places/p/history"),
+                (MEMORY_VARIABLE, "/state/places/p/memory"),
+            ] {
+                facts.own_env.insert(name.to_owned(), path.to_owned());
+            }
+        });
+        policy.check().unwrap();
+        policy
+    };
+    let has = |list: &[PathBuf], path: &str| list.contains(&PathBuf::from(path));
+    let open = policy(Egress::All);
+    assert!(has(&open.read_only, "/state/runs/x/event.json"));
+    assert!(has(&open.read_only, "/state/places/p/history"));
+    assert!(has(&open.write, "/state/places/p/memory"));
+    let kept = policy(Egress::Result);
+    assert!(has(&kept.read_only, "/state/places/p/memory") && !has(&kept.write, "/state/places/p/memory"));
+}

@@ -72,7 +72,7 @@ impl Watch {
             held = segments + sum(&all);
         }
         self.over = if held > self.bytes_max { self.over + 1 } else { 0 };
-        if self.over >= LOOKS_OVER || held > self.bytes_max.saturating_mul(2) {
+        if self.over >= LOOKS_OVER || distinct(&all) > self.bytes_max.saturating_mul(2) {
             self.over = 0;
             if let Some(largest) = all.into_iter().max_by_key(|holder| holder.bytes) {
                 end(&largest, held, self.bytes_max);
@@ -99,6 +99,13 @@ impl Watch {
 
 fn sum(all: &[Holder]) -> u64 {
     all.iter().map(|holder| holder.bytes).sum()
+}
+
+/// What is held for sure: a child that has not become another program yet holds exactly what its parent holds, and may be
+/// counted once more than there is.
+fn distinct(all: &[Holder]) -> u64 {
+    let amounts: std::collections::BTreeSet<u64> = all.iter().map(|holder| holder.bytes).collect();
+    amounts.into_iter().sum()
 }
 
 /// The nearer the bound, the sooner.

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
 use super::texts::Outgoing;
-use super::{Follow, profile_of};
+use super::{Follow, PROMPT_MARK, profile_of};
 use crate::session::delivery::{self, DeliveryEvent};
 use crate::session::hooks::{Conversation, Hooks, TOLD_MAX};
 use crate::session::transcript::{Records, Tail};
@@ -79,7 +79,8 @@ impl Follow<'_> {
             }
         };
         let drawn = &self.reached.drawn.talk;
-        let (name, tail) = (drawn.name.clone(), drawn.transcript.clone().map(Tail::new));
+        let begin = if self.reached.taken_up { Tail::new } else { Tail::at_end };
+        let (name, tail) = (drawn.name.clone(), drawn.transcript.clone().map(begin));
         let mut talk = Talk {
             hooks,
             told: Vec::new(),
@@ -239,6 +240,7 @@ impl Follow<'_> {
         let before_ms = talk.news_ms;
         let taken = talk.news(&profile, clock::now_ms());
         if talk.news_ms != before_ms {
+            self.life.starting = None;
             self.look_soon();
         }
         if taken {
@@ -328,12 +330,16 @@ impl Follow<'_> {
         if !self.is_in_turn() {
             return;
         }
-        match receipt {
-            Receipt::Undelivered { reason } => self.turned(&Turned::Undelivered { reason: reason.clone() }),
+        let how = match receipt {
+            Receipt::Undelivered { reason } => Turned::Undelivered { reason: reason.clone() },
             Receipt::TypedNotSubmitted { reason } | Receipt::Unknown { reason } => {
-                self.turned(&Turned::Unknown { reason: reason.clone() });
+                Turned::Unknown { reason: reason.clone() }
             }
-            _ => {}
+            _ => return,
+        };
+        self.turned(&how);
+        if self.now.as_ref().is_some_and(|typing| typing.mark == PROMPT_MARK) {
+            self.was_not_asked(&how);
         }
     }
 

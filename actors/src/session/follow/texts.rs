@@ -137,8 +137,12 @@ impl Follow<'_> {
         // Of a tool that holds a conversation it is known how it looks when it is ready: silence is no sign.
         let quiet = self.talk.is_none() && clock::now_ms().saturating_sub(self.grew_ms) >= QUIET_MS;
         let seen = self.seen();
-        let state = self.detect(&seen).state;
-        (look::readiness(&state, quiet), state == State::Working)
+        let detected = self.detect(&seen);
+        // Where the tool's own word says that a turn has begun, a drawing proves nothing.
+        let by_word = self.talk.is_some()
+            && super::profile_of(&self.life.assignment).is_some_and(|p| p.typing.confirmed_by_word);
+        let drawn = by_word && detected.evidence.rule.starts_with("screen ");
+        (look::readiness(&detected.state, quiet), detected.state == State::Working && !drawn)
     }
 
     pub(super) async fn deliver(&mut self, event: DeliveryEvent) {

@@ -1,6 +1,7 @@
 //! A worker that holds a conversation: looks whether it is done, asks for somebody, or is to be given up, and does what
 //! `detect::work` says about it.
 
+use niia_spec::course::{Outcome, Unavailable};
 use niia_spec::detect::State;
 use niia_spec::detect::work::{self, Asks, Next, Rules, Verdict};
 use niia_spec::profile::Profile;
@@ -8,7 +9,7 @@ use tokio::time::{Duration, Instant};
 
 use super::{Follow, GRACE, profile_of};
 use crate::machine::News;
-use crate::session::{clock, finish};
+use crate::session::{Turned, clock, finish};
 
 /// A screen on which something was drawn is looked at so often.
 const LOOK_EVERY: Duration = Duration::from_millis(400);
@@ -28,6 +29,8 @@ pub(super) struct Work {
     /// The question somebody was told of.
     told: Option<String>,
     written_ms: Option<u64>,
+    /// Its prompt did not reach the tool.
+    unasked: Option<Verdict>,
     over: bool,
 }
 
@@ -51,6 +54,7 @@ impl Follow<'_> {
             answers: 0,
             told: None,
             written_ms: None,
+            unasked: None,
             over: false,
         });
     }
@@ -69,6 +73,21 @@ impl Follow<'_> {
         }
     }
 
+    /// The prompt it was started for did not reach the tool: another one may have it, where nothing of it was typed.
+    pub(super) fn was_not_asked(&mut self, how: &Turned) {
+        let Some(work) = &mut self.work else { return };
+        let outcome = match how {
+            Turned::Undelivered { reason } => {
+                let reason = format!("it did not take its prompt: {reason}");
+                Outcome::Unavailable { class: Unavailable::Hangs, reason }
+            }
+            Turned::Unknown { reason } => Outcome::NeedsAttention { reason: format!("its prompt: {reason}") },
+            Turned::Ended(_) => return,
+        };
+        work.unasked = Some(Verdict { outcome, evidence: "the prompt's delivery".to_owned(), answer: None });
+        work.next = Instant::now();
+    }
+
     /// Something happened of which the next look may make more.
     pub(super) fn look_soon(&mut self) {
         if let Some(work) = &mut self.work {
@@ -83,7 +102,11 @@ impl Follow<'_> {
         if !due || self.life.ordered.is_some() || self.life.unsure.is_some() {
             return;
         }
-        let next = self.decided(&profile);
+        let unasked = self.work.as_mut().and_then(|work| work.unasked.take());
+        let next = match unasked {
+            Some(verdict) => Next::End(Box::new(verdict)),
+            None => self.decided(&profile),
+        };
         let end = self.end;
         let Some(work) = &mut self.work else { return };
         work.seen_end = end;
@@ -128,7 +151,7 @@ impl Follow<'_> {
         let on_its_way =
             !self.texts.is_empty() || self.now.as_ref().is_some_and(|now| !now.delivery.is_over());
         let worker = work::Worker {
-            in_turn: talk.is_in_turn() || on_its_way,
+            in_turn: talk.is_in_turn() || on_its_way || detected.state == State::Working,
             last: talk.last().map(|(last, at_ms)| (last, now_ms.saturating_sub(at_ms))),
             held: self.desk.held(now_ms).is_some(),
             written_ms: work.written_ms.map(|at_ms| now_ms.saturating_sub(at_ms)),

@@ -131,6 +131,11 @@ impl Told {
 }
 
 impl Drawn {
+    /// What a tool needs that answers once: files, and nothing else.
+    pub(super) fn of_files(overlay: BTreeMap<String, String>) -> Drawn {
+        Drawn { overlay, ..Drawn::default() }
+    }
+
     /// The variable by which the tool finds its folder of settings.
     pub(super) fn home_variable(&self) -> Option<(String, String)> {
         let home = self.home.as_ref()?;
@@ -144,15 +149,21 @@ pub(super) fn wants_port(assignment: &Assignment) -> bool {
     assignment.conversation && conversation.is_some_and(|conversation| conversation.wants_port())
 }
 
-/// What a session that stays needs of its own folder inside a sandbox: its tool's settings, and where its hooks tell.
-pub(super) fn grant(policy: &mut crate::sandbox::Policy, assignment: &Assignment) {
+/// What a session needs of its own folder inside a sandbox: its tool's settings, and, where it stays, the place where its
+/// hooks tell.
+pub(super) fn grant(policy: &mut crate::sandbox::Policy, assignment: &Assignment, drawn: &Drawn) {
     let folder = assignment.context.session_folder(assignment.attempt());
-    policy.read_only.push(overlay(&folder));
+    if assignment.conversation || !drawn.overlay.is_empty() {
+        policy.read_only.push(overlay(&folder));
+    }
+    if !assignment.conversation {
+        return;
+    }
     policy.write.push(hooks::folder(&folder));
     policy.write.push(kept(assignment));
 }
 
-fn overlay(session_folder: &Path) -> PathBuf {
+pub(super) fn overlay(session_folder: &Path) -> PathBuf {
     session_folder.join(hooks::OVERLAY)
 }
 
@@ -195,18 +206,20 @@ pub(super) fn prepare(
     drawn: &super::Drawn,
     session_folder: &Path,
 ) -> io::Result<()> {
+    let folder = overlay(session_folder);
+    let talk = &drawn.talk;
+    if !assignment.conversation && talk.overlay.is_empty() {
+        return Ok(());
+    }
+    make(&folder)?;
+    for (name, text) in &talk.overlay {
+        write(&folder.join(name), text)?;
+    }
     if !assignment.conversation {
         return Ok(());
     }
     hooks::prepare(session_folder)?;
-    let folder = overlay(session_folder);
-    let talk = &drawn.talk;
-    for folder in [&folder, &talk.kept] {
-        make(folder)?;
-    }
-    for (name, text) in &talk.overlay {
-        write(&folder.join(name), text)?;
-    }
+    make(&talk.kept)?;
     if let Some(policy) = policy(assignment, drawn) {
         write(&hooks::policy_path(session_folder), &serde_json::to_string(&policy)?)?;
     }

@@ -40,6 +40,18 @@ pub fn install(caller: &Caller, print: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
+/// Whether the node is started at login.
+pub fn is_installed() -> bool {
+    let Some(home) = env::var_os("HOME").map(PathBuf::from) else { return false };
+    let nowhere = Path::new("");
+    let unit = if cfg!(target_os = "macos") {
+        launchd(nowhere, &home, nowhere)
+    } else {
+        systemd(nowhere, &home, nowhere)
+    };
+    unit.path.is_file()
+}
+
 fn systemd(program: &Path, home: &Path, state: &Path) -> Unit {
     let config = env::var_os("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
     // KillMode=process: the keeper and the sessions outlive a restart of the node.

@@ -22,8 +22,9 @@ const CALL_AGAIN: Duration = Duration::from_millis(100);
 const SILENT_MAX: Duration = Duration::from_secs(600);
 /// A stream on which nothing comes for so long is dead: such streams have heartbeats.
 const STREAM_SILENT_MAX: Duration = Duration::from_secs(120);
-/// A question beside the stream is answered within this time or not at all.
-const ASK_WITHIN: Duration = Duration::from_secs(10);
+/// What is asked is answered within this time or not at all; a tool that is still starting may never answer what it was
+/// asked too early.
+const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// The longest line of a stream, and of a head.
 const LINE_BYTES_MAX: u64 = BODY_BYTES_MAX;
 
@@ -114,13 +115,13 @@ impl Relay {
 
     fn ask(&self, path: &str) -> io::Result<Value> {
         let mut body = String::new();
-        self.call(path, ASK_WITHIN)?.take(BODY_BYTES_MAX).read_to_string(&mut body)?;
+        self.call(path, ANSWER_WITHIN)?.take(BODY_BYTES_MAX).read_to_string(&mut body)?;
         Ok(serde_json::from_str(&body)?)
     }
 
     fn call(&self, path: &str, silent_max: Duration) -> io::Result<BufReader<Body>> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(silent_max))?;
+        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
         let login = self.authorization.as_ref().map(|login| format!("authorization: Basic {login}\r\n"));
         let head = format!(
             "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{}\r\naccept: */*\r\nconnection: close\r\n{}\r\n",
@@ -141,6 +142,7 @@ impl Relay {
             }
             chunked |= line.starts_with("transfer-encoding:") && line.contains("chunked");
         }
+        reader.get_ref().set_read_timeout(Some(silent_max))?;
         Ok(BufReader::new(Body { reader, left: if chunked { Left::Chunks(0) } else { Left::All } }))
     }
 }
@@ -251,7 +253,7 @@ mod tests {
             with: BTreeMap::from([("idle".into(), "/session/{id}/message".into())]),
             folder: folder.path().to_owned(),
         };
-        let mut lines = relay.call("/event", ASK_WITHIN).unwrap();
+        let mut lines = relay.call("/event", ANSWER_WITHIN).unwrap();
         relay.listen(&mut lines).unwrap();
         let asked = serving.join().unwrap();
         assert!(asked[0].starts_with("GET /event ") && asked[0].contains("authorization: Basic eDp5\r\n"));

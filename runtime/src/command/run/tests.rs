@@ -9,7 +9,10 @@ fn words(file: Option<&str>, second: Option<&str>) -> (Option<String>, Option<St
         detach: false,
         include_dirty: false,
         output: None,
+        event: None,
+        event_name: None,
         no_input: true,
+        allow_mcp: false,
     };
     file_and_task(&words)
 }

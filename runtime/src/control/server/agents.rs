@@ -2,14 +2,14 @@
 
 use niia_actors::journal::Fate;
 use niia_actors::mailbox::{self, Draft, Letter, Party};
-use niia_actors::run::RunHandle;
+use niia_actors::run::{RunHandle, scratchpad_folder};
 use niia_spec::course::Event;
-use niia_spec::name::WorkerId;
-use niia_spec::notice::{InboxView, LetterView};
+use niia_spec::name::{RunId, WorkerId};
+use niia_spec::notice::{InboxView, LetterView, RunView};
 use serde_json::Value;
 
 use super::find::{live_run, not_found, run_id, trouble};
-use super::talks;
+use super::{child, talks};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, RunName};
 use crate::node::{Node, past};
@@ -120,7 +120,7 @@ async fn scratchpad<T: Send + 'static>(
     + 'static,
 ) -> Result<T, Refusal> {
     let run = run_id(node, caller, run).await?;
-    let folder = node.run_folder(&run).join("scratchpad");
+    let folder = scratchpad_folder(&run, &node.run_folder(&run), &child::lineage(node, &run));
     let done = tokio::task::spawn_blocking(move || {
         niia_actors::scratchpad::ScratchpadFolder::open(&folder).and_then(act)
     });
@@ -163,6 +163,7 @@ pub(super) struct Post {
     pub text: String,
     pub id: Option<String>,
     pub cause: Option<String>,
+    pub urgent: bool,
 }
 
 pub(super) async fn send(node: &Node, caller: &Caller, run: &RunName, post: Post) -> Result<Reply, Refusal> {
@@ -170,7 +171,7 @@ pub(super) async fn send(node: &Node, caller: &Caller, run: &RunName, post: Post
     let plan = live.plan().await.map_err(|error| trouble(chain(&error)))?;
     let name = run_id(node, caller, run).await?;
     let view = super::runs::view(node, &name).await?;
-    let Post { to, text, id, cause } = post;
+    let Post { to, text, id, cause, urgent } = post;
     let from = party(caller);
     let readers = match to.as_str() {
         talks::ALL => talks::everybody(&plan, &view, &from)?,
@@ -180,30 +181,38 @@ pub(super) async fn send(node: &Node, caller: &Caller, run: &RunName, post: Post
             vec![one]
         }
     };
-    let id = id.unwrap_or_else(|| format!("{:016x}", fastrand::u64(..)));
+    let id = id.unwrap_or_else(crate::control::letter_id);
     let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
     for to in &readers {
         let id = if readers.len() == 1 { id.clone() } else { format!("{id}.{to}") };
-        let draft =
-            Draft { id, from: from.clone(), to: to.clone(), text: text.clone(), cause: cause.clone() };
+        let draft = Draft {
+            id,
+            from: from.clone(),
+            to: to.clone(),
+            text: text.clone(),
+            cause: cause.clone(),
+            urgent,
+        };
         let sent = mailbox.send(draft).await.map_err(|error| trouble(chain(&error)))?;
         sent.map_err(|refusal| Refusal { code: RefusalCode::Limit, message: chain(&refusal), help: None })?;
     }
     if to == talks::ALL && readers.contains(&Party::Person) {
         let letter = LetterView {
-            id,
+            id: id.clone(),
             from: from.to_string(),
             to: Party::Person.to_string(),
             text,
             at_ms: niia_actors::session::wall_ms(),
             read: false,
+            fate: Fate::Unread.receipt(),
+            cause,
         };
         // Those here have it; whom it does not reach is said to nobody but the log.
         if let Err(error) = node.letters.send(&plan, &InboxView { run: name, letter }) {
             tracing::warn!(%error, "a letter does not go to other machines");
         }
     }
-    Ok(Reply::Done)
+    Ok(Reply::Posted { id })
 }
 
 /// A plain name means somebody of the writer's own phase before anybody else.
@@ -247,21 +256,50 @@ fn nobody(view: &niia_spec::notice::RunView, name: &str) -> Refusal {
     not_found(format!("nobody in `{}` is called `{name}`: a worker is written phase/worker", view.run))
 }
 
-/// A reader's letters; taking them marks them as read.
+/// What is done with the letters that are asked for.
+pub(super) enum Reading {
+    /// They are looked at.
+    Look,
+    /// They are read.
+    Take,
+    /// They are handed out under a name, to be confirmed.
+    HandOut(String),
+}
+
+/// A reader's letters.
 pub(super) async fn letters(
     node: &Node,
     caller: &Caller,
     run: &RunName,
     whose: Option<String>,
-    take: bool,
+    reading: Reading,
 ) -> Result<Reply, Refusal> {
     let name = run_id(node, caller, run).await?;
     let view = super::runs::view(node, &name).await?;
-    let whose = match (whose, caller) {
+    let whose = whose_letters(&view, caller, whose)?;
+    if !matches!(reading, Reading::Look) {
+        let live = live_run(node, caller, run).await?;
+        let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
+        let letters = match reading {
+            Reading::HandOut(to) => mailbox.hand_out(whose, named(to)?).await,
+            Reading::Look | Reading::Take => mailbox.take(whose).await,
+        };
+        let letters = letters.map_err(|error| trouble(chain(&error)))?;
+        return Ok(Reply::Letters(
+            letters.into_iter().map(|letter| shown(Letter { fate: Fate::Read, ..letter })).collect(),
+        ));
+    }
+    let own = all_letters(node, &name)?.into_iter().filter(|letter| letter.to == whose);
+    Ok(Reply::Letters(own.map(shown).collect()))
+}
+
+/// The reader whose letters a caller may have.
+fn whose_letters(view: &RunView, caller: &Caller, whose: Option<String>) -> Result<Party, Refusal> {
+    Ok(match (whose, caller) {
         (None, caller) => party(caller),
-        (Some(other), Caller::Person) => reader(&view, &other)?,
+        (Some(other), Caller::Person) => reader(view, &other)?,
         (Some(other), Caller::Agent(_)) => {
-            let asked = reader(&view, &other)?;
+            let asked = reader(view, &other)?;
             if asked != party(caller) {
                 return Err(Refusal {
                     code: RefusalCode::NotAllowed,
@@ -271,34 +309,68 @@ pub(super) async fn letters(
             }
             asked
         }
-    };
-    if take {
-        let live = live_run(node, caller, run).await?;
-        let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
-        let letters = mailbox.take(whose).await.map_err(|error| trouble(chain(&error)))?;
-        return Ok(Reply::Letters(letters.into_iter().map(|letter| shown(letter, true)).collect()));
-    }
-    let (all, damage) = mailbox::list(&node.journal, &name).map_err(|error| trouble(chain(&error)))?;
-    if let Some(damage) = damage.first() {
-        return Err(trouble(format!("the mailbox of `{name}` is damaged: {damage}")));
-    }
-    let own = all.into_iter().filter(|letter| letter.to == whose);
-    Ok(Reply::Letters(
-        own.map(|letter| {
-            let read = letter.fate != Fate::Unread;
-            shown(letter, read)
-        })
-        .collect(),
-    ))
+    })
 }
 
-pub(super) fn shown(letter: Letter, read: bool) -> LetterView {
+/// A name under which letters are handed out; it is kept with them.
+fn named(to: String) -> Result<String, Refusal> {
+    let fits = (1..=mailbox::ID_BYTES_MAX).contains(&to.len()) && to.bytes().all(|b| b.is_ascii_graphic());
+    let message = format!("a name for letters has 1 to {} printable characters", mailbox::ID_BYTES_MAX);
+    if fits { Ok(to) } else { Err(Refusal { code: RefusalCode::Wrong, message, help: None }) }
+}
+
+/// The letters that were handed out under this name have come.
+pub(super) async fn came(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    whose: Option<String>,
+    to: String,
+) -> Result<Reply, Refusal> {
+    let name = run_id(node, caller, run).await?;
+    let view = super::runs::view(node, &name).await?;
+    let whose = whose_letters(&view, caller, whose)?;
+    let live = live_run(node, caller, run).await?;
+    let mailbox = live.mailbox().await.map_err(|error| trouble(chain(&error)))?;
+    mailbox.came(whose, named(to)?).await.map_err(|error| trouble(chain(&error)))?;
+    Ok(Reply::Done)
+}
+
+/// The letters somebody wrote, with what became of each: the receipts a sender can ask for.
+pub(super) async fn sent(
+    node: &Node,
+    caller: &Caller,
+    run: &RunName,
+    whose: Option<String>,
+) -> Result<Reply, Refusal> {
+    let name = run_id(node, caller, run).await?;
+    let view = super::runs::view(node, &name).await?;
+    let writer = match (&whose, caller) {
+        (None, Caller::Person) => None,
+        _ => Some(whose_letters(&view, caller, whose)?),
+    };
+    let own = |letter: &Letter| writer.as_ref().is_none_or(|writer| letter.from == *writer);
+    Ok(Reply::Letters(all_letters(node, &name)?.into_iter().filter(own).map(shown).collect()))
+}
+
+/// Every letter of a run, as the journal has it.
+fn all_letters(node: &Node, name: &RunId) -> Result<Vec<Letter>, Refusal> {
+    let (all, damage) = mailbox::list(&node.journal, name).map_err(|error| trouble(chain(&error)))?;
+    match damage.first() {
+        Some(damage) => Err(trouble(format!("the mailbox of `{name}` is damaged: {damage}"))),
+        None => Ok(all),
+    }
+}
+
+pub(super) fn shown(letter: Letter) -> LetterView {
     LetterView {
         id: letter.id,
         from: letter.from.to_string(),
         to: letter.to.to_string(),
         text: letter.text,
         at_ms: past::millis(&letter.at).unwrap_or_default(),
-        read,
+        read: !letter.fate.waits(),
+        fate: letter.fate.receipt(),
+        cause: letter.cause,
     }
 }

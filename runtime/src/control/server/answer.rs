@@ -2,17 +2,21 @@
 
 use niia_spec::notice::JournalLine;
 
-use super::{agents, child, machines, runs, sessions, talks};
+use super::agents::Reading;
+use super::{agents, appointments, asks, machines, past, runs, sessions, talks};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
-use crate::node::{Node, accept};
+use crate::node::accept::Begins;
+use crate::node::{Node, accept, child};
 
 pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Result<Reply, Refusal> {
     match request {
         Request::Node => Ok(Reply::Node(Box::new(node.view().await))),
         Request::Run { plan, origin } => {
-            child::may_begin(node, caller, &plan)?;
-            let run = accept::accept(node, *plan, *origin).await?;
+            let run = match caller {
+                Caller::Person => accept::accept(node, *plan, *origin, Begins::alone()).await?,
+                Caller::Agent(session) => child::begin(node, session, *plan, *origin).await?,
+            };
             let folder = node.run_folder(&run);
             Ok(Reply::Accepted { run, folder })
         }
@@ -59,13 +63,24 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::ScratchpadPut { run, path, bytes } => {
             agents::scratchpad_put(node, caller, &run, path, bytes).await
         }
-        Request::MailboxSend { run, to, text, id, cause } => {
-            agents::send(node, caller, &run, agents::Post { to, text, id, cause }).await
+        Request::MailboxSend { run, to, text, id, cause, urgent } => {
+            agents::send(node, caller, &run, agents::Post { to, text, id, cause, urgent }).await
         }
+        Request::MailboxSent { run, writer } => agents::sent(node, caller, &run, writer).await,
+        Request::Answer { session, text } => asks::answer(node, caller, &session, text),
         Request::Inbox { all, take } => talks::inbox(node, caller, all, take).await,
         Request::Conclude { run, phase } => talks::conclude(node, caller, &run, phase).await,
-        Request::MailboxList { run, reader } => agents::letters(node, caller, &run, reader, false).await,
-        Request::MailboxRead { run, reader } => agents::letters(node, caller, &run, reader, true).await,
+        Request::MailboxList { run, reader } => {
+            agents::letters(node, caller, &run, reader, Reading::Look).await
+        }
+        Request::MailboxRead { run, reader, to } => {
+            let reading = to.map_or(Reading::Take, Reading::HandOut);
+            agents::letters(node, caller, &run, reader, reading).await
+        }
+        Request::MailboxCame { run, reader, to } => agents::came(node, caller, &run, reader, to).await,
+        Request::Schedule(request) => appointments::answer(node, request).await,
+        Request::Trigger { event, place } => appointments::trigger(node, *event, place).await,
+        Request::Past(request) => past::answer(node, caller, request).await,
         Request::Stop { end_sessions } => {
             if end_sessions {
                 runs::cancel_all(node).await;
@@ -78,9 +93,11 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         }
         Request::Printed { session, from, to } => sessions::printed(node, caller, &session, (from, to)).await,
         Request::Machines(request) => machines::answer(node, request).await,
-        Request::Follow { .. } | Request::Attach { .. } | Request::Part { .. } | Request::Through { .. } => {
-            Err(misplaced("a talk of its own"))
-        }
+        Request::Follow { .. }
+        | Request::Attach { .. }
+        | Request::Part { .. }
+        | Request::AskPerson { .. }
+        | Request::Through { .. } => Err(misplaced("a talk of its own")),
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn list(
     for (_, handle) in &live {
         // One that ends this moment is listed among the ended ones.
         if let Ok(view) = handle.look().await {
-            views.push(view);
+            views.push(node.asks.shown(view));
         }
     }
     if ended_too {
@@ -74,7 +74,7 @@ pub(super) async fn list(
 pub(super) async fn look(node: &Node, caller: &Caller, name: &str) -> Result<SessionView, Refusal> {
     match live_session(node, caller, name) {
         Ok((session, handle)) => match handle.look().await {
-            Ok(view) => Ok(view),
+            Ok(view) => Ok(node.asks.shown(view)),
             // It ended this moment: what it left says how.
             Err(_) => ended_look(node, caller, &session.to_string()).await,
         },
@@ -207,6 +207,9 @@ pub(super) fn interrupt(node: &Node, caller: &Caller, name: &str) -> Result<Repl
 
 pub(super) async fn dialog(node: &Node, caller: &Caller, name: &str, allow: bool) -> Result<Reply, Refusal> {
     let (session, handle) = live_session(node, caller, name)?;
+    if let Some(reply) = super::asks::decide(node, &session, allow) {
+        return Ok(reply);
+    }
     match handle.answer_dialog(allow).await.map_err(ended(&session))? {
         Ok(dialog) => Ok(Reply::Word { text: dialog }),
         Err(message) => Err(Refusal { code: RefusalCode::State, message, help: None }),

@@ -156,22 +156,19 @@ async fn letters_for_people(
         listed.await.map_err(|error| trouble(error.to_string()))?.map_err(|error| trouble(chain(&error)))?;
     let letters: Vec<_> = letters
         .into_iter()
-        .filter(|letter| letter.to == Party::Person && (all || letter.fate == Fate::Unread))
+        .filter(|letter| letter.to == Party::Person && (all || letter.fate.waits()))
         .collect();
-    let unread = letters.iter().any(|letter| letter.fate == Fate::Unread);
+    let unread = letters.iter().any(|letter| letter.fate.waits());
     if take && unread {
         read_for_people(node, run, &letters).await?;
     }
-    let view = |letter: mailbox::Letter| {
-        let read = letter.fate != Fate::Unread;
-        InboxView { run: run.clone(), letter: shown(letter, read) }
-    };
+    let view = |letter: mailbox::Letter| InboxView { run: run.clone(), letter: shown(letter) };
     Ok(letters.into_iter().map(view).collect())
 }
 
 /// Marks them as read: by the run's mailbox while that lives, else in the journal itself.
 async fn read_for_people(node: &Node, run: &RunId, letters: &[mailbox::Letter]) -> Result<(), Refusal> {
-    let unread = letters.iter().filter(|letter| letter.fate == Fate::Unread);
+    let unread = letters.iter().filter(|letter| letter.fate.waits());
     let numbers: Vec<u64> = unread.map(|letter| letter.number).collect();
     let up_to = numbers.iter().copied().max().unwrap_or_default();
     if let Some(live) = node.root.run(run).await

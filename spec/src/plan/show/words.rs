@@ -53,7 +53,7 @@ pub(super) fn work(work: &PhaseWork) -> String {
             format!("{shape} of {}{broadcast}, {end}", counted(agents.len(), "agent"))
         }
         PhaseWork::Session { .. } => "one interactive session".to_owned(),
-        PhaseWork::Connector { path } => format!("runs {path}"),
+        PhaseWork::Connector { path, .. } => format!("runs {path}"),
         PhaseWork::Steps => "steps alone".to_owned(),
     }
 }
@@ -225,7 +225,11 @@ pub(super) fn schedule(schedule: &SchedulePlan) -> String {
         Overlap::Queue => "queued while the last goes on",
         Overlap::Parallel => "beside the last",
     };
-    format!("{} in {zone}, {missed}, {overlap}", schedule.cron)
+    let late = match schedule.jitter_ms {
+        0 => String::new(),
+        ms => format!(", up to {ms} ms late"),
+    };
+    format!("{} in {zone}, {missed}, {overlap}{late}", schedule.cron)
 }
 
 /// A time in the largest unit that has no rest.

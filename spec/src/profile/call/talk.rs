@@ -42,12 +42,13 @@ impl Profile {
             invocation.beside = self.filled(&conversation.beside, call, None);
             invocation.env.extend(self.conversation_env(conversation, call));
             let files = conversation.files.iter();
-            let files = files.map(|(name, text)| (name.clone(), put_in(text, &call.talk))).collect();
+            let files = files.map(|(name, text)| (name.clone(), self.handed(call, text)));
+            let files = files.chain(self.handed_files(call)).collect();
             let home = conversation.home.clone().map(|home| OwnHome {
                 merge: home
                     .merge
                     .iter()
-                    .map(|(name, text)| (name.clone(), put_in(text, &call.talk)))
+                    .map(|(name, text)| (name.clone(), self.handed(call, text)))
                     .collect(),
                 ..home
             });
@@ -94,7 +95,7 @@ impl Profile {
 }
 
 /// A text of which only these placeholders are filled: JSON is full of braces.
-fn put_in(text: &str, talk: &Talk<'_>) -> String {
+pub(super) fn put_in(text: &str, talk: &Talk<'_>) -> String {
     let known = [
         ("{niia}", talk.niia.unwrap_or("niia")),
         ("{overlay}", talk.overlay.unwrap_or_default()),

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 use toml::Spanned;
 
 use super::{EntryKey, ProfileError, ProfileFile, put};
 use crate::detect::{Asked, ReportState};
 use crate::profile::call::{Entry, Hole, Template};
-use crate::profile::drive::{Conversation, DialogRule, Enter, FirstTurn, ReportRule, TurnEnds, WordRule};
+use crate::profile::drive::{
+    Conversation, DialogRule, Enter, FirstTurn, ReportRule, TurnEnds, WordRule, json,
+};
 use crate::profile::{AnswerIs, LineKind, OwnHome, Transcript, merged_settings};
 use crate::profile::{Pattern, Profile, ScreenMeaning};
 
@@ -184,7 +185,8 @@ impl ProfileFile {
             return Err(self.wrong(keys.span(), format!("`{wrong}` is no name of a file or folder")));
         }
         for (name, text) in merge {
-            if let Err(error) = merged_settings(None, text) {
+            // Servers stand there as an object, and are known when the tool is started.
+            if let Err(error) = merged_settings(None, &text.replace("{servers}", "{}")) {
                 return Err(self.wrong(keys.span(), format!("what is added to `{name}`: {error}")));
             }
         }
@@ -307,16 +309,5 @@ impl ProfileFile {
             Ok(ReportRule { state: keys.state, kind: keys.kind, is: keys.is, ends: keys.ends, reason })
         };
         keys.iter().map(rule).collect()
-    }
-}
-
-/// A value as a tool's JSON would have it.
-fn json(value: &toml::Value) -> Value {
-    match value {
-        toml::Value::String(text) => Value::from(text.as_str()),
-        toml::Value::Integer(number) => Value::from(*number),
-        toml::Value::Float(number) => Value::from(*number),
-        toml::Value::Boolean(yes) => Value::from(*yes),
-        other => Value::from(other.to_string()),
     }
 }

@@ -10,6 +10,7 @@ fn check(profile: &str, exit: Exit, tail: &str, expected: &str) {
     let told = match outcome {
         Outcome::Done => "done".to_owned(),
         Outcome::Failed { reason } => format!("failed: {reason}"),
+        Outcome::Misshapen { reason } => format!("misshapen: {reason}"),
         Outcome::Lost { reason } => format!("lost: {reason}"),
         Outcome::Unavailable { class, reason } => format!("{class:?}: {reason}"),
         other => format!("{other:?}"),
@@ -133,4 +134,23 @@ fn anything_else_at_the_end_is_no_output() {
     assert_eq!(outputs_of(&deep), BTreeMap::new());
     let long = format!("```json\n{{\"a\": \"{}\"}}\n```", "x".repeat(outputs::OUTPUTS_BYTES_MAX));
     assert_eq!(outputs_of(&long), BTreeMap::new());
+}
+
+#[test]
+fn a_coarse_code_gives_way_to_what_is_said_in_words() {
+    let profiles = crate::profile::Profiles::built_in().unwrap();
+    let claude = profiles.get("claude").unwrap();
+    let class = |code: &str, text: &str| {
+        crate::profile::class_of(claude, Some(code), text).map(|(class, _)| class.word())
+    };
+    for (code, text, wanted) in [
+        ("rate_limit", "API Error: Request rejected (429) · You exceeded your current quota", Some("quota")),
+        ("rate_limit", "API Error: Request rejected (429) · slow down", Some("rate_limited")),
+        ("server_error", "API Error: Connection refused (ECONNREFUSED)", Some("network")),
+        ("server_error", "API Error: Repeated 529 Overloaded errors", Some("overloaded")),
+        ("authentication_failed", "unable to connect", Some("not_logged_in")),
+        ("what is this", "nothing known", None),
+    ] {
+        assert_eq!(class(code, text), wanted, "{code}: {text}");
+    }
 }

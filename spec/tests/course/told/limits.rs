@@ -135,3 +135,50 @@ fn the_last_agent_allowed_is_no_breach() {
         ",
     );
 }
+
+#[test]
+fn a_run_that_has_cost_what_it_may_starts_nothing_more_and_asks_a_person() {
+    check(
+        "run: max_cost_usd 3
+         a/1: claude
+         b/1: claude",
+        "
+        begun       => open a; start a/1 on claude
+        a/1 costs 3 => gather a
+        a merged    => close a done; open b
+                     ; hold: phase `b` needs attention: the limit max_cost_usd ($3.00) is reached; once resumed it may have as many again
+        resumed hold 1: go on => start b/1 on claude
+        ",
+    );
+}
+
+#[test]
+fn what_is_set_aside_for_those_who_live_is_not_given_to_others() {
+    check(
+        "run: max_cost_usd 1; on_breach stop
+         a/1: claude
+         a/2: claude
+         a/3: claude
+         a/4: claude
+         a/5: claude",
+        "
+        begun       => open a; start a/1 on claude; start a/2 on claude; start a/3 on claude; start a/4 on claude
+        a/1 costs 0 => start a/5 on claude
+        ",
+    );
+}
+
+#[test]
+fn a_cost_that_nobody_knows_stops_a_run_that_allows_none() {
+    check(
+        "run: deny unknown cost; on_breach stop
+         a/1: claude
+         b/1: claude",
+        "
+        begun    => open a; start a/1 on claude
+        a/1 done => gather a
+        a merged => close a done; open b; close b failed: the limit on_unknown_cost (1 of unknown cost) is reached
+                  ; finish failed: phase `b` failed: the limit on_unknown_cost (1 of unknown cost) is reached
+        ",
+    );
+}

@@ -22,8 +22,15 @@ fn item(answer: &Answer, ids: &Ids, status: &str) -> Value {
     match answer {
         Answer::Text { text, .. } => json!({ "type": "message", "id": ids.item, "role": "assistant",
             "status": status, "content": [{ "type": "output_text", "text": text, "annotations": [] }] }),
-        Answer::Tool { name, input } => json!({ "type": "function_call", "id": ids.item, "call_id": ids.call,
-            "name": name, "arguments": input.to_string(), "status": status }),
+        Answer::Tool { name, input } => {
+            let mut call = json!({ "type": "function_call", "id": ids.item, "call_id": ids.call,
+                "name": name, "arguments": input.to_string(), "status": status });
+            // Tools of a server have a space of names of their own: `mcp__server/tool`.
+            if let Some((space, name)) = name.split_once('/') {
+                (call["namespace"], call["name"]) = (json!(space), json!(name));
+            }
+            call
+        }
     }
 }
 

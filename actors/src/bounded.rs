@@ -21,7 +21,7 @@ const PIPE_BYTES: usize = 64 * 1024;
 
 /// What a program reads.
 #[derive(Debug)]
-pub(crate) enum Input {
+pub enum Input {
     Nothing,
     Bytes(Vec<u8>),
     /// A file it inherits. A lock that must be held for as long as the program lives is handed over this way.
@@ -29,7 +29,7 @@ pub(crate) enum Input {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Bounds {
+pub struct Bounds {
     pub time: Duration,
     /// Output past this is read and dropped.
     pub output_bytes_max: usize,
@@ -38,7 +38,7 @@ pub(crate) struct Bounds {
 
 /// What a program that reads foreign bytes may take of the machine.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
+pub struct Limits {
     pub memory_bytes_max: u64,
     /// Of each file it writes.
     pub file_bytes_max: u64,
@@ -46,7 +46,7 @@ pub(crate) struct Limits {
 
 /// What came of it.
 #[derive(Debug)]
-pub(crate) struct Ran {
+pub struct Ran {
     pub status: ExitStatus,
     pub output: Vec<u8>,
     pub errors: Vec<u8>,
@@ -56,7 +56,7 @@ pub(crate) struct Ran {
 
 impl Ran {
     /// How it ended, for people.
-    pub(crate) fn ending(&self) -> String {
+    pub fn ending(&self) -> String {
         match (self.status.code(), self.status.signal()) {
             (Some(code), _) => format!("exit code {code}"),
             (None, Some(signal)) => format!("signal {signal}"),
@@ -136,12 +136,12 @@ impl Writer {
 }
 
 /// Runs the command and waits for its end.
-pub(crate) fn run(command: Command, input: Input, bounds: Bounds) -> io::Result<Ran> {
+pub fn run(command: Command, input: Input, bounds: Bounds) -> io::Result<Ran> {
     run_within(command, input, bounds, None)
 }
 
 /// The same within limits that the kernel holds.
-pub(crate) fn run_within(
+pub fn run_within(
     mut command: Command,
     input: Input,
     bounds: Bounds,
