@@ -16,6 +16,7 @@ mod content;
 mod create;
 mod engine;
 mod error;
+mod family;
 mod include;
 mod keep;
 mod landing;

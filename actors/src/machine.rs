@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use niia_spec::course::Ending;
 use niia_spec::name::{AttemptId, SessionId};
-use niia_spec::plan::WorkerPlan;
+use niia_spec::plan::{Plan, StepPlan, WorkerPlan};
 
 use crate::git::TreeName;
 use crate::phase::PhaseHandle;
@@ -36,6 +36,10 @@ pub struct Assignment {
     pub mend: Option<Mend>,
     /// Its program is started for a conversation: it stays after a turn and takes further prompts.
     pub conversation: bool,
+    /// It is a step of its phase: its print and its exit are looked at by rules.
+    pub step: Option<Arc<StepPlan>>,
+    /// It is a document of its own, whose run stands in the place of a session.
+    pub connector: Option<Arc<Plan>>,
     /// What is new in this turn of a talk, for a speaker that remembers the turns before; `prompt` holds all of it.
     pub turn: Option<Arc<str>>,
     pub context: Arc<RunContext>,
@@ -75,6 +79,8 @@ pub enum News {
 pub enum StartError {
     #[error("no machine of {machines} is paired with this one")]
     MachineAbsent { machines: String },
+    #[error("this machine runs no documents within others")]
+    NoConnectors,
     #[error("the session's actor did not start")]
     Actor(#[source] ractor::SpawnErr),
 }
@@ -98,16 +104,23 @@ pub trait Elsewhere: Debug + Send + Sync {
 pub struct Machines {
     here: Arc<dyn Machine>,
     elsewhere: Option<Arc<dyn Elsewhere>>,
+    /// Where documents of their own are run.
+    within: Option<Arc<dyn Machine>>,
 }
 
 impl Machines {
     pub fn only(here: Arc<dyn Machine>) -> Machines {
-        Machines { here, elsewhere: None }
+        Machines { here, elsewhere: None, within: None }
     }
 
     #[must_use]
     pub fn and(self, elsewhere: Arc<dyn Elsewhere>) -> Machines {
         Machines { elsewhere: Some(elsewhere), ..self }
+    }
+
+    #[must_use]
+    pub fn within(self, within: Arc<dyn Machine>) -> Machines {
+        Machines { within: Some(within), ..self }
     }
 
     /// This machine, whatever a plan says.
@@ -117,6 +130,9 @@ impl Machines {
 
     /// Where this attempt is made; this machine when the plan names none. A conflict lies here and is mended here.
     pub fn of(&self, assignment: &Assignment) -> Result<Arc<dyn Machine>, StartError> {
+        if assignment.connector.is_some() {
+            return self.within.clone().ok_or(StartError::NoConnectors);
+        }
         let elsewhere = self
             .elsewhere
             .as_ref()

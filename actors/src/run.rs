@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use niia_spec::course::{Command, Event, Gathering, RunCourse, Wake};
-use niia_spec::name::{AttemptId, PhaseName, WorkerId};
+use niia_spec::course::{Bound, Command, Event, Gathering, RunCourse, Wake};
+use niia_spec::name::{AttemptId, PhaseName, RunId, WorkerId};
 use niia_spec::notice::RunView;
 use niia_spec::plan::Plan;
 use ractor::{Actor, ActorCell, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
@@ -28,6 +28,7 @@ mod assign;
 mod context;
 mod ending;
 mod eyes;
+mod family;
 mod gather;
 mod guest;
 mod handover;
@@ -41,9 +42,11 @@ mod times;
 mod view;
 
 pub use context::{
-    ContextError, LiveSessions, RunContext, RunMeta, keep_variables, kept_variables, session_folder,
+    ContextError, LiveSessions, RunContext, RunMeta, keep_variables, kept_variables, scratchpad_folder,
+    session_folder,
 };
 pub use ending::{HELD_DAYS_MAX, RunNews};
+pub use family::{Family, TreePlace};
 pub use report::report_path;
 pub use times::Times;
 pub use view::view_of;
@@ -135,6 +138,21 @@ impl RunHandle {
         ask(&self.0, RunMessage::Plan).await
     }
 
+    /// The run that stands for an attempt, where it knows of one.
+    pub async fn child_of(&self, attempt: AttemptId) -> Result<Option<RunId>, AskError> {
+        ask(&self.0, |reply| RunMessage::ChildOf { attempt, reply }).await
+    }
+
+    /// Promises a run inside this one so much, all together; where there is not so much left, the bound.
+    pub async fn lend(&self, to: RunId, of: Bound, total: u32) -> Result<Result<(), u32>, AskError> {
+        ask(&self.0, |reply| RunMessage::Lend { to, of, total, reply }).await
+    }
+
+    /// Whether it knows of a run that was begun inside it.
+    pub async fn has_child(&self, run: RunId) -> Result<bool, AskError> {
+        ask(&self.0, |reply| RunMessage::HasChild { run, reply }).await
+    }
+
     /// The run's mailbox; it is opened when it is asked for first.
     pub async fn mailbox(&self) -> Result<MailboxHandle, AskError> {
         ask(&self.0, RunMessage::Mailbox).await
@@ -188,6 +206,20 @@ enum RunMessage {
     Outputs(RpcReplyPort<Value>),
     Watch(RpcReplyPort<watch::Receiver<u64>>),
     Plan(RpcReplyPort<Arc<Plan>>),
+    HasChild {
+        run: RunId,
+        reply: RpcReplyPort<bool>,
+    },
+    ChildOf {
+        attempt: AttemptId,
+        reply: RpcReplyPort<Option<RunId>>,
+    },
+    Lend {
+        to: RunId,
+        of: Bound,
+        total: u32,
+        reply: RpcReplyPort<Result<(), u32>>,
+    },
     Mailbox(RpcReplyPort<MailboxHandle>),
     /// A letter was taken in.
     Posted(Box<Letter>),
@@ -204,6 +236,7 @@ enum Then {
     Recorded(RpcReplyPort<()>),
     Resumed(RpcReplyPort<bool>),
     Claimed { key: String, by: WorkerId, reply: RpcReplyPort<Claim> },
+    Lent { to: RunId, of: Bound, total: u32, reply: RpcReplyPort<Result<(), u32>> },
 }
 
 struct Run;
@@ -270,6 +303,9 @@ impl Actor for Run {
             hold_told: Arc::default(),
             held_clock: None,
         };
+        let (run, lineage) = (&state.context.run, &state.context.lineage);
+        let max_parallel = state.context.plan.limits.max_parallel;
+        state.context.live.family.enter(run, &state.me, lineage, max_parallel);
         state.open_mailbox_for_meshes().await;
         if fresh {
             state.happened(Event::Begun, None);
@@ -286,8 +322,8 @@ impl Actor for Run {
         state: &mut RunState,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            RunMessage::Happened(event) => state.happened(*event, None),
-            RunMessage::Record(event, reply) => state.happened(*event, Some(Then::Recorded(reply))),
+            RunMessage::Happened(event) => state.heard(*event, None),
+            RunMessage::Record(event, reply) => state.heard(*event, Some(reply)),
             RunMessage::Claim { key, by, reply } => state.claim(key, by, reply),
             RunMessage::Resume { reason, reply } => state.resume(reason, reply),
             RunMessage::Waited(hold) => state.waited(hold),
@@ -299,6 +335,18 @@ impl Actor for Run {
             RunMessage::Look(reply) => drop(reply.send(state.look())),
             RunMessage::Outputs(reply) => drop(reply.send(view::outputs(&state.course))),
             RunMessage::Plan(reply) => drop(reply.send(Arc::clone(&state.context.plan))),
+            RunMessage::Lend { to, of, total, reply } => {
+                let event = Event::Lends { to: to.clone(), of, total };
+                state.happened(event, Some(Then::Lent { to, of, total, reply }));
+            }
+            RunMessage::ChildOf { attempt, reply } => {
+                let mut children = state.course.children().iter();
+                let found = children.find(|(_, by)| **by == attempt).map(|(run, _)| run.clone());
+                drop(reply.send(found));
+            }
+            RunMessage::HasChild { run, reply } => {
+                drop(reply.send(state.course.children().contains_key(&run)));
+            }
             RunMessage::Watch(reply) => drop(reply.send(state.changes.subscribe())),
             RunMessage::Mailbox(reply) => {
                 if let Some(mailbox) = state.mailbox().await {
@@ -387,6 +435,10 @@ impl RunState {
             Some(Then::Claimed { key, by, reply }) => {
                 let holder = self.course.holder(&key).cloned();
                 drop(reply.send(Claim { first: holder.as_ref() == Some(&by), holder }));
+            }
+            Some(Then::Lent { to, of, total, reply }) => {
+                let has = self.course.lent(&to).of(of) >= total;
+                drop(reply.send(if has { Ok(()) } else { Err(self.course.bound(of)) }));
             }
             None => {}
         }

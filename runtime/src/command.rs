@@ -4,6 +4,7 @@ mod agents;
 mod appointments;
 mod attach;
 mod checkout;
+mod connectors;
 mod daemon;
 mod doctor;
 mod document;
@@ -32,6 +33,7 @@ mod top;
 mod work;
 
 pub(crate) use hook::real;
+pub(crate) use inside::is_inside_a_session;
 pub(crate) use origin::environment_of;
 
 use std::any::Any;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use niia_actors::ask::chain;
 use niia_actors::failpoint::{self, FailPointError};
-use niia_actors::journal::{Health, Journal, JournalError};
+use niia_actors::journal::{Health, Journal, JournalError, Loaded};
 use niia_actors::keeper::Keeper;
 use niia_actors::machine::breakers::BreakerRoom;
 use niia_actors::machine::local::LocalMachine;
@@ -33,11 +33,14 @@ use crate::webhook::{Hooks, WebhookConfig};
 pub mod accept;
 pub mod admission;
 pub mod asks;
+pub mod child;
+mod connector;
 mod memory;
 mod news;
 pub(crate) mod past;
 mod root;
 
+use connector::Connectors;
 use news::Followers;
 pub use root::RootHandle;
 
@@ -114,6 +117,8 @@ pub struct Node {
     /// What was given to other machines, and what was taken from them.
     pub remotes: Option<Arc<Remotes>>,
     pub guests: Arc<Guests>,
+    /// Held while a run is begun inside another one.
+    children: tokio::sync::Mutex<()>,
     pub appointments: AppointmentsHandle,
     /// Where webhooks are taken, or why they are not.
     pub webhook: Option<String>,
@@ -243,7 +248,9 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let here: Arc<dyn Machine> = Arc::new(here);
     let remotes = network.clone().map(|network| Remotes::new(network, live.clone(), Arc::clone(&here)));
     let remotes = remotes.map(Arc::new);
-    let machines = machines_of(here, remotes.clone());
+    let (inward, nodes) = watch::channel(None);
+    let connectors = Connectors { nodes, live: live.clone() };
+    let machines = machines_of(here, connectors, remotes.clone());
     let guests = Arc::new(Guests::new(state.path(), Arc::clone(&machines), live.clone()));
     let (news, told) = mpsc::unbounded_channel();
     let followers = Followers::default();
@@ -259,14 +266,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     guests.take_up().await;
     abroad.take_up();
     let (stop, stopping) = watch::channel(false);
-    let mut quarantined: Vec<(String, String)> =
-        loaded.quarantined.iter().map(|run| (run.run.clone(), run.reason.clone())).collect();
-    for record in loaded.runs {
-        if let Err((run, reason)) = past::take_up(&state, &live, &root, &record).await {
-            tracing::error!(%run, reason, "a run cannot be taken up");
-            quarantined.push((run.to_string(), reason));
-        }
-    }
+    let quarantined = take_up(loaded, &state, &live, &root).await;
     failpoint::hit("node.taken_up");
     let node = Arc::new(Node {
         state,
@@ -285,6 +285,7 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         network,
         remotes,
         guests,
+        children: tokio::sync::Mutex::default(),
         appointments,
         webhook,
         letters,
@@ -293,9 +294,34 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
         stop,
     });
     opener.open(&node);
+    inward.send_replace(Some(Arc::downgrade(&node)));
     node.appointments.open(&node);
     tracing::info!(state = %node.state.path().display(), "the node is ready");
     Ok(Begun { node, lock, listener, signals, stopping, hooks })
+}
+
+/// Takes up every run that was not over; gives those that cannot be, and why.
+async fn take_up(
+    loaded: Loaded,
+    state: &StateFolder,
+    live: &LiveSessions,
+    root: &RootHandle,
+) -> Vec<(String, String)> {
+    let broken = loaded.quarantined.into_iter().map(|run| (run.run, run.reason));
+    let mut quarantined: Vec<(String, String)> = broken.collect();
+    let taken_up = past::inner_first(loaded.runs);
+    for (record, _) in &taken_up {
+        if let Err((run, reason)) = past::take_up(state, live, root, record).await {
+            tracing::error!(%run, reason, "a run cannot be taken up");
+            quarantined.push((run.to_string(), reason));
+        }
+    }
+    for (record, lineage) in &taken_up {
+        if let Some(session) = lineage.last() {
+            child::rejoin(root, &record.run, session).await;
+        }
+    }
+    quarantined
 }
 
 /// As many sessions as there are descriptors for, and no more than the configuration says.
@@ -347,8 +373,12 @@ async fn serve(begun: Begun) -> Journal {
 }
 
 /// This machine, and those that are paired with it.
-fn machines_of(here: Arc<dyn Machine>, remotes: Option<Arc<Remotes>>) -> Arc<Machines> {
-    let machines = Machines::only(here);
+fn machines_of(
+    here: Arc<dyn Machine>,
+    connectors: Connectors,
+    remotes: Option<Arc<Remotes>>,
+) -> Arc<Machines> {
+    let machines = Machines::only(here).within(Arc::new(connectors));
     Arc::new(match remotes {
         Some(remotes) => machines.and(remotes),
         None => machines,

@@ -6,6 +6,7 @@ pub mod live;
 pub mod run;
 pub mod session;
 pub mod table;
+pub mod tree;
 
 use std::io::IsTerminal;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -21,6 +21,8 @@ mod note;
 mod outputs;
 mod phase;
 mod run;
+mod share;
+mod steps;
 mod take;
 mod talk;
 mod view;
@@ -33,13 +35,15 @@ pub use failover::{ROUND_PAUSE_MS, ROUND_PAUSE_MS_MAX, ROUNDS_MAX};
 pub use halt::Halt;
 pub use map::CourseError;
 pub use meeting::QUORUM;
-pub use note::{CLAIM_KEY_BYTES_MAX, CLAIMS_MAX, RUNS_LATER_MAX};
+pub use note::{CHILDREN_MAX, CLAIM_KEY_BYTES_MAX, CLAIMS_MAX, RUNS_LATER_MAX};
 pub use outputs::{
     Judge, OUTPUT_KEY_BYTES_MAX, OUTPUT_KEYS_MAX, OUTPUT_VALUE_BYTES_MAX, Outputs, PhaseOutputs, Verdict,
     WorkerOutputs, take_within_bounds,
 };
 pub use phase::{PhaseCourse, PhaseState};
 pub use run::{RunCourse, RunState};
+pub use share::{Bound, Promise, Share, Withheld};
+pub use steps::{STEP_RUNS_MAX, Stepped, StepsCourse, StepsEnd};
 pub use talk::{Floor, Spoken, Talk, TalkEnd};
 pub use worker::{
     Attempt, BACKOFF_MS_MAX, LOST_RESTARTS_MAX, MEND_MS_MAX, MENDER, Pause, Settling, Timer, WorkerCourse,
@@ -51,11 +55,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::later::RunsLater;
-use crate::name::{AttemptId, PhaseName, WorkerId};
+use crate::name::{AttemptId, PhaseName, RunId, WorkerId};
 use crate::usage::Usage;
 
 /// The version of events and commands as they are stored; a course that stores other words counts it up.
-pub const COURSE_VERSION: u32 = 3;
+pub const COURSE_VERSION: u32 = 4;
 
 /// What has happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -92,6 +96,24 @@ pub enum Event {
     Posted {
         number: u64,
         to: Option<WorkerId>,
+    },
+    /// A run was begun inside the session of this attempt, or is what the attempt consists of.
+    Spawned {
+        run: RunId,
+        by: AttemptId,
+    },
+    /// The runs above have promised so much, all together.
+    Reserved {
+        of: Bound,
+        total: u32,
+    },
+    /// A run above has no more of it.
+    Withheld(Withheld),
+    /// A run inside this one asks for so much, all together.
+    Lends {
+        to: RunId,
+        of: Bound,
+        total: u32,
     },
     /// Somebody says that a talk is done.
     Concluded {
@@ -157,6 +179,11 @@ pub enum Command {
     Wake {
         wake: Wake,
         after_ms: u64,
+    },
+    /// Ask every run above for so much, all together; `Reserved` or `Withheld` is awaited.
+    Reserve {
+        of: Bound,
+        total: u32,
     },
     /// Ask a person whether the phase may begin.
     Ask {
@@ -229,6 +256,9 @@ pub struct Ending {
     /// What it said and was not taken, in sentences: outputs past a bound.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub untaken: Vec<String>,
+    /// Of a step: how its program ended, and which of its rules hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Stepped>,
 }
 
 impl Ending {
@@ -249,6 +279,7 @@ impl Ending {
             usage: None,
             kept: None,
             untaken: Vec::new(),
+            step: None,
         }
     }
 }
@@ -263,6 +294,10 @@ pub enum Outcome {
     /// The model could not be had: the next one is tried.
     Unavailable {
         class: Unavailable,
+        reason: String,
+    },
+    /// It answered, and its outputs have not the shape they must have: it is told so, once.
+    Misshapen {
         reason: String,
     },
     TimedOut,

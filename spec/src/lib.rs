@@ -19,6 +19,7 @@ pub mod read;
 pub mod rehearsal;
 pub mod schedule;
 mod schema;
+pub mod shape;
 pub mod usage;
 pub mod wrap;
 

@@ -20,6 +20,9 @@ pub use kept::{
 pub struct RunView {
     pub run: RunId,
     pub name: String,
+    /// The session it was begun in, where that was one: its run is the one above.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<SessionId>,
     pub state: RunState,
     /// Why it is in that state, where there is more to say.
     pub reason: Option<String>,

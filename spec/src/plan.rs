@@ -6,6 +6,7 @@
 
 pub mod ceiling;
 pub mod draw;
+mod places;
 mod run;
 pub mod show;
 
@@ -20,6 +21,7 @@ use crate::name::{MachineName, PhaseName, Slug, WorkerName};
 /// The version of the plan's own form, written into every journalled run.
 pub const PLAN_VERSION: u32 = 1;
 
+pub use places::Places;
 pub use run::expand_run;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,6 +46,15 @@ pub struct Plan {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub event: Option<Box<Happened>>,
     pub mailbox: bool,
+    /// The plans of the documents that phases run, by where they lie. A run begun by such a phase has the same ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub connectors: BTreeMap<String, Plan>,
+    /// Its run is begun inside another one, whose bounds are its own as well.
+    #[serde(default)]
+    pub is_inside: bool,
+    /// Where in its document each thing stands that a run begun inside it may not have wider.
+    #[serde(default)]
+    pub places: Places,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +89,21 @@ pub struct PhasePlan {
     pub mcp: Vec<McpPlan>,
 }
 
+impl Plan {
+    /// The step of a phase that has this worker's name.
+    pub fn step(&self, worker: &crate::name::WorkerId) -> Option<&StepPlan> {
+        let phase = self.phases.iter().find(|phase| phase.name == worker.phase)?;
+        phase.steps.iter().find(|step| step.worker.name == worker.worker)
+    }
+}
+
+impl PhasePlan {
+    /// Everybody who has sessions in it: its workers, then its steps.
+    pub fn everybody(&self) -> impl Iterator<Item = &WorkerPlan> {
+        self.work.workers().into_iter().chain(self.steps.iter().map(|step| &step.worker))
+    }
+}
+
 /// What a phase does.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -108,9 +134,13 @@ pub enum PhaseWork {
     Session {
         worker: WorkerPlan,
     },
-    /// A connector of its own, by path.
+    /// A connector of its own: its run stands in the only seat, and the seat's session is the ceiling of that run.
     Connector {
+        /// As the document writes it.
         path: String,
+        /// Which of the plan's `connectors` it is.
+        plan: Option<String>,
+        worker: Box<WorkerPlan>,
     },
     /// Steps alone: no model is needed.
     Steps,
@@ -139,7 +169,8 @@ impl PhaseWork {
             }
             PhaseWork::Mesh { agents, .. } => agents.iter().map(|agent| &agent.worker).collect(),
             PhaseWork::Session { worker } => vec![worker],
-            PhaseWork::Connector { .. } | PhaseWork::Steps => Vec::new(),
+            PhaseWork::Connector { worker, .. } => vec![&**worker],
+            PhaseWork::Steps => Vec::new(),
         }
     }
 
@@ -152,7 +183,8 @@ impl PhaseWork {
             }
             PhaseWork::Mesh { agents, .. } => agents.iter_mut().map(|agent| &mut agent.worker).collect(),
             PhaseWork::Session { worker } => vec![worker],
-            PhaseWork::Connector { .. } | PhaseWork::Steps => Vec::new(),
+            PhaseWork::Connector { worker, .. } => vec![&mut **worker],
+            PhaseWork::Steps => Vec::new(),
         }
     }
 }
@@ -184,6 +216,21 @@ pub struct ModelPlan {
     /// What the document says it costs; a cost nobody tells is unknown, never 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<CostPlan>,
+}
+
+impl ModelPlan {
+    /// What a profile is asked for without anything more.
+    pub fn plain(reference: &str, profile: &str, because: &str) -> ModelPlan {
+        ModelPlan {
+            reference: reference.to_owned(),
+            profile: profile.to_owned(),
+            model: None,
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            because: because.to_owned(),
+            cost: None,
+        }
+    }
 }
 
 /// What a model costs, in US dollars.
@@ -334,6 +381,8 @@ pub struct StepPlan {
     pub writes: bool,
     pub output: Option<String>,
     pub rules: Vec<StepRule>,
+    /// Where and how it is run: an ordinary program in a session of the phase's.
+    pub worker: WorkerPlan,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -422,6 +471,26 @@ pub struct Limits {
     pub deny_unknown_cost: bool,
     pub may_spawn: bool,
     pub may_end: bool,
+}
+
+impl Limits {
+    /// Takes over what is tighter in the limits above. What happens at a bound, and by whom, is narrowed as well.
+    pub fn narrow(&mut self, above: &Limits) {
+        let least = |own: Option<u32>, above: Option<u32>| own.into_iter().chain(above).min();
+        self.max_depth = self.max_depth.min(above.max_depth);
+        self.max_total_agents = self.max_total_agents.min(above.max_total_agents);
+        self.max_parallel = least(self.max_parallel, above.max_parallel);
+        self.max_cost_usd = match (self.max_cost_usd, above.max_cost_usd) {
+            (Some(own), Some(above)) => Some(own.min(above)),
+            (own, above) => own.or(above),
+        };
+        let times = [self.timeout_per_agent_ms, above.timeout_per_agent_ms];
+        self.timeout_per_agent_ms = times.into_iter().flatten().min();
+        self.max_messages = self.max_messages.min(above.max_messages);
+        self.max_turns = self.max_turns.min(above.max_turns);
+        self.deny_unknown_cost |= above.deny_unknown_cost;
+        self.may_spawn &= above.may_spawn;
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,6 +19,7 @@ pub use text::SLUG_PATTERN;
 use jsonc_parser::ast::{Object, Value as Node};
 
 pub use field::{False, Json, LIST_ENTRIES_MAX, OneOrMany};
+pub(crate) use finding::Lines;
 pub use finding::{At, FINDINGS_MAX, Span};
 pub use guard::{DEPTH_MAX, TEXT_BYTES_MAX};
 pub use number::{COST_USD_MAX, Usd};
@@ -50,6 +51,11 @@ pub fn read(text: &[u8], file_name: &str) -> (Option<Document>, Vec<Diagnostic>)
         ..document
     });
     (document, reader.findings.locate(file_name, text, Some(&root)))
+}
+
+/// A text that was read without errors before.
+pub(crate) fn parsed(text: &str) -> Option<Node<'_>> {
+    syntax::parse(text, &mut Findings::default())
 }
 
 /// Gives findings made later than reading their places in the document's text.

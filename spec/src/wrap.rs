@@ -29,6 +29,8 @@ pub struct Wrapping {
     pub results: Vec<EarlierResult>,
     pub lines: Vec<LineOfWork>,
     pub publishes: Vec<Published>,
+    /// The JSON Schema that the worker's outputs must fit.
+    pub shape: Option<String>,
     /// How many workers have this same prompt and must not do the same.
     pub same_prompt: usize,
     /// Tools of the plan that were found nowhere.
@@ -153,7 +155,11 @@ impl Wrapping {
                 false => format!("- `{}` (compared with: {})", published.key, literals.join(", ")),
             }
         };
-        self.publishes.iter().map(key).collect::<Vec<_>>().join("\n")
+        let mut told: Vec<String> = self.publishes.iter().map(key).collect();
+        told.extend(self.shape.iter().map(|shape| {
+            format!("All of them together, as one object, must fit this JSON Schema:\n{}", quoted(shape))
+        }));
+        told.join("\n")
     }
 
     fn event(&self) -> String {

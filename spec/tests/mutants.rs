@@ -146,8 +146,9 @@ impl Scratch {
         let Some(program) = program.filter(|_| built.status.success()) else {
             return Ok(Played::NoProgram);
         };
-        let limits =
-            format!("ulimit -t {CPU_SECONDS_MAX}; ulimit -v {MEMORY_KIB_MAX}; exec \"$0\" laws:: talk::");
+        let limits = format!(
+            "ulimit -t {CPU_SECONDS_MAX}; ulimit -v {MEMORY_KIB_MAX}; exec \"$0\" laws:: talk:: tree::"
+        );
         let mut shell = Command::new("sh");
         shell.args(["-c", &limits, program]).current_dir(&self.crate_folder).env("RUST_BACKTRACE", "0");
         // One seed less than the full number: the laws themselves must catch it, not the table of what was reached.

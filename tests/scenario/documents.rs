@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use niia_tests::{House, Repository, wait_until};
 use serde_json::{Value, json};
 
-use super::SOON;
+use super::{SOON, seed};
 
 /// A tool that says what it sees; `meets` are files it and the others leave, so that nobody is done before all began.
 fn reviewer(house: &House, name: &str, meets: &[&str]) {
@@ -123,14 +123,7 @@ fn run_everywhere(
 fn a_solo_developer_gets_three_models_one_after_the_other() {
     let house = House::new();
     let project = house.repository("project");
-    let document = json!({
-        "name": "solo-workflow",
-        "pipeline": { "phases": [
-            { "name": "implement", "model": "opus", "prompt": "Build the feature." },
-            { "name": "review", "model": "codex", "prompt": "Independent code review." },
-            { "name": "document", "model": "haiku", "prompt": "Write docs for what changed." }
-        ] }
-    });
+    let document = seed("solo-workflow");
     let (run, calls) = run_everywhere(&house, &project, "solo", &document);
     assert_eq!(calls, ["claude haiku", "claude opus", "codex -"]);
     let branch = house.status(&run)["branch"].as_str().unwrap().to_owned();
@@ -149,15 +142,7 @@ fn a_solo_developer_gets_three_models_one_after_the_other() {
 fn many_cheap_workers_one_expensive_and_some_between_are_started_as_counted() {
     let house = House::new();
     let project = house.repository("project");
-    let document = json!({
-        "name": "cost-aware",
-        "models": { "cheap": "haiku", "expensive": "opus", "medium": "sonnet" },
-        "pipeline": { "phases": [
-            { "name": "research", "workers": 5, "model": "cheap" },
-            { "name": "implement", "workers": 1, "model": "expensive" },
-            { "name": "verify", "workers": 3, "model": "medium" }
-        ] }
-    });
+    let document = seed("cost-aware");
     let (run, calls) = run_everywhere(&house, &project, "cost-aware", &document);
     let count = |line: &str| calls.iter().filter(|call| *call == line).count();
     let counts = [count("claude haiku"), count("claude opus"), count("claude sonnet"), calls.len()];

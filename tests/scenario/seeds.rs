@@ -6,14 +6,15 @@ use std::time::Duration;
 use niia_tests::{House, Repository, wait_until};
 use serde_json::{Value, json};
 
-use super::SOON;
 use super::appointments::{Clock, last_run};
 use super::talks::{everybody_heard_everything, lines, pad, prompts, talker};
+use super::{SOON, answers_to_every_machine, seed};
 
 /// A watch looks, lets the change settle for five seconds, and then writes: more than that on a busy machine.
 const WOKEN: Duration = Duration::from_secs(120);
 
 fn here(house: &House, project: &Repository, name: &str, document: &Value) -> String {
+    answers_to_every_machine(house);
     house.detach(project.path(), &house.document(name, document))
 }
 
@@ -34,29 +35,7 @@ fn rapid_prototype_keeps_three_rival_lines_lets_a_meeting_see_all_three_and_buil
             ),
         );
     }
-    let document = json!({
-        "name": "rapid-prototype",
-        "pipeline": {
-            "phases": [
-                { "name": "explore", "parallel": true, "workers": [
-                    { "model": "claude", "prompt": "Prototype approach A: microservices + Redis.",
-                      "session": { "worktree": "approach-a" } },
-                    { "model": "codex", "prompt": "Prototype approach B: monolith + PostgreSQL.",
-                      "session": { "worktree": "approach-b" } },
-                    { "model": "gemini", "prompt": "Prototype approach C: serverless + DynamoDB.",
-                      "session": { "worktree": "approach-c" } } ] },
-                { "name": "evaluate", "type": "meeting",
-                  "participants": [
-                    { "model": "opus", "role": "Evaluate all 3 prototypes. Which ships fastest?" },
-                    { "model": "codex", "role": "Which approach has fewest bugs?" },
-                    { "model": "gemini", "role": "Which approach scales best?" } ],
-                  "agenda": [{ "topic": "Pick one approach", "rounds": 2 }] },
-                { "name": "build", "model": "opus",
-                  "prompt": "Read the meeting decision. Build the chosen approach to production quality." }
-            ],
-            "scratchpad": true
-        }
-    });
+    let document = seed("rapid-prototype");
     let before = project.fingerprint();
     let run = here(&house, &project, "rapid", &document);
     let status = house.wait_over(&run, WOKEN);
@@ -98,15 +77,7 @@ fn in_pair_programming_the_reviewer_is_woken_twice_by_what_the_builder_changes_i
         "when first+part write login.txt first\nwhen second+part write login.txt second",
     );
     talker(&house, "codex", "when work+tree+has+changed run niia mailbox send all \"I looked at it\"");
-    let document = json!({
-        "name": "pair-programming",
-        "type": "mesh",
-        "agents": [
-            { "id": "builder", "model": "claude", "prompt": "Implement what the user describes." },
-            { "id": "reviewer", "model": "codex", "prompt": "Watch git diff continuously. Flag issues immediately." }
-        ],
-        "communication": { "topology": "mesh", "broadcast_channel": true }
-    });
+    let document = seed("pair-programming");
     let run = here(&house, &project, "pair", &document);
     let reviews = |count: usize| {
         wait_until("the reviewer is woken", WOKEN, || {
@@ -148,14 +119,7 @@ fn in_team_infra_a_push_wakes_the_reviewer_and_people_find_its_report_in_their_i
     let house = House::new();
     let project = house.repository("project");
     talker(&house, "codex", "when went+from run niia mailbox send all \"reviewed: fine\"");
-    let document = json!({
-        "name": "team-infra",
-        "machines": { "dev-a": "localhost", "dev-b": "localhost", "dev-c": "localhost", "server": "localhost" },
-        "agents": [
-            { "machine": "server", "model": "codex", "prompt": "Watch main branch. Review every push. Report to all." }
-        ],
-        "communication": { "broadcast_channel": true }
-    });
+    let document = seed("team-infra");
     let run = here(&house, &project, "team", &document);
     wait_until("it has begun", SOON, || (!prompts(&house, "codex").is_empty()).then_some(()));
     wait_until("its first turn is over", SOON, || {
@@ -189,16 +153,7 @@ fn lines_or_none(house: &House, run: &str, phase: &str) -> Vec<Value> {
 fn oss_pr_review(house: &House, class: &str) -> String {
     let project = house.repository("project");
     talker(house, "claude", &format!("when Classify+PR+type run niia output set classification {class}"));
-    let document = json!({
-        "name": "oss-pr-review",
-        "trigger": "github.pr.opened",
-        "pipeline": { "phases": [
-            { "name": "triage", "parallel": true, "model": "haiku", "workers": [
-                { "prompt": "Classify PR type." }, { "prompt": "Check breaking changes." }, { "prompt": "Run tests." } ] },
-            { "name": "review", "model": "sonnet", "prompt": "Full code review." },
-            { "name": "security", "model": "opus", "condition": "triage.classification == 'auth'", "prompt": "Security review." }
-        ] }
-    });
+    let document = seed("oss-pr-review");
     let kept = house.document("oss", &document);
     let words = ["schedule".as_ref(), "add".as_ref(), kept.as_os_str()];
     let _ = house.niia(words).inside(project.path()).run().exits(0);
@@ -310,15 +265,7 @@ fn in_air_gapped_analysis_two_wards_work_and_the_lab_reads_what_they_send() {
     let project = house.repository("project");
     talker(&house, "ollama", "when Begin run niia mailbox send claude \"summary: 3 percent\"");
     talker(&house, "claude", "");
-    let document = json!({
-        "name": "air-gapped-analysis",
-        "machines": { "hospital-A": "localhost", "hospital-B": "localhost", "research-lab": "localhost" },
-        "agents": [
-            { "machine": "hospital-A", "model": "ollama/llama3", "prompt": "Analyze infection rates." },
-            { "machine": "hospital-B", "model": "ollama/llama3", "prompt": "Same analysis." },
-            { "machine": "research-lab", "model": "claude", "prompt": "Read all hospital summaries. Draft findings." }
-        ]
-    });
+    let document = seed("air-gapped-analysis");
     let run = here(&house, &project, "air", &document);
     wait_until("the lab has both summaries", WOKEN, || {
         let told = prompts(&house, "claude").concat();
@@ -343,16 +290,7 @@ fn gpu_optimized_has_four_alike_workers_claim_different_modules() {
             ),
         );
     }
-    let document = json!({
-        "name": "gpu-optimized",
-        "machines": { "laptop": "localhost", "gpu-a": "localhost", "gpu-b": "localhost" },
-        "pipeline": { "phases": [
-            { "name": "classify", "machine": "laptop", "model": "haiku", "workers": 3, "prompt": "Classify each module by complexity." },
-            { "name": "simple-modules", "machine": "gpu-a", "model": "ollama/llama-70b", "workers": 4, "prompt": "Implement simple modules. No API cost." },
-            { "name": "complex-modules", "machine": "gpu-b", "model": "ollama/llama-405b", "workers": 2, "prompt": "Implement complex modules. Full reasoning power." },
-            { "name": "integrate", "machine": "laptop", "model": "claude", "prompt": "Integrate all modules. Run tests." }
-        ] }
-    });
+    let document = seed("gpu-optimized");
     let run = here(&house, &project, "gpu", &document);
     let status = house.wait_over(&run, WOKEN);
     assert_eq!(status["state"], "done", "{status:#}");

@@ -56,9 +56,14 @@ impl RunTrees {
         let mut ours = self.result()?;
         for name in trees {
             let Some(branch) = self.branch_of(name) else { continue };
-            let theirs = refs::read(&self.repository, &branch)?
-                .ok_or_else(|| TreeError::NoTree { name: name.file() })?;
-            match self.bring(&ours, &theirs, name, "result")? {
+            let theirs = refs::read(&self.repository, &branch)?;
+            let brought = match (name, &theirs) {
+                (TreeName::Child(run), _) => self.bring_child(&ours, run)?,
+                (_, Some(theirs)) => Some(self.bring(&ours, theirs, name, "result")?),
+                (_, None) => return Err(TreeError::NoTree { name: name.file() }),
+            };
+            let (Some(theirs), Some(brought)) = (theirs, brought) else { continue };
+            match brought {
                 Brought::To(commit) if commit == ours => {}
                 Brought::To(commit) => {
                     step("git.merge.written");

@@ -31,6 +31,8 @@ pub enum TreeName {
     Reading(Slug),
     /// The tree in which a conflict is mended.
     Mending,
+    /// The line of a run that was begun inside this one: a branch to be merged, and no tree.
+    Child(RunId),
 }
 
 impl TreeName {
@@ -50,6 +52,7 @@ impl TreeName {
             None if name == "result" => Some(TreeName::Result),
             None => Slug::new(name).ok().map(TreeName::Worker),
             Some(("", "mending")) => Some(TreeName::Mending),
+            Some((run, "run")) => Slug::new(run).ok().map(TreeName::Child),
             Some((slug, "read")) => Slug::new(slug).ok().map(TreeName::Reading),
             Some(_) => None,
         }
@@ -62,6 +65,7 @@ impl TreeName {
             TreeName::Result => "result".to_owned(),
             TreeName::Reading(slug) => format!("{slug}@read"),
             TreeName::Mending => "@mending".to_owned(),
+            TreeName::Child(run) => format!("{run}@run"),
         }
     }
 }
@@ -265,6 +269,7 @@ impl RunTrees {
         match name {
             TreeName::Worker(slug) => Some(format!("refs/heads/niia/{}/w/{slug}", self.run)),
             TreeName::Result => Some(format!("refs/heads/niia/{}/w/result", self.run)),
+            TreeName::Child(run) => Some(format!("refs/heads/niia/{run}/result")),
             TreeName::Reading(_) | TreeName::Mending => None,
         }
     }

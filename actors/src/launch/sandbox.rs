@@ -158,6 +158,8 @@ pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchEr
     let mut read_only = vec![facts.folder.join("prompt.md"), facts.folder.join(super::scratchpad::EXCLUDES)];
     let lines = launch.env.get("NIIA_WORKTREES").map(String::as_str).unwrap_or_default();
     read_only.extend(lines.split(':').filter(|line| !line.is_empty()).map(PathBuf::from));
+    let above = launch.env.get(super::scratchpad::ABOVE).map(String::as_str).unwrap_or_default();
+    read_only.extend(above.split(':').filter(|pad| !pad.is_empty()).map(PathBuf::from));
     // What is read of the past and of what began the run, and the memory, which is written where `egress` lets it be.
     let named = |name: &str| launch.env.get(name).map(PathBuf::from);
     read_only.extend([EVENT_VARIABLE, HISTORY_VARIABLE].into_iter().filter_map(named));

@@ -10,6 +10,9 @@ use super::{Facts, Launch, LaunchError, Place, Preparation};
 /// The link's name where it is free, and otherwise.
 pub const LINK_NAMES: [&str; 2] = ["scratchpad", ".niia-scratchpad"];
 
+/// Where the scratchpads of the runs above are told, the nearest first: to be read, not to be written.
+pub const ABOVE: &str = "NIIA_SCRATCHPADS_ABOVE";
+
 /// The file of the session's own that lists what its git must not see.
 pub(super) const EXCLUDES: &str = "git-excludes";
 

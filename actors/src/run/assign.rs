@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use niia_spec::course::{Ending, MENDER, Outcome, PhaseState, RunCourse};
 use niia_spec::name::{AttemptId, WorkerId};
-use niia_spec::plan::{PhasePlan, PhaseWork, TreePlan, WorkerPlan};
+use niia_spec::plan::{PhasePlan, PhaseWork, Plan, StepPlan, TreePlan, WorkerPlan};
 use niia_spec::wrap::{
     EarlierResult, EventTold, LineOfWork, Place, Remembered, Template, Wrapping, asks_for_the_past, talk,
 };
@@ -51,7 +51,8 @@ pub(super) fn assignment(
         }
         None => Template::built_in(),
     };
-    let bare = is_bare(worker, model) || mend.is_some();
+    let connector = desk.connector()?;
+    let bare = is_bare(worker, model) || mend.is_some() || connector.is_some();
     let prompt = if bare { wrapping.prompt.clone().unwrap_or_default() } else { template.wrap(&wrapping) };
     // Without a task there is somebody who will ask: a person, or another worker.
     let conversation = prompt.is_empty() && converses(context, worker, model);
@@ -71,6 +72,8 @@ pub(super) fn assignment(
         prompt: prompt.into(),
         subject: subject(worker, attempt),
         mend,
+        step: desk.step(attempt).cloned().map(Arc::new),
+        connector,
         turn,
         context: Arc::clone(context),
     })
@@ -112,10 +115,29 @@ impl Desk<'_> {
     /// The worker of the plan; a mender works as the phase's first one.
     fn worker(&self, attempt: &AttemptId) -> Option<&WorkerPlan> {
         let workers = self.phase.work.workers();
-        let named = workers.iter().copied().find(|worker| worker.name == attempt.worker.worker);
+        let named = self.phase.everybody().find(|worker| worker.name == attempt.worker.worker);
         named.or_else(|| {
             (attempt.worker.worker.as_str() == MENDER).then(|| workers.first().copied()).flatten()
         })
+    }
+
+    fn step(&self, attempt: &AttemptId) -> Option<&StepPlan> {
+        self.phase.steps.iter().find(|step| step.worker.name == attempt.worker.worker)
+    }
+
+    /// The plan of the document that the phase runs.
+    fn connector(&self) -> Result<Option<Arc<Plan>>, Box<Ending>> {
+        let PhaseWork::Connector { path, plan: key, worker } = &self.phase.work else { return Ok(None) };
+        let all = &self.context.plan.connectors;
+        let found = key.as_ref().and_then(|key| all.get(key)).ok_or_else(|| {
+            let reason = format!("the document `{path}` was not taken along");
+            Box::new(Ending::plain(Outcome::Failed { reason }, "niia"))
+        })?;
+        let mut plan = Plan { connectors: all.clone(), ..found.clone() };
+        // What the phase says counts more than the document's own task, and that more than the task of all.
+        let goal = worker.prompt.clone().or_else(|| plan.task.clone());
+        plan.task = goal.or_else(|| self.context.plan.task.clone());
+        Ok(Some(Arc::new(plan)))
     }
 
     fn mend(&self, attempt: &AttemptId) -> Option<Mend> {
@@ -156,6 +178,7 @@ impl Desk<'_> {
             results: self.results(),
             lines: self.lines(),
             publishes: self.phase.publishes.clone(),
+            shape: self.phase.output_schema.as_ref().map(|schema| format!("{schema:#}")),
             same_prompt: self.same_prompt(worker),
             absent: self.absent(),
             event: self.event(),
@@ -277,9 +300,10 @@ impl Desk<'_> {
         let earlier = usize::try_from(attempt.attempt.checked_sub(2)?).ok()?;
         let ending = self.course.worker(&attempt.worker)?.attempts().get(earlier)?.ending.as_ref()?;
         let reason = match &ending.outcome {
-            Outcome::Failed { reason } | Outcome::Unavailable { reason, .. } | Outcome::Lost { reason } => {
-                reason
-            }
+            Outcome::Failed { reason }
+            | Outcome::Misshapen { reason }
+            | Outcome::Unavailable { reason, .. }
+            | Outcome::Lost { reason } => reason,
             _ => return None,
         };
         Some(handover::brief(self.context, ending, reason))

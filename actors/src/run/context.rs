@@ -15,6 +15,7 @@ use niia_spec::plan::Plan;
 use niia_spec::profile::{ProfileError, Profiles};
 use serde::{Deserialize, Serialize};
 
+use super::family::Family;
 use crate::git::{DiscoverError, Repository, RunTrees, TreeError};
 use crate::recording::Recording;
 use crate::scratchpad::{ScratchpadError, ScratchpadFolder};
@@ -33,7 +34,10 @@ pub struct RunContext {
     pub trees: Option<RunTrees>,
     pub scratchpad: ScratchpadFolder,
     pub begun_at_ms: u64,
+    /// The sessions it was begun in, the outermost first.
+    pub lineage: Vec<SessionId>,
     pub live: LiveSessions,
+    scratchpad_folder: PathBuf,
 }
 
 /// The payload of the event that began a run, in the run's folder.
@@ -47,6 +51,9 @@ pub struct RunMeta {
     pub origin: Origin,
     /// The commit the run started from.
     pub base: Option<String>,
+    /// The sessions it was begun in, from the outermost one to the one it was begun by; none for a run of a person's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<SessionId>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +85,8 @@ impl RunContext {
         meta: RunMeta,
         live: LiveSessions,
     ) -> Result<RunContext, ContextError> {
-        let scratchpad = ScratchpadFolder::open(&folder.join("scratchpad"))?;
+        let scratchpad_folder = scratchpad_folder(run, &folder, &meta.lineage);
+        let scratchpad = ScratchpadFolder::open(&scratchpad_folder)?;
         let own = meta.origin.profiles.iter().map(|(name, text)| (name.as_str(), text.as_str()));
         let profiles = Profiles::built_in()?.with(own)?;
         let trees = match (&meta.origin.repository, &meta.base) {
@@ -89,9 +97,21 @@ impl RunContext {
             _ => None,
         };
         keep_event(&folder, &plan)?;
-        let (origin, begun_at_ms) = (meta.origin, meta.begun_at_ms);
+        let RunMeta { origin, begun_at_ms, lineage, .. } = meta;
         let run = run.clone();
-        Ok(RunContext { run, folder, plan, origin, profiles, trees, scratchpad, begun_at_ms, live })
+        Ok(RunContext {
+            run,
+            folder,
+            plan,
+            origin,
+            profiles,
+            trees,
+            scratchpad,
+            begun_at_ms,
+            lineage,
+            live,
+            scratchpad_folder,
+        })
     }
 
     /// The folder of one session: its recording and its answer.
@@ -105,7 +125,12 @@ impl RunContext {
     }
 
     pub fn scratchpad_folder(&self) -> PathBuf {
-        self.folder.join("scratchpad")
+        self.scratchpad_folder.clone()
+    }
+
+    /// The scratchpads above this run's own, the nearest first: to be read, not to be written.
+    pub fn scratchpads_above(&self) -> impl Iterator<Item = &Path> {
+        self.scratchpad_folder.ancestors().skip(1).take(self.lineage.len())
     }
 
     pub fn session_id(&self, attempt: &AttemptId) -> SessionId {
@@ -122,6 +147,19 @@ impl RunContext {
                 after.saturating_sub(ran)
             }
             Wake::Backoff { .. } | Wake::Quiet { .. } => after,
+        }
+    }
+}
+
+/// Where a run's scratchpad lies: in its own folder, or below that of the run it was begun in.
+pub fn scratchpad_folder(run: &RunId, folder: &Path, lineage: &[SessionId]) -> PathBuf {
+    let runs = folder.parent().unwrap_or(folder);
+    match lineage.split_first() {
+        None => folder.join("scratchpad"),
+        Some((outermost, between)) => {
+            let top = runs.join(outermost.run.as_str()).join("scratchpad");
+            let below = between.iter().map(|session| session.run.as_str()).chain([run.as_str()]);
+            below.fold(top, |path, run| path.join(run))
         }
     }
 }
@@ -193,6 +231,8 @@ pub fn forget_variables(folder: &Path) {
 pub struct LiveSessions {
     sessions: Arc<Mutex<HashMap<SessionId, SessionHandle>>>,
     waiting: Arc<Mutex<HashSet<RunId>>>,
+    /// Which run was begun in which session.
+    pub family: Family,
 }
 
 impl LiveSessions {

@@ -27,8 +27,8 @@ pub enum RunNews {
     Shows { session: SessionId, what: String },
     /// It waits for a person.
     Waits { run: RunId },
-    /// Its end is durable.
-    Over { run: RunId, state: notice::RunState },
+    /// Its end is durable. Of one that was begun inside another run, that one's end tells.
+    Over { run: RunId, state: notice::RunState, inside: bool },
 }
 
 impl RunState {
@@ -118,6 +118,7 @@ impl RunState {
 
     pub(super) fn finish(&mut self, outcome: RunOutcome) {
         self.let_go();
+        self.end_descendants();
         if let Some(mailbox) = &self.mailbox {
             mailbox.close("the run ended before it was told");
         }
@@ -128,9 +129,11 @@ impl RunState {
         let (news, changes) = (self.news.clone(), self.changes.clone());
         tokio::task::spawn_blocking(move || {
             end.write(&context, &journal);
+            context.live.family.leave(&context.run);
             changes.send_replace(OVER);
             // A node that is going down reads the run's end in the journal.
-            drop(news.send(RunNews::Over { run: context.run.clone(), state: word }));
+            let inside = !context.lineage.is_empty();
+            drop(news.send(RunNews::Over { run: context.run.clone(), state: word, inside }));
         });
     }
 }

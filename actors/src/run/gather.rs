@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use niia_spec::course::{Gathering, RUNS_LATER_MAX, RunCourse};
 use niia_spec::later::RunsLater;
-use niia_spec::name::PhaseName;
+use niia_spec::name::{PhaseName, WorkerId};
 use niia_spec::plan::{MergeRule, TreePlan};
 
 use super::context::RunContext;
@@ -47,6 +47,7 @@ impl Work {
         let shared =
             shared.map(|tree| (tree.clone(), info(self.phase.to_string(), "the phase's shared work")));
         let own = self.trees.merged.iter().filter(|tree| self.round > 1 && !self.trees.shared.contains(tree));
+        let own = own.filter(|tree| !matches!(tree, TreeName::Child(_)));
         let by_hand = |tree: &TreeName| info(format!("{}/{}/by-hand", self.phase, tree.file()), "by hand");
         shared.chain(own.map(|tree| (tree.clone(), by_hand(tree)))).collect()
     }
@@ -56,8 +57,13 @@ fn trees_of(context: &RunContext, course: &RunCourse, phase: &PhaseName) -> Tree
     let mut work = Trees::default();
     let done = course.done_workers(phase);
     let planned = context.plan.phases.iter().filter(|plan| plan.name == *phase);
-    for worker in planned.flat_map(|plan| plan.work.workers()) {
-        if !done.contains(&&worker.name) {
+    for (worker, is_step) in planned.flat_map(|plan| {
+        let steps = plan.steps.iter().map(|step| (&step.worker, true));
+        plan.work.workers().into_iter().map(|worker| (worker, false)).chain(steps)
+    }) {
+        let id = WorkerId { phase: phase.clone(), worker: worker.name.clone() };
+        let was_run = || course.worker(&id).is_some_and(|step| !step.attempts().is_empty());
+        if !done.contains(&&worker.name) && !(is_step && was_run()) {
             continue;
         }
         let (tree, shared, line) = match &worker.tree {
@@ -73,6 +79,8 @@ fn trees_of(context: &RunContext, course: &RunCourse, phase: &PhaseName) -> Tree
             work.merged.push(tree);
         }
     }
+    // What runs inside it did comes after the work of those who began them.
+    work.merged.extend(course.children_done(phase).into_iter().cloned().map(TreeName::Child));
     work
 }
 

@@ -19,6 +19,7 @@ impl RunState {
             Command::Start { attempt, model } => self.start(attempt, model).await,
             Command::Settle { attempt } => self.settle(attempt).await,
             Command::End { attempt, reason } => {
+                self.end_children(&attempt, reason);
                 if let Some(phase) = self.phases.get(&attempt.worker.phase) {
                     let _ = phase.end(attempt, reason);
                 }
@@ -26,6 +27,7 @@ impl RunState {
             Command::Dismiss { phase } => self.dismiss(phase).await,
             Command::Gather { phase, round } => self.gather(phase, round),
             Command::Wake { wake, after_ms } => self.wake(wake, after_ms),
+            Command::Reserve { of, total } => self.reserve(of, total),
             Command::Ask { phase } => self.tell(RunNews::Asks { run: self.context.run.clone(), phase }),
             Command::Close { phase, .. } => self.close(&phase),
             Command::Hold { reason } => {

@@ -31,6 +31,7 @@ pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunVi
     RunView {
         run: context.run.clone(),
         name: context.plan.name.to_string(),
+        parent: context.lineage.last().cloned(),
         state,
         reason,
         begun_at_ms: context.begun_at_ms,
@@ -65,9 +66,8 @@ pub(super) fn outputs(course: &RunCourse) -> Value {
 /// What workers said and was not taken.
 fn untaken(course: &RunCourse) -> Vec<String> {
     let workers = course.phases().flat_map(|(plan, phase)| {
-        let names =
-            plan.work.workers().into_iter().map(move |worker| format!("{}/{}", plan.name, worker.name));
-        names.zip(phase.workers())
+        let names = plan.everybody().map(move |worker| format!("{}/{}", plan.name, worker.name));
+        names.zip(phase.workers().iter().chain(phase.steps()))
     });
     let said = workers.flat_map(|(name, worker)| {
         let endings = worker.attempts().iter().filter_map(|attempt| attempt.ending.as_ref());
@@ -98,6 +98,11 @@ fn phase_view(
             Worker { context, course, times, phase: &plan.name, plan: worker }.view(&worker.name, state)
         })
         .collect();
+    let steps = plan.steps.iter().zip(phase.steps()).map(|(step, state)| {
+        let worker = &step.worker;
+        Worker { context, course, times, phase: &plan.name, plan: worker }.view(&worker.name, state)
+    });
+    drop(workers.splice(0..0, steps));
     let mender = Worker::mender(&plan.name);
     if let (Some(first), Some(id)) = (planned.first(), mender)
         && let Some(state) = course.worker(&id).filter(|state| !state.attempts().is_empty())
@@ -113,7 +118,7 @@ fn phase_view(
     PhaseView {
         phase: plan.name.clone(),
         kind: plan.work.word().to_owned(),
-        state: phase_state(phase.state()),
+        state: if phase.asks() { notice::PhaseState::Asking } else { phase_state(phase.state()) },
         outcome: phase.outcome().cloned().or_else(|| needs_attention(course, &plan.name)),
         workers,
     }

@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use niia_spec::course::{EndReason, Ending, Outcome, Unavailable, take_within_bounds};
+use niia_spec::course::{EndReason, Ending, Outcome, Stepped, Unavailable, take_within_bounds};
 use niia_spec::detect::TurnEnd;
 use niia_spec::detect::work::Verdict;
 use niia_spec::plan::TreePlan;
@@ -91,11 +91,13 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) ->
     // What the tool itself says it answered is exact; its screen is a drawing of it.
     let exact = verdict.and_then(|verdict| verdict.answer).or_else(|| turn.and_then(|turn| turn.answer));
     let answer = exact.unwrap_or(answer);
+    let (outcome, stepped) = stepped(assignment, over, outcome, &answer);
     let mut ending = Ending::plain(outcome, &evidence);
     let chars_max = if assignment.turn.is_some() { SAID_CHARS_MAX } else { EXCERPT_CHARS_MAX };
     ending.excerpt = answer.chars().take(chars_max).collect();
     if ending.outcome == Outcome::Done {
         ending.outputs = outputs(assignment, &answer);
+        ending.step = stepped;
         ending.untaken = take_within_bounds(&mut ending.outputs);
     }
     let in_journal = ending.excerpt.len() == answer.len();
@@ -108,6 +110,49 @@ pub(super) fn finish(assignment: &Assignment, over: &Over, ordered: &Ordered) ->
     ending.usage = super::used::used(assignment, &ending.outcome);
     commit(assignment, &mut ending);
     hand_over(assignment, &mut ending);
+    ending
+}
+
+/// A step that came to an end of its own is judged by its rules, whatever its exit code.
+fn stepped(
+    assignment: &Assignment,
+    over: &Over,
+    outcome: Outcome,
+    answer: &str,
+) -> (Outcome, Option<Stepped>) {
+    match (&assignment.step, over, &outcome) {
+        (
+            Some(step),
+            Over::Exited(exit),
+            Outcome::Done | Outcome::Failed { .. } | Outcome::Unavailable { .. },
+        ) if exit.why == Why::Itself => match exit.status {
+            ExitStatus::Code(code) => (Outcome::Done, Some(step.stepped(code, answer))),
+            ExitStatus::Signal { .. } => (outcome, None),
+        },
+        _ => (outcome, None),
+    }
+}
+
+/// The end of an attempt that was no terminal: what came of it is kept as an answer is.
+pub fn came_home(
+    assignment: &Assignment,
+    outcome: Outcome,
+    answer: &str,
+    outputs: BTreeMap<String, serde_json::Value>,
+) -> Ending {
+    let folder = assignment.context.session_folder(assignment.attempt());
+    let mut ending = Ending::plain(outcome, "");
+    ending.excerpt = answer.chars().take(EXCERPT_CHARS_MAX).collect();
+    if ending.outcome == Outcome::Done {
+        ending.outputs = outputs;
+        ending.untaken = take_within_bounds(&mut ending.outputs);
+    }
+    let made = fs::create_dir_all(&folder).map_err(|error| error.to_string());
+    let done = ending.outcome == Outcome::Done;
+    let in_journal = ending.excerpt.len() == answer.len();
+    if let Err(error) = made.and_then(|()| keep_answer(assignment, &folder, answer, in_journal, done)) {
+        ending.outcome = Outcome::NeedsAttention { reason: format!("its answer could not be kept: {error}") };
+    }
     ending
 }
 
@@ -274,6 +319,10 @@ pub(super) fn read_answer(folder: &Path, size: (u16, u16)) -> io::Result<String>
 
 /// The outputs an answer ends with, and those the phase's `outputs.json` holds.
 fn outputs(assignment: &Assignment, answer: &str) -> BTreeMap<String, serde_json::Value> {
+    if let Some(step) = &assignment.step {
+        let printed = serde_json::Value::String(answer.trim_end().to_owned());
+        return step.output.iter().map(|key| (key.clone(), printed.clone())).collect();
+    }
     let mut outputs = profile::outputs_of(answer);
     let file = format!("{}/outputs.json", assignment.attempt().worker.phase);
     match assignment.context.scratchpad.cat(&file) {

@@ -24,6 +24,7 @@ use crate::machine::starts::Start;
 use crate::machine::{Assignment, News, breakers};
 use crate::phase::PhaseHandle;
 use crate::recording::Recording;
+use crate::run::TreePlace;
 
 /// A minder that does not answer is asked again so often before its session counts as lost.
 const OPEN_TRIES_MAX: u32 = 5;
@@ -97,9 +98,15 @@ pub(super) async fn live(arguments: SessionArguments) {
 }
 
 impl Life {
-    /// Waits for a place on this machine, unless an order ends the attempt first.
-    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
-        let place = self.machine.place();
+    /// Waits for a place on this machine and in its tree of runs, unless an order ends the attempt first.
+    async fn place(&mut self) -> Option<(OwnedSemaphorePermit, TreePlace)> {
+        let (machine, run) = (self.machine.clone(), self.assignment.session.run.clone());
+        let lives = self.is_minded();
+        let place = async move {
+            let own = machine.place().await?;
+            let family = &machine.live.family;
+            Some((own, if lives { family.has_place(&run) } else { family.place(&run).await }))
+        };
         tokio::pin!(place);
         loop {
             tokio::select! {
@@ -116,7 +123,7 @@ impl Life {
         }
     }
 
-    async fn with_place(&mut self, _place: OwnedSemaphorePermit) -> Ending {
+    async fn with_place(&mut self, _place: (OwnedSemaphorePermit, TreePlace)) -> Ending {
         if let Some(chosen) = way::chosen(&self.facts.folder) {
             way::apply(&mut self.assignment, &chosen);
         }

@@ -178,6 +178,11 @@ fn own_env(assignment: &Assignment, machine: &LocalMachine) -> BTreeMap<String, 
         .map(|(name, value)| (name.to_owned(), value)),
     );
     let lines = lines_of_work(assignment);
+    let above = context.scratchpads_above().map(|pad| pad.display().to_string());
+    let above: Vec<String> = above.collect();
+    if !above.is_empty() {
+        env.insert(launch::scratchpad::ABOVE.to_owned(), above.join(":"));
+    }
     if assignment.conversation {
         let hooks = hooks::folder(&folder).display().to_string();
         env.insert(hooks::FOLDER_VARIABLE.to_owned(), hooks);

@@ -21,6 +21,6 @@ fn needs_private(plan: &Plan, worker: &WorkerPlan) -> bool {
         (TreePlan::Result, TreePlan::Result) => true,
         _ => false,
     };
-    let mut all = plan.phases.iter().flat_map(|phase| phase.work.workers());
+    let mut all = plan.phases.iter().flat_map(|phase| phase.everybody());
     sandboxed(worker) || all.any(|other| sandboxed(other) && shared(other))
 }

@@ -18,6 +18,7 @@ use super::shelf::{self, Firing, Record};
 use super::state::{Appointments, trouble};
 use super::{Message, Patience};
 use crate::control::words::{Refusal, RefusalCode};
+use crate::node::accept::Begins;
 use crate::node::{Node, accept};
 
 /// Bytes of events that wait, of one document; past it the caller is told to come back.
@@ -283,5 +284,5 @@ async fn begin(
         };
         plan.event = Some(Box::new(event));
     }
-    accept::accept_as(node, run, plan, origin).await
+    accept::accept_as(node, run, plan, origin, Begins::alone()).await
 }

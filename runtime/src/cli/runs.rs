@@ -88,8 +88,13 @@ pub struct Check {
 pub struct Schema {}
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  niia runs --limit 5")]
+#[command(
+    after_help = "Examples:\n  niia runs --limit 5\n  niia runs --tree         # what was begun inside what"
+)]
 pub struct Runs {
+    /// Show each run below the one it was begun in
+    #[arg(long)]
+    pub tree: bool,
     /// How many, the newest first
     #[arg(long, short = 'n', default_value_t = 20)]
     pub limit: u32,

@@ -15,6 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::agents::read_input;
+use super::connectors;
 use super::preflight;
 use super::surroundings::{profiles, surroundings};
 use super::{Caller, say, say_json};
@@ -150,8 +151,19 @@ pub fn from_text(
     }
 }
 
-/// Draws a document's plan for this place, or tells what keeps it from being run here.
+/// Draws a document's plan for this place, with those of the documents its phases run, or tells what keeps it from
+/// being run here.
 pub fn draw(caller: &Caller, sound: Sound, around: &Surroundings) -> Result<Drawn, Failure> {
+    let path = sound.path.clone();
+    let mut drawn = draw_alone(caller, sound, around)?;
+    for (warnings, text) in connectors::embed(caller, &mut drawn.plan, path.as_deref())? {
+        tell(caller, &warnings, &text);
+    }
+    Ok(drawn)
+}
+
+/// The same without the documents its phases run.
+pub(super) fn draw_alone(caller: &Caller, sound: Sound, around: &Surroundings) -> Result<Drawn, Failure> {
     match niia_spec::draw(&sound.document, around) {
         Ok(drawn) => {
             let mut warnings = sound.warnings;

@@ -18,11 +18,16 @@ const ABOVE: [&[u8]; 2] = [b"keeper", b"sandbox-exec"];
 /// Refuses a verb that is for people, where a session stands above this process.
 pub fn refuse(verb: &Verb) -> Result<(), Failure> {
     let Some(word) = for_people(verb) else { return Ok(()) };
-    if !is_inside(std::process::id()) {
+    if !is_inside_a_session() {
         return Ok(());
     }
     let message = format!("`niia {word}` is not for programs inside a session");
     Err(Failure::new(Exit::Failed, message).help("a person says it from a terminal of their own"))
+}
+
+/// Whether a session stands above this process.
+pub fn is_inside_a_session() -> bool {
+    is_inside(std::process::id())
 }
 
 fn for_people(verb: &Verb) -> Option<&'static str> {
@@ -32,7 +37,8 @@ fn for_people(verb: &Verb) -> Option<&'static str> {
         Verb::Deny(_) => "deny",
         Verb::Answer(_) => "answer",
         Verb::Resume(_) => "resume",
-        Verb::Cancel(_) => "cancel",
+        // A run that was begun in the session may be: the node knows whether it was.
+        Verb::Cancel(words) if words.name.run.is_none() => "cancel",
         Verb::Serve(_) => "serve",
         Verb::Schedule(_) => "schedule",
         Verb::Trigger(_) => "trigger",

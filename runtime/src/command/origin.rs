@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::path::PathBuf;
 
-use niia_spec::plan::{Plan, WorkerPlan};
+use niia_spec::plan::{PhasePlan, Plan, WorkerPlan};
 
 use super::Caller;
 use super::surroundings::{current_folder, profiles};
@@ -104,8 +104,13 @@ pub fn environment_of(worker: &WorkerPlan, known: &niia_spec::profile::Profiles)
     wanted.into_iter().filter_map(|name| Some((name.clone(), env::var(name).ok()?))).collect()
 }
 
+/// The plan, and those of the documents its phases run.
+fn plans(plan: &Plan) -> impl Iterator<Item = &Plan> {
+    std::iter::once(plan).chain(plan.connectors.values())
+}
+
 fn workers(plan: &Plan) -> impl Iterator<Item = &WorkerPlan> {
-    plan.phases.iter().flat_map(|phase| phase.work.workers())
+    plans(plan).flat_map(|plan| &plan.phases).flat_map(PhasePlan::everybody)
 }
 
 /// A variable of the caller that the document names.
@@ -125,7 +130,8 @@ fn references(plan: &Plan) -> Vec<Reference> {
             worker.session.env.values().chain(worker.models.iter().flat_map(|model| model.env.values()));
         found.extend(texts.flat_map(|text| references_of(text, here)));
     }
-    let servers = plan.mcp.iter().chain(plan.phases.iter().flat_map(|phase| &phase.mcp));
+    let servers =
+        plans(plan).flat_map(|plan| plan.mcp.iter().chain(plan.phases.iter().flat_map(|phase| &phase.mcp)));
     // A server that is missing is told to the agent; what it lacks keeps no run from beginning.
     found.extend(servers.flat_map(|server| server.env.values()).flat_map(|text| references_of(text, false)));
     found

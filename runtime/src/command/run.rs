@@ -108,7 +108,10 @@ pub async fn begin(
         include_dirty: words.include_dirty,
         document: path,
     };
-    ask_about_changes(&plan, &mut extra, person)?;
+    // Inside a session it begins with what lies in that session's tree just now.
+    if !super::is_inside_a_session() {
+        ask_about_changes(&plan, &mut extra, person)?;
+    }
     submit(caller, plan, extra, home).await.map(Some)
 }
 
@@ -236,8 +239,8 @@ fn ask_about_changes(plan: &Plan, extra: &mut Extra, person: Person) -> Result<(
 fn works_in_trees(plan: &Plan) -> bool {
     let in_tree = |tree: &TreePlan| !matches!(tree, TreePlan::Checkout | TreePlan::Folder);
     plan.phases.iter().any(|phase| match &phase.work {
-        PhaseWork::Steps | PhaseWork::Connector { .. } => true,
-        work => work.workers().iter().any(|worker| in_tree(&worker.tree)),
+        PhaseWork::Connector { .. } => true,
+        _ => phase.everybody().any(|worker| in_tree(&worker.tree)),
     })
 }
 

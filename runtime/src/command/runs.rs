@@ -9,6 +9,7 @@ use crate::control::client::Client;
 use crate::control::words::{Reply, Request, RunName};
 use crate::failure::{Exit, Failure};
 use crate::report::run::{run_text, runs_text};
+use crate::report::tree::{in_tree, tree_text};
 
 /// Asks for one run's view.
 pub async fn view_of(client: &mut Client, run: RunName) -> Result<Box<RunView>, Failure> {
@@ -39,6 +40,11 @@ pub async fn runs(caller: &Caller, words: &Runs) -> Result<Exit, Failure> {
     };
     if runs.is_empty() && !caller.json {
         say("no runs yet; `niia run FILE` begins one\n")?;
+        return Ok(Exit::Done);
+    }
+    if words.tree {
+        let tree = in_tree(runs);
+        caller.show(&tree, |look| tree_text(&tree, look))?;
         return Ok(Exit::Done);
     }
     caller.show(&runs, |look| runs_text(&runs, look))?;

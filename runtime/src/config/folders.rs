@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use niia_actors::launch::SOCKET_VARIABLE;
 use niia_actors::state::{self, StateError, StateFolder};
@@ -88,11 +89,16 @@ pub fn machine_id() -> String {
     }
 }
 
-/// The names under which a document may mean this machine: its host's, and what its node is called by the settings.
+/// The names under which a document may mean this machine: its host's, what its node is called by the settings, and those
+/// that the settings give it besides.
 pub fn own_hosts(named: Option<&str>) -> Vec<String> {
+    static FURTHER: OnceLock<Vec<String>> = OnceLock::new();
+    // Settings that cannot be read are complained of by whoever needs more of them.
+    let read = || Folders::of_this_user().ok().and_then(|folders| super::Config::read(&folders).ok());
+    let further = FURTHER.get_or_init(|| read().map(|config| config.network.names).unwrap_or_default());
     let host = host();
     let named = named.filter(|name| *name != host).map(str::to_owned);
-    named.into_iter().chain([host]).collect()
+    named.into_iter().chain([host]).chain(further.iter().cloned()).collect()
 }
 
 fn host() -> String {

@@ -98,7 +98,10 @@ impl Client {
     /// Connects to the node, and starts it first where none runs.
     pub async fn reach(folders: &Folders) -> Result<Client, ClientError> {
         match Client::connect(folders).await {
-            Err(ClientError::NotRunning { .. }) => start::start(folders).await?,
+            // A node that a session started would end with it: the next person's command starts one.
+            Err(ClientError::NotRunning { .. }) if !crate::command::is_inside_a_session() => {
+                start::start(folders).await?;
+            }
             connected => return connected,
         }
         Client::connect(folders).await

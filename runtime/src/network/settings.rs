@@ -20,6 +20,8 @@ pub struct NetworkSettings {
     pub loopback: bool,
     /// What this node is called among others; the host's name where nothing is said.
     pub name: Option<String>,
+    /// Further names by which documents may mean this machine.
+    pub names: Vec<String>,
     /// Without a word for so long another machine counts as not reached, in milliseconds.
     #[serde(deserialize_with = "bounded")]
     pub lease_ms: u64,
@@ -50,6 +52,7 @@ impl Default for NetworkSettings {
             interfaces: Vec::new(),
             loopback: false,
             name: None,
+            names: Vec::new(),
             lease_ms: IDLE.as_millis() as u64,
             capture: None,
         }

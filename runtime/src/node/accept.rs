@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use niia_actors::failpoint;
-use niia_actors::git::{ObjectId, Repository, RunTrees, Snapshot};
+use niia_actors::git::{ObjectId, Repository, RunTrees, Snapshot, TreeName};
 use niia_actors::run::{RunContext, RunMeta, Times, keep_variables};
 use niia_spec::condition::{self, Condition};
 use niia_spec::course::{Outputs, RunCourse, Verdict};
-use niia_spec::name::{RunId, Slug};
+use niia_spec::name::{RunId, SessionId, Slug};
 use niia_spec::origin::Origin;
-use niia_spec::plan::{Plan, TreePlan};
+use niia_spec::plan::{PhasePlan, Plan, TreePlan};
 
 use super::{Node, admission};
 use crate::control::words::{Refusal, RefusalCode};
@@ -26,14 +26,48 @@ const NAME_BYTES_MAX: usize = 48;
 /// Letters and digits that nobody takes for one another.
 const ALPHABET: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
 
+/// What a run begins on.
+#[derive(Debug)]
+pub enum From {
+    /// The checkout: its newest commit, or a snapshot of it.
+    Checkout,
+    /// What lies in a tree of another run just now.
+    Tree { trees: Box<RunTrees>, name: TreeName },
+    /// The line of another run.
+    Result { trees: Box<RunTrees> },
+}
+
+/// Where among other runs a run stands.
+#[derive(Debug)]
+pub struct Begins {
+    /// The sessions it is begun in, the outermost first.
+    pub lineage: Vec<SessionId>,
+    pub from: From,
+    /// Where that follows from what began it.
+    pub name: Option<RunId>,
+}
+
+impl Begins {
+    /// A person began it.
+    pub fn alone() -> Begins {
+        Begins { lineage: Vec::new(), from: From::Checkout, name: None }
+    }
+}
+
 /// Takes the run in. When this returns its name, the run survives anything but its disk.
-pub async fn accept(node: &Node, plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
-    let run = name(&plan.name);
-    accept_as(node, run, plan, origin).await
+pub async fn accept(node: &Node, plan: Plan, origin: Origin, begins: Begins) -> Result<RunId, Refusal> {
+    let run = begins.name.clone().unwrap_or_else(|| name(&plan.name));
+    accept_as(node, run, plan, origin, begins).await
 }
 
 /// The same for a run that has a name already.
-pub async fn accept_as(node: &Node, run: RunId, mut plan: Plan, origin: Origin) -> Result<RunId, Refusal> {
+pub async fn accept_as(
+    node: &Node,
+    run: RunId,
+    mut plan: Plan,
+    origin: Origin,
+    begins: Begins,
+) -> Result<RunId, Refusal> {
     can_do(node, &plan)?;
     admission::admit(&plan, node.room())?;
     if let Some(trouble) = node.trouble() {
@@ -51,7 +85,7 @@ pub async fn accept_as(node: &Node, run: RunId, mut plan: Plan, origin: Origin) 
     let taken = tokio::task::spawn_blocking(move || {
         // A folder that is there already is another run's, and stays as it is.
         begin_folder(&folder)?;
-        let made = make(&begun, &folder, &plan, origin).and_then(|meta| {
+        let made = make(&begun, &folder, &plan, origin, begins).and_then(|meta| {
             let words = (serde_json::to_vec(&*plan), serde_json::to_vec(&stripped(&meta)));
             let (Ok(plan_bytes), Ok(meta_bytes)) = words else {
                 return Err(refusal(RefusalCode::Wrong, "the plan cannot be written down".to_owned()));
@@ -112,8 +146,24 @@ pub fn name(document: &Slug) -> RunId {
     Slug::nearest(&format!("{stem}-{suffix}"))
 }
 
-/// Makes what lies in the run's folder, and its beginning in the repository.
-fn make(run: &RunId, folder: &Path, plan: &Plan, mut origin: Origin) -> Result<RunMeta, Refusal> {
+/// The name of a run that follows from what it was begun by.
+pub(super) fn name_for(document: &Slug, by: &str) -> RunId {
+    let hash = blake3::hash(by.as_bytes());
+    let suffix = hash.as_bytes().iter().take(SUFFIX_CHARS);
+    let suffix: String =
+        suffix.map(|byte| char::from(ALPHABET[usize::from(*byte) % ALPHABET.len()])).collect();
+    let stem: String = document.as_str().chars().take(NAME_BYTES_MAX).collect();
+    Slug::nearest(&format!("{stem}-{suffix}"))
+}
+
+/// Makes the run's folder and its beginning in the repository.
+fn make(
+    run: &RunId,
+    folder: &Path,
+    plan: &Plan,
+    mut origin: Origin,
+    begins: Begins,
+) -> Result<RunMeta, Refusal> {
     let trouble = |what: &str, error: &dyn std::error::Error| {
         refusal(RefusalCode::Trouble, format!("{what}: {}", chain(error)))
     };
@@ -127,13 +177,14 @@ fn make(run: &RunId, folder: &Path, plan: &Plan, mut origin: Origin) -> Result<R
     }
     keep_variables(folder, &origin.env).map_err(|error| trouble("the run cannot begin", &error))?;
     let base = match &origin.repository {
-        Some(root) if works_in_trees(plan) => Some(begin_in(root, run, folder, &origin)?),
+        Some(root) if works_in_trees(plan) => Some(begin_in(root, run, folder, &origin, &begins.from)?),
         _ => None,
     };
     Ok(RunMeta {
         begun_at_ms: niia_actors::session::wall_ms(),
         origin,
         base: base.map(|id| id.as_str().to_owned()),
+        lineage: begins.lineage,
     })
 }
 
@@ -144,17 +195,27 @@ fn begin_folder(folder: &Path) -> Result<(), Refusal> {
 }
 
 pub(crate) fn works_in_trees(plan: &Plan) -> bool {
-    let workers = plan.phases.iter().flat_map(|phase| phase.work.workers());
+    let workers = plan.phases.iter().flat_map(PhasePlan::everybody);
     workers.into_iter().any(|worker| !matches!(worker.tree, TreePlan::Checkout | TreePlan::Folder))
 }
 
 /// Marks the commit the run starts from.
-fn begin_in(root: &Path, run: &RunId, folder: &Path, origin: &Origin) -> Result<ObjectId, Refusal> {
+fn begin_in(
+    root: &Path,
+    run: &RunId,
+    folder: &Path,
+    origin: &Origin,
+    from: &From,
+) -> Result<ObjectId, Refusal> {
     let trouble = |error: &dyn std::error::Error| refusal(RefusalCode::Trouble, chain(error));
     let repository = Repository::discover(root).map_err(|error| trouble(&error))?;
-    let base = match &origin.base {
-        Some(base) => ObjectId::new(base).map_err(|error| trouble(&error))?,
-        None => starting_point(&repository, run, folder, origin.include_dirty)?,
+    let base = match (&origin.base, from) {
+        (_, From::Tree { trees, name }) => {
+            taken(trees.snapshot_of(name, run).map_err(|error| trouble(&error))?, "what lies in the tree")?
+        }
+        (_, From::Result { trees }) => trees.result().map_err(|error| trouble(&error))?,
+        (Some(base), From::Checkout) => ObjectId::new(base).map_err(|error| trouble(&error))?,
+        (None, From::Checkout) => starting_point(&repository, run, folder, origin.include_dirty)?,
     };
     RunTrees::begin(&repository, run, &folder.join("git"), &base).map_err(|error| trouble(&error))?;
     Ok(base)
@@ -182,14 +243,18 @@ pub(crate) fn starting_point(
 
 /// The user's uncommitted changes as a commit; checkout and index stay as they are.
 fn snapshot(repository: &Repository, run: &RunId, folder: &Path) -> Result<ObjectId, Refusal> {
-    let taken = repository.snapshot(run, &folder.join("git"));
-    match taken.map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))? {
+    let snapshot = repository.snapshot(run, &folder.join("git"));
+    taken(snapshot.map_err(|error| refusal(RefusalCode::Trouble, chain(&error)))?, "your uncommitted changes")
+}
+
+fn taken(snapshot: Snapshot, what: &str) -> Result<ObjectId, Refusal> {
+    match snapshot {
         Snapshot::Clean { commit } | Snapshot::Commit { commit } => Ok(commit),
         Snapshot::Refused { reasons } => {
             let reasons: Vec<String> = reasons.iter().map(ToString::to_string).collect();
             Err(Refusal {
                 code: RefusalCode::State,
-                message: format!("your uncommitted changes cannot be taken along: {}", reasons.join("; ")),
+                message: format!("{what} cannot be taken along: {}", reasons.join("; ")),
                 help: Some(
                     "commit what is to be there, ignore or move what is not, and begin again".to_owned(),
                 ),

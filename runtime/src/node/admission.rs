@@ -35,6 +35,7 @@ pub fn peak(plan: &Plan) -> u32 {
             PhaseWork::Dialogue { .. } | PhaseWork::Meeting { .. } => 1,
             work => work.workers().len(),
         };
+        let width = width.max(usize::from(!phase.steps.is_empty()));
         let width = u32::try_from(width).unwrap_or(u32::MAX);
         width.min(phase.limits.max_parallel.unwrap_or(u32::MAX))
     });
@@ -87,8 +88,7 @@ pub fn can_do(
     sandboxes: Sandboxes,
 ) -> Result<(), Refusal> {
     for phase in &plan.phases {
-        can_do_phase(phase)?;
-        for worker in phase.work.workers() {
+        for worker in phase.everybody() {
             is_reached(plan, phase, worker, own, reaches)?;
             // What another machine can enforce is asked of it, when it is offered the work.
             if works_here(plan, worker, own) {
@@ -107,28 +107,8 @@ pub fn works_here(plan: &Plan, worker: &WorkerPlan, own: &[String]) -> bool {
 
 /// The same for one worker of another machine's run.
 pub fn can_do_here(plan: &Plan, worker: &WorkerPlan, sandboxes: Sandboxes) -> Result<(), Refusal> {
-    let works = |phase: &&PhasePlan| phase.work.workers().iter().any(|own| own.name == worker.name);
+    let works = |phase: &&PhasePlan| phase.everybody().any(|own| own.name == worker.name);
     plan.phases.iter().find(works).map_or(Ok(()), |phase| can_do_worker(phase, worker, sandboxes))
-}
-
-fn can_do_phase(phase: &PhasePlan) -> Result<(), Refusal> {
-    let kind = match &phase.work {
-        PhaseWork::Connector { .. } | PhaseWork::Steps => Some(phase.work.word()),
-        _ => None,
-    };
-    if let Some(kind) = kind {
-        return Err(unsupported(
-            format!("phase `{}` is a {kind}, which this niia cannot run yet", phase.name),
-            "pipelines, sessions and talks run; take the phase out, or wait for the version that has it",
-        ));
-    }
-    if !phase.steps.is_empty() {
-        return Err(unsupported(
-            format!("phase `{}` has `steps`, which this niia cannot run yet", phase.name),
-            "a worker with the profile `command` runs a program as well",
-        ));
-    }
-    Ok(())
 }
 
 fn can_do_worker(phase: &PhasePlan, worker: &WorkerPlan, sandboxes: Sandboxes) -> Result<(), Refusal> {

@@ -96,7 +96,8 @@ pub async fn tell(
                 format!("niia: {session} waits for you: {what}; `niia approve` or `niia deny` it"),
             ),
             RunNews::Waits { run } => (run, format!("niia: {run} waits for you: needs attention")),
-            RunNews::Over { run, state } => (run, format!("niia: {run} is over: {}", state_word(*state))),
+            RunNews::Over { inside: true, .. } => continue,
+            RunNews::Over { run, state, .. } => (run, format!("niia: {run} is over: {}", state_word(*state))),
         };
         if !followers.look_at(run) {
             notifier.tell(&text).await;

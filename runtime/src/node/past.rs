@@ -6,12 +6,27 @@ use niia_actors::journal::{Journal, RunRecord};
 use niia_actors::run::{LiveSessions, RunContext, RunMeta, Times, kept_variables, view_of};
 use niia_actors::state::StateFolder;
 use niia_spec::course::{COURSE_VERSION, Command, Event, RunCourse, RunOutcome};
-use niia_spec::name::RunId;
+use niia_spec::name::{RunId, SessionId};
 use niia_spec::notice::{JournalLine, RunState, RunView};
 use niia_spec::plan::{PLAN_VERSION, Plan};
 
 use super::accept::judge;
 use super::root::RootHandle;
+
+/// Runs that were begun inside others come before those: a session that is over meanwhile finds what was begun in it.
+pub(crate) fn inner_first(records: Vec<RunRecord>) -> Vec<(RunRecord, Vec<SessionId>)> {
+    let lineage = |record: &RunRecord| {
+        // What cannot be read is complained of when the run is taken up.
+        serde_json::from_slice::<RunMeta>(&record.meta).map(|meta| meta.lineage).unwrap_or_default()
+    };
+    let known = records.into_iter().map(|record| {
+        let lineage = lineage(&record);
+        (record, lineage)
+    });
+    let mut known: Vec<(RunRecord, Vec<SessionId>)> = known.collect();
+    known.sort_by_key(|(_, lineage)| std::cmp::Reverse(lineage.len()));
+    known
+}
 
 /// Brings a run of the journal back to life.
 pub(crate) async fn take_up(

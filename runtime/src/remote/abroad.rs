@@ -163,6 +163,7 @@ fn unheard(record: &Record) -> RunView {
     RunView {
         run: record.run.clone(),
         name: Slug::nearest(stem).to_string(),
+        parent: None,
         state: RunState::Running,
         reason: (record.standing == Standing::Offered)
             .then(|| "whether it was taken is not known".to_owned()),

@@ -270,6 +270,8 @@ impl Guests {
             subject: offer.subject.clone(),
             mend: None,
             conversation: false,
+            step: offer.plan.step(&record.session.attempt.worker).cloned().map(Arc::new),
+            connector: None,
             turn: offer.turn.as_deref().map(Into::into),
             context: Arc::clone(context),
         };

@@ -21,6 +21,7 @@ use super::guest::{GuestError, blocking, known_commits, unpack};
 use super::talk::Talk;
 use super::words::{HostOffer, Told, Word};
 use crate::control::server::{veiled_run, view_of_run};
+use crate::node::accept::Begins;
 use crate::node::{Node, accept};
 
 /// Takes a run in for the machine that asks. Asking again by the run's name repeats nothing.
@@ -107,7 +108,7 @@ async fn taken_in(
     (origin.output, origin.document, origin.include_dirty) = (None, None, false);
     origin.plugins.clear();
     take_commits(at, pack, origin.base.clone()).await?;
-    let accepted = accept::accept_as(node, run.clone(), plan, origin).await;
+    let accepted = accept::accept_as(node, run.clone(), plan, origin, Begins::alone()).await;
     accepted.map(drop).map_err(|refusal| GuestError::Here(refusal.message))
 }
 

@@ -78,6 +78,12 @@ fn event_sentence(event: &Event) -> String {
         }
         Event::Posted { number, to: Some(to) } => format!("letter {number} waits for {to}"),
         Event::Posted { number, to: None } => format!("letter {number} was sent"),
+        Event::Reserved { of, total } => format!("the runs above promise {total} of {}", of.word()),
+        Event::Withheld(withheld) => {
+            format!("{} has no more of {} than {}", withheld.by, withheld.of.word(), withheld.limit)
+        }
+        Event::Lends { to, of, total } => format!("{to} inside it asks for {total} of {}", of.word()),
+        Event::Spawned { run, by } => format!("{by} began the run {run}"),
         Event::Concluded { phase, by } => format!("{by} said that {phase} is done"),
         Event::Dismissed { phase } => format!("nobody of {phase} is there any more"),
         Event::Expired { wake } => format!("{} has passed", wake_words(wake)),
@@ -102,6 +108,7 @@ fn command_sentence(command: &Command) -> String {
             };
             format!("end {attempt}: {why}")
         }
+        Command::Reserve { of, total } => format!("ask the runs above for {total} of {}", of.word()),
         Command::Dismiss { phase } => format!("end what the workers of {phase} keep open"),
         Command::Gather { phase, round } => format!("gather the work of {phase} (round {round})"),
         Command::Wake { wake, after_ms } => format!("wait {} for {}", duration(*after_ms), wake_words(wake)),
@@ -145,6 +152,7 @@ pub fn outcome_words(outcome: &Outcome) -> String {
             format!("{} ({}): {reason}", unavailable_words(*class), class.word())
         }
         Outcome::NeedsAttention { reason } => format!("needs attention: {reason}"),
+        Outcome::Misshapen { reason } => format!("answered in another shape: {reason}"),
         Outcome::Lost { reason } => format!("lost: {reason}"),
     }
 }

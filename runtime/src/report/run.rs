@@ -89,6 +89,7 @@ pub fn outcome_reason(outcome: &Outcome) -> Option<String> {
         Outcome::Failed { reason } => Some(format!("failed: {reason}")),
         Outcome::Unavailable { reason, .. } => Some(format!("unavailable: {reason}")),
         Outcome::NeedsAttention { reason } => Some(format!("needs attention: {reason}")),
+        Outcome::Misshapen { reason } => Some(format!("answered in another shape: {reason}")),
         Outcome::Lost { reason } => Some(format!("lost: {reason}")),
     }
 }

@@ -26,6 +26,12 @@ pub(super) fn check(document: &Document, reader: &mut Reader) -> Vec<Read> {
         if let Some(condition) = &phase.condition {
             reads.extend(conditions::condition(condition, at, &graph, reader));
         }
+        if let Some(schema) = &phase.output_schema
+            && let Some(wrong) = crate::shape::unfit(&schema.0)
+        {
+            let message = format!("`output_schema` is no JSON Schema: {wrong}");
+            reader.findings.error(Code::BadForm, schema.span, message);
+        }
         work(phase, reader);
         steps::check(phase, reader);
         speakers::check_phase(phase, reader);

@@ -1,6 +1,7 @@
 //! The workers of one phase: who may start, who lives, and how they stand all together.
 //!
-//! A seat is a worker's place in the plan; the seat after the last worker is the mender's.
+//! A seat is a worker's place in the plan; the seat after the last worker is the mender's, those behind it are the
+//! steps'.
 
 use std::collections::BTreeSet;
 
@@ -15,6 +16,9 @@ use crate::plan::{PhasePlan, PhaseWork, Require, WorkerPlan};
 pub(super) struct Crew {
     workers: Vec<WorkerCourse>,
     mender: WorkerCourse,
+    /// Those who are no workers, and come before them.
+    #[serde(default)]
+    steps: Vec<WorkerCourse>,
     /// May start as soon as a slot is free.
     ready: BTreeSet<usize>,
     /// Live and not asked to end.
@@ -69,7 +73,16 @@ pub(super) fn seat(work: &PhaseWork, seat: usize) -> Option<&WorkerPlan> {
         }
         PhaseWork::Mesh { agents, .. } => agents.get(seat).map(|agent| &agent.worker),
         PhaseWork::Session { worker } => (seat == 0).then_some(worker),
-        PhaseWork::Connector { .. } | PhaseWork::Steps => None,
+        PhaseWork::Connector { worker, .. } => (seat == 0).then_some(&**worker),
+        PhaseWork::Steps => None,
+    }
+}
+
+/// Whoever has a seat, the mender left out.
+pub(super) fn occupant(plan: &PhasePlan, at: usize) -> Option<&WorkerPlan> {
+    match at.checked_sub(plan.work.workers().len() + 1) {
+        Some(step) => plan.steps.get(step).map(|step| &step.worker),
+        None => seat(&plan.work, at),
     }
 }
 
@@ -84,28 +97,54 @@ fn one_by_one(work: &PhaseWork) -> bool {
 
 impl Crew {
     pub fn new(plan: &PhasePlan) -> Crew {
-        Crew { workers: vec![WorkerCourse::default(); plan.work.workers().len()], ..Crew::default() }
+        let fresh = |count| vec![WorkerCourse::default(); count];
+        let (workers, steps) = (fresh(plan.work.workers().len()), fresh(plan.steps.len()));
+        Crew { workers, steps, ..Crew::default() }
     }
 
     pub fn worker(&self, seat: usize) -> Option<&WorkerCourse> {
-        if seat == self.workers.len() { Some(&self.mender) } else { self.workers.get(seat) }
+        match seat.checked_sub(self.workers.len()) {
+            None => self.workers.get(seat),
+            Some(0) => Some(&self.mender),
+            Some(behind) => self.steps.get(behind - 1),
+        }
     }
 
     fn worker_mut(&mut self, seat: usize) -> Option<&mut WorkerCourse> {
-        if seat == self.workers.len() { Some(&mut self.mender) } else { self.workers.get_mut(seat) }
+        match seat.checked_sub(self.workers.len()) {
+            None => self.workers.get_mut(seat),
+            Some(0) => Some(&mut self.mender),
+            Some(behind) => self.steps.get_mut(behind - 1),
+        }
     }
 
     pub fn workers(&self) -> &[WorkerCourse] {
         &self.workers
     }
 
+    pub fn steps(&self) -> &[WorkerCourse] {
+        &self.steps
+    }
+
     pub fn mender_seat(&self) -> usize {
         self.workers.len()
+    }
+
+    pub fn step_seat(&self, step: usize) -> usize {
+        self.workers.len() + 1 + step
+    }
+
+    /// How many seats there are.
+    pub fn seats(&self) -> usize {
+        self.workers.len() + 1 + self.steps.len()
     }
 
     pub fn rules(&self, plan: &PhasePlan, at: usize) -> Option<Rules> {
         if at == self.mender_seat() {
             return seat(&plan.work, 0).map(|first| Rules::mender(plan, first));
+        }
+        if at > self.mender_seat() {
+            return occupant(plan, at).map(|step| Rules::step(plan, step));
         }
         seat(&plan.work, at).map(|worker| Rules::worker(plan, worker))
     }
@@ -336,7 +375,7 @@ impl Crew {
     }
 
     fn settled(&mut self, plan: &PhasePlan, seat: usize, settled: Settled) {
-        if seat == self.mender_seat() || talks(&plan.work) {
+        if seat >= self.mender_seat() || talks(&plan.work) {
             return;
         }
         self.tally.count(settled);
@@ -370,7 +409,7 @@ impl Crew {
 
     /// What became of a seat's tries, one after the other.
     pub fn told(&self, plan: &PhasePlan, at: usize) -> String {
-        let Some((worker, course)) = seat(&plan.work, at).zip(self.worker(at)) else {
+        let Some((worker, course)) = occupant(plan, at).zip(self.worker(at)) else {
             return String::new();
         };
         let told: Vec<String> = course.counted().iter().map(|attempt| attempt.told(worker)).collect();

@@ -37,6 +37,7 @@ impl Outcome {
             Outcome::Unavailable { class, .. } => Outcome::Unavailable { class, reason: reason() },
             Outcome::NeedsAttention { .. } => Outcome::NeedsAttention { reason: reason() },
             Outcome::Lost { .. } => Outcome::Lost { reason: reason() },
+            Outcome::Misshapen { .. } => Outcome::Misshapen { reason: reason() },
             plain @ (Outcome::Done | Outcome::TimedOut | Outcome::Cancelled) => plain,
         }
     }

@@ -103,15 +103,17 @@ impl Map {
 fn supported(phase: &PhasePlan) -> Result<(), CourseError> {
     let unsupported = |word| Err(CourseError::Unsupported { phase: phase.name.clone(), word });
     match &phase.work {
-        PhaseWork::Connector { .. } | PhaseWork::Steps => unsupported(phase.work.word()),
-        _ if !phase.steps.is_empty() => unsupported(PhaseWork::Steps.word()),
+        PhaseWork::Steps if phase.steps.is_empty() => unsupported("steps without a step"),
         _ => Ok(()),
     }
 }
 
 fn workers(phase: &PhasePlan) -> Result<BTreeMap<WorkerName, usize>, CourseError> {
     let mut seats_by_name = BTreeMap::new();
-    for (seat, worker) in phase.work.workers().into_iter().enumerate() {
+    let workers = phase.work.workers().len();
+    // The seat between workers and steps is the mender's.
+    for (place, worker) in phase.everybody().enumerate() {
+        let seat = if place < workers { place } else { place + 1 };
         let id = || WorkerId { phase: phase.name.clone(), worker: worker.name.clone() };
         if worker.name.as_str() == MENDER {
             return Err(CourseError::Reserved { worker: id() });

@@ -4,13 +4,10 @@ use super::budget::{Afford, Bound};
 use super::halt::Halt;
 use super::outputs::Verdict;
 use super::phase::{Due, PhaseState, Turn};
+use super::share;
 use super::worker::{MENDER, Standing};
 use super::{Command, PhaseOutcome, RunCourse, RunOutcome, Wake};
 use crate::name::{AttemptId, Slug, WorkerId};
-
-/// The bounds by the names a document has for them.
-const AGENTS: &str = "max_total_agents";
-const TURNS: &str = "max_turns";
 
 /// What may be started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +28,8 @@ pub(super) enum Launch {
         limit: Bound,
         of: &'static str,
     },
+    /// The runs above are asked first; nothing where they have been.
+    Owed(Option<(share::Bound, u32)>),
 }
 
 impl RunCourse {
@@ -51,12 +50,16 @@ impl RunCourse {
                 let attempt = self.state.phases[phase].crew.worker(seat)?.count();
                 Some(Command::Settle { attempt: self.attempt(phase, seat, attempt) })
             }
-            Some(Launch::Breach { .. }) | None => self.finish(),
+            Some(Launch::Owed(Some((of, total)))) => Some(Command::Reserve { of, total }),
+            Some(Launch::Breach { .. } | Launch::Owed(None)) | None => self.finish(),
         }
     }
 
     /// The first phase's first worker that may start now.
     pub(super) fn launch(&self) -> Option<Launch> {
+        if let Some(question @ Some(_)) = self.owes(share::Bound::Letters) {
+            return Some(Launch::Owed(question));
+        }
         let run = &self.plan.limits;
         if self.state.live >= slots(run.max_parallel) {
             return None;
@@ -71,16 +74,22 @@ impl RunCourse {
                 Turn::Settle { seat } => return Some(Launch::Settle { phase: at, seat }),
                 Turn::Start { seat, model } => (seat, model),
             };
-            let of_run = granted(run.max_total_agents, self.state.granted);
+            let of_run = self.bound(share::Bound::Agents);
             let of_phase = granted(limits.max_total_agents, course.granted);
-            let breach = |limit, of| Some(Launch::Breach { phase: at, limit: Bound::Count(limit), of });
-            let (turn, further) = course.begins_turn(seat);
-            if !further && self.state.attempts >= of_run {
-                return breach(of_run, AGENTS);
+            let breach = |limit, of: share::Bound| {
+                Some(Launch::Breach { phase: at, limit: Bound::Count(limit), of: of.word() })
+            };
+            let (turn, further) = course.begins_turn(&self.plan.phases[at], seat);
+            if !further && self.had(share::Bound::Agents) >= of_run {
+                return breach(of_run, share::Bound::Agents);
             } else if !further && course.crew.attempts() >= of_phase {
-                return breach(of_phase, AGENTS);
+                return breach(of_phase, share::Bound::Agents);
             } else if turn && let Some(limit) = self.turns_over(at) {
-                return breach(limit, TURNS);
+                return breach(limit, share::Bound::Turns);
+            }
+            let owed = [(!further, share::Bound::Agents), (turn, share::Bound::Turns)];
+            if let Some(question) = owed.into_iter().filter(|(is, _)| *is).find_map(|(_, of)| self.owes(of)) {
+                return Some(Launch::Owed(question));
             }
             match self.affords(at, seat, model) {
                 Afford::Yes => {}
@@ -95,10 +104,10 @@ impl RunCourse {
     /// The bound of turns that is reached, of the run or of this phase.
     fn turns_over(&self, at: usize) -> Option<u32> {
         let course = &self.state.phases[at];
-        let of_run = granted(self.plan.limits.max_turns, self.state.granted_turns);
+        let of_run = self.bound(share::Bound::Turns);
         let of_phase = granted(self.plan.phases[at].limits.max_turns, course.granted_turns);
         let had = course.talk.as_ref().map_or(0, super::talk::Talk::turns);
-        [(self.state.turns, of_run), (had, of_phase)]
+        [(self.had(share::Bound::Turns), of_run), (had, of_phase)]
             .into_iter()
             .find_map(|(had, limit)| (had >= limit).then_some(limit))
     }
@@ -116,6 +125,7 @@ impl RunCourse {
             Due::Quiet { number, after_ms } => {
                 Command::Wake { wake: Wake::Quiet { phase, number }, after_ms }
             }
+            Due::Ask => Command::Ask { phase },
             Due::Dismiss => Command::Dismiss { phase },
             Due::Gather { round } => Command::Gather { phase, round },
             Due::Close => {
@@ -181,7 +191,7 @@ impl RunCourse {
 
     pub(super) fn worker_id(&self, at: usize, seat: usize) -> WorkerId {
         let plan = &self.plan.phases[at];
-        let worker = super::crew::seat(&plan.work, seat);
+        let worker = super::crew::occupant(plan, seat);
         let worker = worker.map_or_else(|| Slug::nearest(MENDER), |worker| worker.name.clone());
         WorkerId { phase: plan.name.clone(), worker }
     }

@@ -5,14 +5,18 @@ use serde_json::Value;
 use super::halt::Halt;
 use super::next::granted;
 use super::phase::PhaseState;
+use super::share::Bound;
 use super::worker::Settling;
-use super::{Ending, Event, Gathering, RunCourse, Wake};
-use crate::name::{AttemptId, PhaseName, WorkerId};
+use super::{Ending, Event, Gathering, RunCourse, Wake, WorkerOutputs};
+use crate::name::{AttemptId, PhaseName, RunId, WorkerId};
 
 /// Items are claimed one by one, by hand of an agent; more of them in one run is a loop that claims.
 pub const CLAIMS_MAX: usize = 10_000;
 /// A claim names an item, such as a path; what is longer is its content.
 pub const CLAIM_KEY_BYTES_MAX: usize = 1024;
+
+/// Runs begun inside one run, one by one; what begins more is a loop that no limit of agents stops, since none starts.
+pub const CHILDREN_MAX: usize = 1_000;
 
 /// Files that could run something later; a person who is told of so many looks at all of them.
 pub const RUNS_LATER_MAX: usize = 200;
@@ -33,6 +37,10 @@ impl RunCourse {
             Event::Claimed { key, by } => self.claimed(key, by),
             Event::Gathered { phase, round, gathering } => self.gathered(phase, *round, gathering),
             Event::Posted { number, to } => self.posted(*number, to.as_ref()),
+            Event::Reserved { of, total } => self.reserved(*of, *total),
+            Event::Withheld(withheld) => self.withheld(withheld),
+            Event::Lends { to, of, total } => self.lends(to, *of, *total),
+            Event::Spawned { run, by } => self.spawned(run, by),
             Event::Concluded { phase, by } => self.concluded(phase, by),
             Event::Dismissed { phase } => self.dismissed(phase),
             Event::Expired { wake } => self.expired(wake),
@@ -73,15 +81,21 @@ impl RunCourse {
 
     /// Raises the bounds of agents that are reached.
     fn grant(&mut self, at: usize) {
+        let reached = |of: Bound| self.had(of) >= self.bound(of);
+        let (agents, turns, letters) =
+            (reached(Bound::Agents), reached(Bound::Turns), reached(Bound::Letters));
+        if let Some(promise) = &mut self.state.promise {
+            promise.withheld = None;
+        }
         let (state, limits) = (&mut self.state, &self.plan.phases[at].limits);
         let course = &mut state.phases[at];
-        if state.attempts >= granted(self.plan.limits.max_total_agents, state.granted) {
+        if agents {
             state.granted = state.granted.saturating_add(1);
         }
         if course.crew.attempts() >= granted(limits.max_total_agents, course.granted) {
             course.granted = course.granted.saturating_add(1);
         }
-        if state.turns >= granted(self.plan.limits.max_turns, state.granted_turns) {
+        if turns {
             state.granted_turns = state.granted_turns.saturating_add(1);
         }
         if course
@@ -91,7 +105,7 @@ impl RunCourse {
         {
             course.granted_turns = course.granted_turns.saturating_add(1);
         }
-        if state.letters >= u64::from(granted(self.plan.limits.max_messages, state.granted_letters)) {
+        if letters {
             state.granted_letters = state.granted_letters.saturating_add(1);
         }
     }
@@ -117,16 +131,28 @@ impl RunCourse {
         if !settles {
             self.pays(at, seat, model, ending);
         }
-        if let Some(outputs) = self.state.outputs.phases[at].workers.get_mut(seat) {
+        if let Some(outputs) = self.outputs_mut(at, seat) {
             for (key, value) in &ending.outputs {
                 outputs.set(key, value);
             }
         }
-        let outputs = &self.state.outputs.phases[at];
+        let outputs = &mut self.state.outputs.phases[at];
+        self.state.phases[at].stepped(&self.plan.phases[at], seat, ending, outputs);
         let spoken = (seat, attempt.attempt);
         self.state.phases[at].heard(&self.plan.phases[at], spoken, ending, outputs);
         self.mark(at);
         true
+    }
+
+    /// What the occupant of a seat has published: a mender publishes nothing, steps stand behind the workers.
+    fn outputs_mut(&mut self, at: usize, seat: usize) -> Option<&mut WorkerOutputs> {
+        let mender = self.state.phases[at].crew.mender_seat();
+        let place = match seat.cmp(&mender) {
+            std::cmp::Ordering::Less => seat,
+            std::cmp::Ordering::Equal => return None,
+            std::cmp::Ordering::Greater => seat - 1,
+        };
+        self.state.outputs.phases[at].workers.get_mut(place)
     }
 
     fn posted(&mut self, number: u64, to: Option<&WorkerId>) -> bool {
@@ -140,6 +166,20 @@ impl RunCourse {
         let waits = course.talk.as_mut().is_some_and(|talk| !over && talk.posted(seat, number));
         self.mark(at);
         newest || waits
+    }
+
+    /// Only who lives begins a run; whose session is over by then has none.
+    fn spawned(&mut self, run: &RunId, by: &AttemptId) -> bool {
+        let lives = self.map.seat(&by.worker).is_some_and(|(at, seat)| {
+            self.state.phases[at].live_attempt(seat).is_some_and(|(number, _)| number == by.attempt)
+        });
+        let known = self.state.children.get(run);
+        let its_own = known.is_none_or(|before| before.worker == by.worker && before != by);
+        if !lives || !its_own || (known.is_none() && self.state.children.len() >= CHILDREN_MAX) {
+            return false;
+        }
+        self.state.children.insert(run.clone(), by.clone());
+        true
     }
 
     fn concluded(&mut self, phase: &PhaseName, by: &str) -> bool {
@@ -178,10 +218,7 @@ impl RunCourse {
 
     fn published(&mut self, worker: &WorkerId, key: &str, value: &Value) -> bool {
         match self.live_seat(worker) {
-            Some((at, seat)) => {
-                let outputs = self.state.outputs.phases[at].workers.get_mut(seat);
-                outputs.is_some_and(|outputs| outputs.set(key, value))
-            }
+            Some((at, seat)) => self.outputs_mut(at, seat).is_some_and(|outputs| outputs.set(key, value)),
             None => false,
         }
     }
@@ -233,10 +270,15 @@ impl RunCourse {
         let Some(at) = self.map.phase(phase) else {
             return false;
         };
-        if self.state.phases[at].state != PhaseState::Asked {
+        if !self.state.phases[at].asks() {
             return false;
         }
-        self.state.phases[at].state = answer;
+        let course = &mut self.state.phases[at];
+        match (&course.state, &answer) {
+            (PhaseState::Open, PhaseState::Denied { reason }) => course.steps.answer(Some(reason)),
+            (PhaseState::Open, _) => course.steps.answer(None),
+            _ => course.state = answer,
+        }
         self.mark(at);
         true
     }

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::crew::{Crew, Fate, talks};
 use super::halt::HaltKind;
+use super::steps::{StepsCourse, StepsEnd};
 use super::talk::{Talk, TalkEnd};
 use super::worker::{Attempt, Pause, Settled, Standing, WorkerCourse};
 use super::{EndReason, Ending, Gathering, PhaseOutcome, PhaseOutputs};
-use crate::plan::{MergeRule, OnFailure, PhasePlan};
+use crate::plan::{MergeRule, OnFailure, PhasePlan, PhaseWork};
 
 /// A message names at most this many files of a conflict; the whole list is in the event.
 const FILES_TOLD_MAX: usize = 10;
@@ -21,6 +22,8 @@ pub struct PhaseCourse {
     pub(super) missing: usize,
     pub(super) crew: Crew,
     pub(super) talk: Option<Talk>,
+    #[serde(default)]
+    pub(super) steps: StepsCourse,
     /// The branches whose conflict the mender has had its turn at, since the phase began or was last resumed.
     pub(super) mended: BTreeSet<String>,
     /// How often the phase was given as many agents again as its limit allows.
@@ -99,6 +102,8 @@ pub(super) enum Due {
         number: u32,
         after_ms: u64,
     },
+    /// A person, about the next step.
+    Ask,
     Dismiss,
     Gather {
         round: u32,
@@ -113,6 +118,7 @@ impl PhaseCourse {
             missing: plan.after.len(),
             crew: Crew::new(plan),
             talk: Talk::new(&plan.work),
+            steps: StepsCourse::new(plan),
             mended: BTreeSet::new(),
             granted: 0,
             granted_turns: 0,
@@ -150,6 +156,12 @@ impl PhaseCourse {
     }
 
     pub(super) fn fate(&self, plan: &PhasePlan) -> Fate {
+        match self.steps.end() {
+            None => return Fate::Going,
+            Some(StepsEnd::Failed { .. }) => return Fate::Failed,
+            Some(StepsEnd::Attention { .. }) => return Fate::Attention,
+            Some(StepsEnd::Done) => {}
+        }
         let Some(talk) = &self.talk else {
             return self.crew.fate(plan.require);
         };
@@ -175,6 +187,11 @@ impl PhaseCourse {
     /// Whose turn it is when there is a free slot.
     pub(super) fn next_turn(&self, plan: &PhasePlan) -> Option<Turn> {
         let seat = match &self.state {
+            PhaseState::Open if !self.steps.are_done() => {
+                let seat = self.crew.step_seat(self.steps.next(plan)?);
+                let fresh = self.crew.standing(plan, seat)? == Standing::Fresh;
+                return fresh.then_some(Turn::Start { seat, model: 0 });
+            }
             PhaseState::Open if self.talk.is_some() => return self.next_speaker(plan),
             PhaseState::Open if self.launches(plan) => self.crew.ready()?,
             PhaseState::Gathered { gathering: Gathering::Conflict { branch, .. }, .. }
@@ -215,13 +232,56 @@ impl PhaseCourse {
     }
 
     /// Whether a start of this seat begins a turn, and whether it is somebody's who has had one before.
-    pub(super) fn begins_turn(&self, seat: usize) -> (bool, bool) {
+    pub(super) fn begins_turn(&self, plan: &PhasePlan, seat: usize) -> (bool, bool) {
+        if seat > self.crew.mender_seat() {
+            return (false, true);
+        }
+        // The run of a document is no agent: those in it are.
+        if matches!(plan.work, PhaseWork::Connector { .. }) {
+            return (false, true);
+        }
         let Some(talk) = self.talk.as_ref().filter(|_| seat < self.workers().len()) else {
             return (false, false);
         };
         let begins = !talk.is_open(seat);
         let known = self.crew.worker(seat).is_some_and(|worker| worker.count() > 0);
         (begins, begins && known)
+    }
+
+    /// A step is over: the rules say which comes next.
+    pub(super) fn stepped(
+        &mut self,
+        plan: &PhasePlan,
+        seat: usize,
+        ending: &Ending,
+        outputs: &mut PhaseOutputs,
+    ) {
+        if seat <= self.crew.mender_seat() {
+            return;
+        }
+        match (self.crew.standing(plan, seat), &ending.step) {
+            (Some(Standing::Settled(Settled::Done)), Some(stepped)) => {
+                self.steps.stepped(plan, stepped, outputs);
+                if let Some(next) = self.steps.next_seat() {
+                    self.crew.turn_over(self.crew.step_seat(next));
+                }
+            }
+            (Some(Standing::Settled(Settled::Dropped)), _) => {}
+            (standing, _) => {
+                let attention = standing == Some(Standing::Settled(Settled::Attention));
+                self.steps.stopped(plan, self.crew.told(plan, seat), attention);
+            }
+        }
+    }
+
+    /// Whether a person is asked whether it, or its next step, may begin.
+    pub fn asks(&self) -> bool {
+        self.state == PhaseState::Asked || (self.state == PhaseState::Open && self.steps.is_asking())
+    }
+
+    /// Its steps, in the order of the plan.
+    pub fn steps(&self) -> &[WorkerCourse] {
+        self.crew.steps()
     }
 
     /// An attempt of a talk is over: what was said is heard, or somebody is missed.
@@ -275,7 +335,13 @@ impl PhaseCourse {
     pub(super) fn resume(&mut self, plan: &PhasePlan) {
         self.mended.clear();
         match &self.state {
-            PhaseState::Open => self.crew.resume(plan),
+            PhaseState::Open => {
+                if let Some(seat) = self.steps.next_seat() {
+                    self.crew.turn_over(self.crew.step_seat(seat));
+                }
+                self.steps.resume();
+                self.crew.resume(plan);
+            }
             PhaseState::Gathered { round, .. } | PhaseState::Mending { round, .. } => {
                 self.state = PhaseState::Ungathered { round: round + 1 };
             }
@@ -313,6 +379,7 @@ impl PhaseCourse {
             PhaseState::Waiting if self.missing == 0 && free => Some(Due::Begin),
             PhaseState::Approved if free => Some(Due::Open),
             PhaseState::Denied { .. } => Some(Due::Close),
+            PhaseState::Open if !self.steps.are_done() => self.due_to_steps(plan, halt),
             PhaseState::Open if self.talk.is_some() => {
                 self.due_to_workers(plan, halt).or_else(|| self.due_to_talk(plan, halt))
             }
@@ -332,6 +399,20 @@ impl PhaseCourse {
             | PhaseState::Gathered { .. }
             | PhaseState::Closed { .. } => None,
         }
+    }
+
+    fn due_to_steps(&self, plan: &PhasePlan, halt: HaltKind) -> Option<Due> {
+        if let Some(due) = self.due_to_the_live(halt) {
+            return Some(due);
+        }
+        if self.crew.live() > 0 {
+            return None;
+        }
+        let failed = matches!(self.steps.end(), Some(StepsEnd::Failed { .. }));
+        if halt.is_hard() || failed {
+            return Some(Due::Close);
+        }
+        (halt == HaltKind::None && self.steps.owes_question(plan)).then_some(Due::Ask)
     }
 
     fn due_to_workers(&self, plan: &PhasePlan, halt: HaltKind) -> Option<Due> {
@@ -436,6 +517,9 @@ impl PhaseCourse {
 
     /// Why the phase cannot be done.
     pub(super) fn trouble(&self, plan: &PhasePlan) -> String {
+        if let Some(StepsEnd::Failed { reason } | StepsEnd::Attention { reason }) = self.steps.end() {
+            return reason.clone();
+        }
         if let Some(TalkEnd::Failed { reason }) = self.talk.as_ref().and_then(Talk::end) {
             return reason.clone();
         }

@@ -9,16 +9,17 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::budget::{Bound, Budget};
+use super::budget::Budget;
 use super::crew::Fate;
 use super::halt::Halt;
 use super::map::{CourseError, Map};
 use super::next::Launch;
 use super::outputs::{Judge, Outputs, PhaseOutputs, WorkerOutputs};
 use super::phase::{PhaseCourse, PhaseState};
+use super::share::{Bound, Promise, Share};
 use super::{Command, Event, RunOutcome};
 use crate::later::RunsLater;
-use crate::name::WorkerId;
+use crate::name::{AttemptId, RunId, WorkerId};
 use crate::plan::{OnBreach, OnFailure, Plan};
 
 /// Decides for one run. Cloning it copies the state and shares the plan.
@@ -38,6 +39,15 @@ pub struct RunState {
     pub(super) phases: Vec<PhaseCourse>,
     pub(super) outputs: Outputs,
     pub(super) claims: BTreeMap<String, WorkerId>,
+    /// Runs that were begun inside this one, and by which attempt.
+    #[serde(default)]
+    pub(super) children: BTreeMap<RunId, AttemptId>,
+    /// What was promised to runs inside this one.
+    #[serde(default)]
+    pub(super) lent: BTreeMap<RunId, Share>,
+    /// What the runs above have promised; nothing where there are none.
+    #[serde(default)]
+    pub(super) promise: Option<Promise>,
     pub(super) halt: Option<Halt>,
     /// A person is awaited: all that lived has ended.
     pub(super) waits: bool,
@@ -77,6 +87,9 @@ impl RunCourse {
             phases: plan.phases.iter().map(PhaseCourse::new).collect(),
             outputs: empty_outputs(&plan),
             claims: BTreeMap::new(),
+            children: BTreeMap::new(),
+            lent: BTreeMap::new(),
+            promise: plan.is_inside.then(Promise::default),
             halt: None,
             waits: false,
             holds: 0,
@@ -183,29 +196,38 @@ impl RunCourse {
         }
     }
 
-    /// The bound that is reached, and the phase that stands at it.
-    fn breach(&self) -> Option<(usize, Bound, &'static str)> {
-        if let Some(Launch::Breach { phase, limit, of }) = self.launch() {
-            return Some((phase, limit, of));
+    /// The phase that stands at a bound, and the bound in words.
+    fn breach(&self) -> Option<(usize, String)> {
+        if self.state.halt.is_some() {
+            return None;
         }
-        let limit = self.letters_max();
-        if self.state.letters < u64::from(limit) || self.state.halt.is_some() {
+        if let Some(withheld) = self.state.promise.as_ref().and_then(|promise| promise.withheld.as_ref()) {
+            let at = self.state.underway.first()?;
+            let told = format!("{} ({}) of `{}`", withheld.of.word(), withheld.limit, withheld.by);
+            return Some((*at, told));
+        }
+        if let Some(Launch::Breach { phase, limit, of }) = self.launch() {
+            return Some((phase, format!("{of} ({limit})")));
+        }
+        let limit = self.bound(Bound::Letters);
+        if self.had(Bound::Letters) < limit {
             return None;
         }
         let talks = |at: &&usize| {
             let phase = &self.state.phases[**at];
             phase.talk.is_some() && phase.state == PhaseState::Open
         };
-        self.state.underway.iter().find(talks).map(|at| (*at, Bound::Count(limit), "max_messages"))
+        let at = self.state.underway.iter().find(talks)?;
+        Some((*at, format!("{} ({limit})", Bound::Letters.word())))
     }
 
     /// Halts the run when the next attempt would be one too many, or the next letter.
     pub(super) fn check_limits(&mut self) {
-        let Some((at, limit, of)) = self.breach() else {
+        let Some((at, bound)) = self.breach() else {
             return;
         };
         let phase = &self.plan.phases[at];
-        let reason = format!("the limit {of} ({limit}) is reached");
+        let reason = format!("the limit {bound} is reached");
         let halt = match phase.limits.on_breach {
             OnBreach::Pause => {
                 let reason = format!("{reason}; once resumed it may have as many again");
@@ -232,7 +254,7 @@ fn empty_outputs(plan: &Plan) -> Outputs {
     };
     let phases = plan.phases.iter().map(|phase| PhaseOutputs {
         phase: phase.name.clone(),
-        workers: phase.work.workers().into_iter().map(worker).collect(),
+        workers: phase.everybody().map(worker).collect(),
     });
     let event = plan.event.as_ref().map_or(serde_json::Value::Null, |event| event.payload.clone());
     Outputs { phases: phases.collect(), event }

@@ -35,7 +35,8 @@ impl RunCourse {
             Command::Wake { wake: Wake::Backoff { attempt }, .. } => {
                 self.with_seat(attempt, |phase, seat| phase.crew.paused(seat, attempt.attempt));
             }
-            Command::Ask { phase } => self.take_state(phase, PhaseState::Asked),
+            Command::Reserve { of, total } => self.take_reserve(*of, *total),
+            Command::Ask { phase } => self.take_ask(phase),
             Command::Close { phase, outcome } => self.take_close(phase, outcome),
             Command::Hold { .. } => {
                 self.state.waits = true;
@@ -60,6 +61,17 @@ impl RunCourse {
         }
     }
 
+    /// A phase that is open already asks for its next step.
+    fn take_ask(&mut self, phase: &PhaseName) {
+        match self.map.phase(phase).filter(|at| self.state.phases[*at].state == PhaseState::Open) {
+            Some(at) => {
+                self.state.phases[at].steps.ask();
+                self.mark(at);
+            }
+            None => self.take_state(phase, PhaseState::Asked),
+        }
+    }
+
     fn take_open(&mut self, phase: &PhaseName) {
         if let Some(at) = self.map.phase(phase) {
             self.state.phases[at].state = PhaseState::Open;
@@ -78,7 +90,10 @@ impl RunCourse {
         };
         let course = &mut self.state.phases[at];
         course.begin_mending();
-        let (turn, further) = course.begins_turn(seat);
+        if seat > course.crew.mender_seat() {
+            course.steps.begins();
+        }
+        let (turn, further) = course.begins_turn(&self.plan.phases[at], seat);
         if !course.crew.begin(seat, model, further) {
             return;
         }

@@ -1,6 +1,6 @@
 //! What may be read of a course, and which of its commands have had no answer yet.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::crew::Fate;
 use super::halt::Halt;
@@ -8,7 +8,7 @@ use super::phase::{PhaseCourse, PhaseState};
 use super::worker::{Pause, Settling, Timer, WorkerCourse};
 use super::{Command, Outputs, RunCourse, RunOutcome, RunState, Talk, Wake};
 use crate::later::RunsLater;
-use crate::name::{AttemptId, PhaseName, WorkerId, WorkerName};
+use crate::name::{AttemptId, PhaseName, RunId, WorkerId, WorkerName};
 use crate::plan::{PhasePlan, Plan};
 
 impl RunCourse {
@@ -49,7 +49,7 @@ impl RunCourse {
     pub fn live(&self) -> Vec<AttemptId> {
         let mut live = Vec::new();
         for &at in &self.state.underway {
-            for seat in 0..=self.state.phases[at].crew.mender_seat() {
+            for seat in 0..self.state.phases[at].crew.seats() {
                 if let Some((number, _)) = self.state.phases[at].live_attempt(seat) {
                     live.push(self.attempt(at, seat, number));
                 }
@@ -60,6 +60,12 @@ impl RunCourse {
 
     pub fn outputs(&self) -> &Outputs {
         &self.state.outputs
+    }
+
+    /// What a worker has published so far.
+    pub fn outputs_of(&self, worker: &WorkerId) -> Option<&BTreeMap<String, serde_json::Value>> {
+        let (at, seat) = self.map.seat(worker)?;
+        self.state.outputs.phases[at].workers.get(seat).map(|outputs| &outputs.values)
     }
 
     /// The talk of a phase, where it is one.
@@ -79,12 +85,24 @@ impl RunCourse {
 
     /// How many letters the run may have, with what a person has granted since.
     pub fn letters_max(&self) -> u32 {
-        super::next::granted(self.plan.limits.max_messages, self.state.granted_letters)
+        self.bound(super::Bound::Letters)
     }
 
     /// Who has claimed this item.
     pub fn holder(&self, key: &str) -> Option<&WorkerId> {
         self.state.claims.get(key)
+    }
+
+    /// Every run that was begun inside this one, and by which attempt.
+    pub fn children(&self) -> &BTreeMap<RunId, AttemptId> {
+        &self.state.children
+    }
+
+    /// The runs whose work comes home with a phase: what they are part of is done.
+    pub fn children_done(&self, phase: &PhaseName) -> Vec<&RunId> {
+        let done = self.done_workers(phase);
+        let of_phase = |by: &AttemptId| by.worker.phase == *phase && done.contains(&&by.worker.worker);
+        self.state.children.iter().filter(|(_, by)| of_phase(by)).map(|(run, _)| run).collect()
     }
 
     /// Why the run goes on no further, while it ends.
@@ -130,6 +148,7 @@ impl RunCourse {
         if self.state.over.is_some() {
             return open;
         }
+        open.extend(self.reserving());
         for (at, course) in self.state.phases.iter().enumerate() {
             let phase = || self.plan.phases[at].name.clone();
             match &course.state {
@@ -139,6 +158,9 @@ impl RunCourse {
                 }
                 PhaseState::Dismissing => open.push(Command::Dismiss { phase: phase() }),
                 PhaseState::Open | PhaseState::Mending { .. } => {
+                    if course.asks() && !self.ends() {
+                        open.push(Command::Ask { phase: phase() });
+                    }
                     self.open_in(at, &mut open);
                     open.extend(self.quiet(at).filter(|_| !self.ends()));
                 }
@@ -162,7 +184,7 @@ impl RunCourse {
 
     fn open_in(&self, at: usize, open: &mut Vec<Command>) {
         let course = &self.state.phases[at];
-        for seat in 0..=course.crew.mender_seat() {
+        for seat in 0..course.crew.seats() {
             if let Some((number, attempt)) = course.live_attempt(seat) {
                 let id = || self.attempt(at, seat, number);
                 open.push(match attempt.settling {

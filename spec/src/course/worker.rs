@@ -114,6 +114,12 @@ impl Rules {
         }
     }
 
+    /// A step is run as often as the rules say, and never because it failed.
+    pub fn step(phase: &PhasePlan, step: &WorkerPlan) -> Rules {
+        let rules = Rules::worker(phase, step);
+        Rules { retry: Retry { max: 0, backoff_ms: 0 }, on_lost: OnLost::Fail, ..rules }
+    }
+
     /// The mender has one try, on the models of the phase's first worker.
     pub fn mender(phase: &PhasePlan, first: &WorkerPlan) -> Rules {
         let rules = Rules::worker(phase, first);
@@ -247,8 +253,18 @@ impl WorkerCourse {
                     None => Standing::Settled(Settled::Failed),
                 }
             }
+            (Outcome::Misshapen { .. }, None) if self.misshapen() == 1 => {
+                Standing::Again { model: last.model, pause_ms: 0 }
+            }
+            (Outcome::Misshapen { .. }, None) => Standing::Settled(Settled::Failed),
             (Outcome::Failed { .. } | Outcome::Lost { .. }, None) => self.repeated(last.model, rules),
         }
+    }
+
+    /// How often its outputs had not the shape they must have: it may mend them once.
+    fn misshapen(&self) -> usize {
+        let misshapen = |outcome: &&Outcome| matches!(outcome, Outcome::Misshapen { .. });
+        self.counted().iter().filter_map(Attempt::verdict).filter(misshapen).count()
     }
 
     fn repeated(&self, model: u32, rules: &Rules) -> Standing {
@@ -284,6 +300,7 @@ impl Attempt {
             Some(
                 Outcome::Failed { reason }
                 | Outcome::Unavailable { reason, .. }
+                | Outcome::Misshapen { reason }
                 | Outcome::NeedsAttention { reason }
                 | Outcome::Lost { reason },
             ) => reason.clone(),

@@ -7,17 +7,25 @@
 use std::fmt;
 
 use super::{
-    Egress, NetworkPlan, OnDialog, Permission, Plan, SandboxPlan, SessionPlan, TreePlan, WorkerPlan,
+    Egress, NetworkPlan, OnDialog, Permission, PhasePlan, Plan, SandboxPlan, SessionPlan, TreePlan,
+    WorkerPlan,
 };
 use crate::name::{PhaseName, WorkerName};
+
+mod around;
 
 /// The session a run is begun in.
 #[derive(Clone, Copy, Debug)]
 pub struct Ceiling<'p> {
-    pub phase: &'p PhaseName,
+    pub phase: &'p PhasePlan,
     pub worker: &'p WorkerPlan,
     /// Hosts it may reach besides its provider.
     pub trusted_domains: &'p [String],
+    plan: &'p Plan,
+    /// What this machine is called.
+    own_hosts: &'p [String],
+    /// The variables its run has, where they are known.
+    variables: Option<&'p [String]>,
 }
 
 /// One thing that is asked wider than it may be.
@@ -29,20 +37,30 @@ pub struct Wider {
     pub phase: PhaseName,
     pub worker: Option<WorkerName>,
     pub asked: String,
+    /// Where the child's document says so.
+    pub asked_at: Option<String>,
     /// Of the parent, in the same way.
     pub parent_phase: PhaseName,
     pub parent_worker: WorkerName,
     pub granted: String,
+    pub granted_at: Option<String>,
 }
 
 impl fmt::Display for Wider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Wider { field, phase, asked, parent_phase, parent_worker, granted, .. } = self;
+        let at =
+            |place: &Option<String>| place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
         match &self.worker {
             Some(worker) => write!(f, "`{field}` of `{phase}/{worker}` is {asked}")?,
             None => write!(f, "`{field}` of `{phase}` is {asked}")?,
         }
-        write!(f, ", and that of `{parent_phase}/{parent_worker}`, which begins this run, is {granted}")
+        write!(
+            f,
+            "{}, and that of `{parent_phase}/{parent_worker}`, which begins this run, is {granted}{}",
+            at(&self.asked_at),
+            at(&self.granted_at)
+        )
     }
 }
 
@@ -51,8 +69,21 @@ impl<'p> Ceiling<'p> {
     #[must_use]
     pub fn of(plan: &'p Plan, phase: &PhaseName, worker: &WorkerName) -> Option<Ceiling<'p>> {
         let phase = plan.phases.iter().find(|plan| plan.name == *phase)?;
-        let worker = phase.work.workers().into_iter().find(|plan| plan.name == *worker)?;
-        Some(Ceiling { phase: &phase.name, worker, trusted_domains: &plan.trusted_domains })
+        let worker = phase.everybody().find(|plan| plan.name == *worker)?;
+        let trusted_domains = &plan.trusted_domains;
+        Some(Ceiling { phase, worker, trusted_domains, plan, own_hosts: &[], variables: None })
+    }
+
+    /// On a machine with these names.
+    #[must_use]
+    pub fn on(self, own_hosts: &'p [String]) -> Ceiling<'p> {
+        Ceiling { own_hosts, ..self }
+    }
+
+    /// In a run that has these variables and no others.
+    #[must_use]
+    pub fn with(self, variables: &'p [String]) -> Ceiling<'p> {
+        Ceiling { variables: Some(variables), ..self }
     }
 
     /// Everything the child asks wider; nothing where it may begin.
@@ -60,24 +91,28 @@ impl<'p> Ceiling<'p> {
     pub fn exceeded_by(&self, child: &Plan) -> Vec<Wider> {
         let mut found = Vec::new();
         for phase in &child.phases {
-            for worker in phase.work.workers() {
+            let told = self.around_phase(child, phase);
+            found.extend(told.into_iter().map(|told| self.wider(child, &phase.name, None, told)));
+            for worker in phase.everybody() {
                 let told = self.session(worker).into_iter().chain(self.tree(&worker.tree));
-                found.extend(told.map(|told| self.wider(&phase.name, Some(&worker.name), told)));
-                let domains = self.domains(&worker.session, &child.trusted_domains);
-                found.extend(domains.map(|told| self.wider(&phase.name, Some(&worker.name), told)));
+                let told = told.chain(self.domains(&worker.session, &child.trusted_domains));
+                let told = told.chain(self.around_worker(child, worker));
+                found.extend(told.map(|told| self.wider(child, &phase.name, Some(&worker.name), told)));
             }
         }
         found
     }
 
-    fn wider(&self, phase: &PhaseName, worker: Option<&WorkerName>, told: Told) -> Wider {
+    fn wider(&self, child: &Plan, phase: &PhaseName, worker: Option<&WorkerName>, told: Told) -> Wider {
         Wider {
             field: told.field,
             phase: phase.clone(),
             worker: worker.cloned(),
+            asked_at: child.places.of(phase, worker, told.field),
             asked: told.asked,
-            parent_phase: self.phase.clone(),
+            parent_phase: self.phase.name.clone(),
             parent_worker: self.worker.name.clone(),
+            granted_at: self.plan.places.of(&self.phase.name, Some(&self.worker.name), told.field),
             granted: told.granted,
         }
     }

@@ -1,11 +1,13 @@
 //! Drawing: document → plan. Every default is filled in, every name resolved; what cannot be is a finding.
 
+mod connectors;
 mod limits;
 mod machines;
 mod models;
 mod phases;
 mod publishing;
 mod sessions;
+mod steps;
 mod surroundings;
 mod tools;
 mod topologies;
@@ -20,7 +22,7 @@ pub(crate) use topologies::speaker_names;
 
 use std::collections::BTreeMap;
 
-use super::{Limits, MachinePlan, PLAN_VERSION, PhasePlan, Plan};
+use super::{Limits, MachinePlan, PLAN_VERSION, PhasePlan, Places, Plan};
 use crate::diagnostic::{Code, Diagnostic};
 use crate::document::{Document, Topology};
 use crate::name::{MachineName, Slug};
@@ -94,7 +96,11 @@ impl<'d> Drawer<'d> {
             triggers: tools::triggers(document),
             event: None,
             mailbox: self.mailbox(),
+            connectors: BTreeMap::new(),
+            is_inside: false,
+            places: Places::default(),
         };
+        plan.places = Places::look(&document.source.file, &document.source.text, &plan);
         trees::share(&mut plan);
         publishing::publish(&mut plan, &document.reads);
         plan

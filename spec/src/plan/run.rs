@@ -13,7 +13,8 @@ pub(super) const LITERAL_RUN_IN_TEXT: &str = "{{run}}";
 /// Writes the run's name wherever the document said `{run}`.
 pub fn expand_run(plan: &mut Plan, run: &RunId) {
     for phase in &mut plan.phases {
-        for worker in phase.work.workers_mut() {
+        let steps = phase.steps.iter_mut().map(|step| &mut step.worker);
+        for worker in phase.work.workers_mut().into_iter().chain(steps) {
             if let Some(prompt) = worker.prompt.as_mut().filter(|prompt| prompt.contains(RUN_IN_TEXT)) {
                 *prompt = text(prompt, run);
             }

@@ -336,8 +336,12 @@ impl Profile {
     /// A text of the profile's with the session's folder and its MCP servers filled in.
     pub(super) fn handed(&self, call: &Call<'_>, text: &str) -> String {
         let text = talk::put_in(text, &call.talk);
-        // What servers have in them comes last: it may hold braces of its own.
-        if text.contains("{servers}") { text.replace("{servers}", &self.mcp.servers(call.mcp)) } else { text }
+        if !text.contains("{servers}") {
+            return text;
+        }
+        // In JSON it stands quoted, so that the text is JSON before it is filled in, too.
+        let servers = self.mcp.servers(call.mcp);
+        text.replace("\"{servers}\"", &servers).replace("{servers}", &servers)
     }
 
     /// Files of the session's own by which the tool is handed its servers.

@@ -127,18 +127,18 @@ fn place(finding: Finding, file: &str, lines: &Lines<'_>, root: Option<&Node<'_>
 }
 
 /// Where each line of a text begins.
-struct Lines<'t> {
+pub(crate) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
 }
 
 impl<'t> Lines<'t> {
-    fn new(text: &'t str) -> Lines<'t> {
+    pub(crate) fn new(text: &'t str) -> Lines<'t> {
         let breaks = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Lines { text, starts: std::iter::once(0).chain(breaks).collect() }
     }
 
-    fn at(&self, offset: usize) -> (u32, u32) {
+    pub(crate) fn at(&self, offset: usize) -> (u32, u32) {
         let offset =
             (0..=offset.min(self.text.len())).rev().find(|at| self.text.is_char_boundary(*at)).unwrap_or(0);
         let line = self.starts.partition_point(|start| *start <= offset).saturating_sub(1);

@@ -190,6 +190,9 @@ pub fn empty_plan() -> Plan {
         triggers: Vec::new(),
         event: None,
         mailbox: true,
+        connectors: BTreeMap::new(),
+        is_inside: false,
+        places: niia_spec::plan::Places::default(),
     }
 }
 

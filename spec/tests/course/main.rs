@@ -12,6 +12,7 @@ mod plans;
 mod size;
 mod talk;
 mod transcript;
+mod tree;
 
 /// What a run does, told as transcripts.
 mod told {

@@ -185,6 +185,7 @@ impl Stage {
             Command::Wake { wake: Wake::Quiet { phase, number }, after_ms } => {
                 format!("quiet {number} of {phase} for {after_ms} ms")
             }
+            Command::Reserve { of, total } => format!("reserve {total} of {}", of.word()),
             Command::Dismiss { phase } => format!("dismiss {phase}"),
             Command::Close { phase, outcome } => format!("close {phase} {}", phase_outcome(outcome)),
             Command::Finish { outcome } => format!("finish {}", run_outcome(outcome)),
@@ -216,6 +217,7 @@ pub fn ending(outcome: Outcome, output: Option<(&str, Value)>) -> Ending {
         usage: None,
         kept: None,
         untaken: Vec::new(),
+        step: None,
     }
 }
 

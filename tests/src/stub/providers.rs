@@ -174,11 +174,18 @@ fn events(asked: &Asked, answer: &Answer) -> Vec<Value> {
             }
             Answer::Tool { .. } => vec![gemini_chunk(model, &gemini_part(answer), Some("STOP"))],
         },
-        Api::Ollama => {
-            let text = text_of(answer);
-            let parts = pieces(&text).map(|piece| ollama_chunk(model, piece, false));
-            parts.chain([ollama_chunk(model, "", true)]).collect()
-        }
+        Api::Ollama => match answer {
+            Answer::Text { text, .. } => {
+                let parts = pieces(text).map(|piece| ollama_chunk(model, piece, false));
+                parts.chain([ollama_chunk(model, "", true)]).collect()
+            }
+            Answer::Tool { name, input } => {
+                let call = json!({ "function": { "name": name, "arguments": input } });
+                let mut called = ollama_chunk(model, "", false);
+                called["message"]["tool_calls"] = json!([call]);
+                vec![called, ollama_chunk(model, "", true)]
+            }
+        },
     }
 }
 

@@ -174,9 +174,10 @@ async fn followed(caller: &Caller, run: &str, timeout_s: u64) -> Result<(Option<
 
 fn reason_of(outcome: &Outcome) -> String {
     match outcome {
-        Outcome::Failed { reason } | Outcome::Lost { reason } | Outcome::NeedsAttention { reason } => {
-            reason.clone()
-        }
+        Outcome::Failed { reason }
+        | Outcome::Misshapen { reason }
+        | Outcome::Lost { reason }
+        | Outcome::NeedsAttention { reason } => reason.clone(),
         other => format!("{other:?}"),
     }
 }

@@ -2,14 +2,14 @@
 
 use niia_actors::journal::Fate;
 use niia_actors::mailbox::{self, Draft, Letter, Party};
-use niia_actors::run::RunHandle;
+use niia_actors::run::{RunHandle, scratchpad_folder};
 use niia_spec::course::Event;
 use niia_spec::name::{RunId, WorkerId};
 use niia_spec::notice::{InboxView, LetterView, RunView};
 use serde_json::Value;
 
 use super::find::{live_run, not_found, run_id, trouble};
-use super::talks;
+use super::{child, talks};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, RunName};
 use crate::node::{Node, past};
@@ -120,7 +120,7 @@ async fn scratchpad<T: Send + 'static>(
     + 'static,
 ) -> Result<T, Refusal> {
     let run = run_id(node, caller, run).await?;
-    let folder = node.run_folder(&run).join("scratchpad");
+    let folder = scratchpad_folder(&run, &node.run_folder(&run), &child::lineage(node, &run));
     let done = tokio::task::spawn_blocking(move || {
         niia_actors::scratchpad::ScratchpadFolder::open(&folder).and_then(act)
     });

@@ -3,17 +3,20 @@
 use niia_spec::notice::JournalLine;
 
 use super::agents::Reading;
-use super::{agents, appointments, asks, child, machines, past, runs, sessions, talks};
+use super::{agents, appointments, asks, machines, past, runs, sessions, talks};
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, Reply, Request};
-use crate::node::{Node, accept};
+use crate::node::accept::Begins;
+use crate::node::{Node, accept, child};
 
 pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Result<Reply, Refusal> {
     match request {
         Request::Node => Ok(Reply::Node(Box::new(node.view().await))),
         Request::Run { plan, origin } => {
-            child::may_begin(node, caller, &plan)?;
-            let run = accept::accept(node, *plan, *origin).await?;
+            let run = match caller {
+                Caller::Person => accept::accept(node, *plan, *origin, Begins::alone()).await?,
+                Caller::Agent(session) => child::begin(node, session, *plan, *origin).await?,
+            };
             let folder = node.run_folder(&run);
             Ok(Reply::Accepted { run, folder })
         }

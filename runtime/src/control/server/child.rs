@@ -1,45 +1,31 @@
-//! A run that is begun from inside a session.
+//! Runs that were begun inside a session: whose business they are.
 
 use niia_actors::ask::chain;
-use niia_spec::name::SessionId;
+use niia_actors::run::RunMeta;
+use niia_spec::name::{RunId, SessionId};
 use niia_spec::plan::Plan;
-use niia_spec::plan::ceiling::Ceiling;
 
 use super::find::trouble;
-use crate::control::caller::Caller;
-use crate::control::words::{Refusal, RefusalCode};
+use crate::control::words::Refusal;
 use crate::node::Node;
 
-/// Whether the caller may begin this run. A person may; a program in a session is told what it asks wider than that
-/// session has.
-pub(super) fn may_begin(node: &Node, caller: &Caller, child: &Plan) -> Result<(), Refusal> {
-    let Caller::Agent(session) = caller else {
-        return Ok(());
-    };
-    let parent = plan_of(node, session)?;
-    let worker = &session.attempt.worker;
-    let Some(ceiling) = Ceiling::of(&parent, &worker.phase, &worker.worker) else {
-        return Err(trouble(format!("the plan of `{}` knows no worker `{worker}`", session.run)));
-    };
-    let wider: Vec<String> = ceiling.exceeded_by(child).iter().map(ToString::to_string).collect();
-    if !wider.is_empty() {
-        return Err(Refusal {
-            code: RefusalCode::NotAllowed,
-            message: format!(
-                "`{}` asks for more than the session {session}, in which it is begun, has: {}",
-                child.name,
-                wider.join("; ")
-            ),
-            help: Some("ask for the same or less in its `session`".to_owned()),
-        });
-    }
-    Err(Refusal {
-        code: RefusalCode::NotAllowed,
-        message: format!("`niia run` is not for programs inside a session, and this one runs in {session}"),
-        help: Some("a person says it from a terminal of their own".to_owned()),
-    })
+/// Whether a run was begun, at whatever depth, inside a run that this session belongs to.
+pub(super) fn is_below(node: &Node, run: &RunId, session: &SessionId) -> bool {
+    lineage(node, run).iter().any(|above| above.run == session.run)
 }
 
+/// The sessions a run was begun in, the outermost first.
+pub(super) fn lineage(node: &Node, run: &RunId) -> Vec<SessionId> {
+    if let Some(lineage) = node.live.family.lineage(run) {
+        return lineage;
+    }
+    let meta = node.journal.load(run).ok().map(|record| record.meta);
+    meta.and_then(|meta| serde_json::from_slice::<RunMeta>(&meta).ok())
+        .map(|meta| meta.lineage)
+        .unwrap_or_default()
+}
+
+/// The plan of the run a session belongs to.
 pub(super) fn plan_of(node: &Node, session: &SessionId) -> Result<Plan, Refusal> {
     let record = node.journal.load(&session.run).map_err(|error| trouble(chain(&error)))?;
     serde_json::from_slice(&record.plan)

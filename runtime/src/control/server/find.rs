@@ -4,6 +4,7 @@ use niia_actors::run::RunHandle;
 use niia_actors::session::SessionHandle;
 use niia_spec::name::{RunId, SessionId, Slug};
 
+use super::child::is_below;
 use crate::control::caller::Caller;
 use crate::control::words::{Refusal, RefusalCode, RunName};
 use crate::node::Node;
@@ -18,18 +19,26 @@ pub(super) async fn run_id(node: &Node, caller: &Caller, name: &RunName) -> Resu
         return match name {
             None => Ok(session.run.clone()),
             Some(name) if *name == session.run.as_str() => Ok(session.run.clone()),
-            Some(name) => Err(Refusal {
-                code: RefusalCode::NotAllowed,
-                message: format!("`{name}` is another run; a program in {session} knows its own alone"),
-                help: None,
-            }),
+            Some(name) => {
+                let found = by_name(&known_runs(node)?, name).ok();
+                found.filter(|run| is_below(node, run, session)).ok_or_else(|| Refusal {
+                    code: RefusalCode::NotAllowed,
+                    message: format!(
+                        "`{name}` is another run; a program in {session} knows its own and what was begun in it"
+                    ),
+                    help: None,
+                })
+            }
         };
     }
     let runs = known_runs(node)?;
-    let Some(name) = name else {
-        let newest = runs.last().ok_or_else(|| not_found("there is no run yet".to_owned()))?;
-        return slug(newest);
-    };
+    match name {
+        Some(name) => by_name(&runs, name),
+        None => slug(runs.last().ok_or_else(|| not_found("there is no run yet".to_owned()))?),
+    }
+}
+
+fn by_name(runs: &[String], name: &String) -> Result<RunId, Refusal> {
     if runs.contains(name) {
         return slug(name);
     }

@@ -6,6 +6,7 @@ use niia_spec::course::Event;
 use niia_spec::name::{PhaseName, RunId, SessionId, Slug};
 use niia_spec::notice::{JournalLine, PhaseState, RunState, RunView};
 
+use super::child::is_below;
 use super::find::{live_run, not_found, run_id, trouble};
 use super::{Connection, ServeError};
 use crate::control::caller::Caller;
@@ -26,7 +27,9 @@ impl Connection {
             Ok(run) => run,
             Err(refusal) => return self.reply(Reply::Refused(refusal)).await,
         };
-        let mut follower = self.node.followers.enter(&run);
+        // A program in a session tells no person.
+        let person = self.caller == Caller::Person;
+        let mut follower = person.then(|| self.node.followers.enter(&run));
         loop {
             let changes = match self.node.root.run(&run).await {
                 Some(handle) => handle.watch().await.ok(),
@@ -38,7 +41,9 @@ impl Connection {
                 Err(refusal) => return self.reply(Reply::Refused(refusal)).await,
             };
             let rests = view.state.rests();
-            follower.told = rests;
+            if let Some(follower) = &mut follower {
+                follower.told = rests;
+            }
             self.reply(Reply::Run(Box::new(view))).await?;
             let Some(mut changes) = changes.filter(|_| !rests) else {
                 return self.reply(Reply::End { outcome: None }).await;
@@ -95,13 +100,17 @@ pub(super) async fn status(node: &Node, caller: &Caller, name: &RunName) -> Resu
     view(node, &run_id(node, caller, name).await?).await
 }
 
-/// The newest runs, the newest last; a program inside a session sees its own.
+/// The newest runs, the newest last; a program inside a session sees its own and those that were begun in it.
 pub(super) async fn list(node: &Node, caller: &Caller, limit: u32) -> Result<Vec<RunView>, Refusal> {
+    let mut summaries = node.journal.runs().map_err(|error| trouble(chain(&error)))?;
     if let Caller::Agent(session) = caller {
-        return Ok(vec![view(node, &session.run).await?]);
+        let seen = |run: &str| {
+            run == session.run.as_str() || Slug::new(run).is_ok_and(|run| is_below(node, &run, session))
+        };
+        summaries.retain(|summary| seen(&summary.run));
     }
-    let summaries = node.journal.runs().map_err(|error| trouble(chain(&error)))?;
-    let abroad = node.abroad.all_seen();
+    // What lives elsewhere is a person's own.
+    let abroad = if *caller == Caller::Person { node.abroad.all_seen() } else { Vec::new() };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let newest = summaries.len().saturating_sub(limit);
     let mut views = Vec::new();
@@ -123,6 +132,7 @@ fn quarantined(run: &str, reason: String) -> RunView {
     RunView {
         run: Slug::nearest(run),
         name: run.to_owned(),
+        parent: None,
         state: RunState::Quarantined,
         reason: Some(reason),
         begun_at_ms: 0,
@@ -160,6 +170,12 @@ pub(super) async fn cancel(
     name: &RunName,
     reason: String,
 ) -> Result<Reply, Refusal> {
+    if let Caller::Agent(session) = caller
+        && run_id(node, caller, name).await? == session.run
+    {
+        let message = format!("{session} cannot end the run it is part of");
+        return Err(Refusal { code: RefusalCode::NotAllowed, message, help: None });
+    }
     record(node, caller, name, Event::Cancelled { reason }).await
 }
 

@@ -68,7 +68,7 @@ impl Abroad {
     fn tell(&self, run: &RunId, state: RunState) {
         let news = match state {
             RunState::NeedsAttention => RunNews::Waits { run: run.clone() },
-            state => RunNews::Over { run: run.clone(), state },
+            state => RunNews::Over { run: run.clone(), state, inside: false },
         };
         // A node that goes down tells nobody.
         drop(self.news.send(news));

@@ -129,7 +129,7 @@ impl Record {
             repository.keep_commit("carried", &tips.result).map_err(|error| chain(&error))?;
             (origin.repository, base) = (Some(at), Some(tips.base.as_str().to_owned()));
         }
-        let meta = RunMeta { begun_at_ms: self.offer.begun_at_ms, origin, base };
+        let meta = RunMeta { begun_at_ms: self.offer.begun_at_ms, origin, base, lineage: Vec::new() };
         let plan = Arc::new(self.offer.plan.clone());
         RunContext::open(&self.session.run, folder, plan, meta, live).map_err(|error| chain(&error))
     }

@@ -5,13 +5,10 @@ use super::trees::Place;
 use super::variables::Variables;
 use super::{Drawer, limits, machines};
 use crate::document::{
-    Failover, Intent, MachineSpec, ModelRef, Phase, RequireSpec, RequireWord, Run, Session, Step, Topology,
-    Workers,
+    Failover, MachineSpec, ModelRef, Phase, RequireSpec, RequireWord, Session, Topology, Workers,
 };
 use crate::name::{PhaseName, Slug, WorkerName};
-use crate::plan::{
-    MergeRule, OnFailure, OnLost, PhasePlan, PhaseWork, Require, Retry, StepPlan, StepRule, WorkerPlan,
-};
+use crate::plan::{MergeRule, OnFailure, OnLost, PhasePlan, PhaseWork, Require, Retry, StepPlan, WorkerPlan};
 use crate::read::At;
 use crate::read::finding::Span;
 
@@ -38,7 +35,7 @@ impl<'d> Drawer<'d> {
         let names: Vec<PhaseName> = phase_names(document.phases());
         let mut plans: Vec<PhasePlan> = Vec::with_capacity(names.len());
         for (at, phase) in document.phases().iter().enumerate() {
-            let work = self.work(&names[at], &phase.value);
+            let work = (self.work(&names[at], &phase.value), self.steps(&names[at], &phase.value));
             let before = at.checked_sub(1).map(|before| names[before].clone());
             plans.push(self.phase(names[at].clone(), before, &phase.value, work));
         }
@@ -50,7 +47,7 @@ impl<'d> Drawer<'d> {
         name: PhaseName,
         before: Option<PhaseName>,
         phase: &Phase,
-        work: PhaseWork,
+        (work, steps): (PhaseWork, Vec<StepPlan>),
     ) -> PhasePlan {
         let pipeline = self.document.pipeline.as_ref().map(|pipeline| &pipeline.value);
         let merge = phase.merge.as_ref().or_else(|| pipeline?.merge.as_ref());
@@ -63,7 +60,7 @@ impl<'d> Drawer<'d> {
                 None => before.into_iter().collect(),
             },
             condition: phase.condition.as_ref().map(|condition| condition.value.clone()),
-            steps: phase.steps.iter().flat_map(|steps| &steps.value).enumerate().map(step).collect(),
+            steps,
             require: require(phase.require.as_ref()),
             on_failure: phase.on_failure.as_ref().map_or(OnFailure::Stop, |rule| rule.value),
             retry: Retry {
@@ -76,7 +73,11 @@ impl<'d> Drawer<'d> {
                     .map_or(BACKOFF_MS_DEFAULT, |ms| ms.0),
             },
             approve: phase.approve.as_ref().is_some_and(|approve| approve.value),
-            merge: merge.map_or(MergeRule::Agent, |rule| rule.value),
+            merge: match merge.map_or(MergeRule::Agent, |rule| rule.value) {
+                // Where no agent works nobody can mend.
+                MergeRule::Agent if agentless(&work) => MergeRule::Stop,
+                rule => rule,
+            },
             on_lost: phase.on_lost.as_ref().map_or(OnLost::Wait, |rule| rule.value),
             grace_ms: phase.grace_ms.as_ref().map_or(GRACE_MS_DEFAULT, |ms| ms.0),
             orphan_after_ms: phase.orphan_after_ms.as_ref().map_or(ORPHAN_AFTER_MS_DEFAULT, |ms| ms.0),
@@ -94,7 +95,7 @@ impl<'d> Drawer<'d> {
     /// A phase that the top of the document is.
     pub(super) fn lone_phase(&mut self) -> PhasePlan {
         let (name, work) = self.lone_work();
-        self.phase(name, None, &Phase::default(), work)
+        self.phase(name, None, &Phase::default(), (work, Vec::new()))
     }
 
     fn scratchpad(&self, phase: &Phase) -> bool {
@@ -104,7 +105,7 @@ impl<'d> Drawer<'d> {
 
     fn work(&mut self, name: &PhaseName, phase: &'d Phase) -> PhaseWork {
         if let Some(path) = &phase.connector {
-            return PhaseWork::Connector { path: path.0.clone() };
+            return self.connector(name, phase, &path.0);
         }
         match phase.topology() {
             Topology::Pipeline if phase.is_steps_alone() => PhaseWork::Steps,
@@ -230,6 +231,10 @@ impl<'d> Drawer<'d> {
     }
 }
 
+fn agentless(work: &PhaseWork) -> bool {
+    matches!(work, PhaseWork::Connector { .. } | PhaseWork::Steps)
+}
+
 /// The names of phases: their own, else `phase-<n>`.
 pub(crate) fn phase_names(phases: &[At<Phase>]) -> Vec<PhaseName> {
     let own = |phase: &At<Phase>| phase.name.as_ref().map(|name| name.value.0.clone());
@@ -239,7 +244,7 @@ pub(crate) fn phase_names(phases: &[At<Phase>]) -> Vec<PhaseName> {
         .collect()
 }
 
-fn numbered(number: usize) -> Slug {
+pub(super) fn numbered(number: usize) -> Slug {
     Slug::nearest(&number.to_string())
 }
 
@@ -253,35 +258,5 @@ fn require(spec: Option<&At<RequireSpec>>) -> Require {
         None | Some(RequireSpec::Word(RequireWord::All)) => Require::All,
         Some(RequireSpec::Word(RequireWord::Any)) => Require::Any,
         Some(RequireSpec::AtLeast(count)) => Require::AtLeast(u32::try_from(count.0).unwrap_or(u32::MAX)),
-    }
-}
-
-fn step((at, step): (usize, &At<Step>)) -> StepPlan {
-    let texts = |list: &[At<String>]| list.iter().map(|text| text.value.clone()).collect::<Vec<_>>();
-    let argv = match (&step.run.as_ref().map(|run| &run.value), &step.binary) {
-        (Some(Run::Line(line)), _) => vec!["sh".to_owned(), "-c".to_owned(), line.0.clone()],
-        (Some(Run::Arguments(list)), _) => texts(list),
-        (None, Some(binary)) => {
-            let args = step.args.as_ref().map(|args| texts(&args.value)).unwrap_or_default();
-            std::iter::once(binary.0.clone()).chain(args).collect()
-        }
-        (None, None) => Vec::new(),
-    };
-    let rules = step.rules.iter().flat_map(|rules| &rules.value).map(|rule| StepRule {
-        when: rule.when.as_ref().map(|when| when.value.clone()).unwrap_or_default(),
-        next: rule.next.as_ref().map(|next| next.value.to_string()),
-        set: rule
-            .set
-            .iter()
-            .flat_map(|set| &set.value.entries)
-            .map(|(key, value)| (key.value.clone(), value.0.clone()))
-            .collect(),
-    });
-    StepPlan {
-        name: step.name.as_ref().map_or_else(|| format!("step-{}", at + 1), |name| name.value.to_string()),
-        argv,
-        writes: step.intent.as_ref().map_or(step.run.is_some(), |intent| intent.value == Intent::Write),
-        output: step.output.as_ref().map(|output| output.0.clone()),
-        rules: rules.collect(),
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn work(work: &PhaseWork) -> String {
             format!("{shape} of {}{broadcast}, {end}", counted(agents.len(), "agent"))
         }
         PhaseWork::Session { .. } => "one interactive session".to_owned(),
-        PhaseWork::Connector { path } => format!("runs {path}"),
+        PhaseWork::Connector { path, .. } => format!("runs {path}"),
         PhaseWork::Steps => "steps alone".to_owned(),
     }
 }

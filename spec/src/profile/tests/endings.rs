@@ -10,6 +10,7 @@ fn check(profile: &str, exit: Exit, tail: &str, expected: &str) {
     let told = match outcome {
         Outcome::Done => "done".to_owned(),
         Outcome::Failed { reason } => format!("failed: {reason}"),
+        Outcome::Misshapen { reason } => format!("misshapen: {reason}"),
         Outcome::Lost { reason } => format!("lost: {reason}"),
         Outcome::Unavailable { class, reason } => format!("{class:?}: {reason}"),
         other => format!("{other:?}"),

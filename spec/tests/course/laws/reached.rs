@@ -155,6 +155,7 @@ fn of_worker(event: &Event) -> &'static str {
             Outcome::TimedOut => "timed out",
             Outcome::Cancelled => "cancelled",
             Outcome::NeedsAttention { .. } => "attention",
+            Outcome::Misshapen { .. } => "misshapen",
             Outcome::Lost { .. } => "lost",
         },
         Event::Expired { wake: Wake::Timeout { .. } } => "expired",

@@ -375,7 +375,13 @@ impl Seen {
             }
             Event::Resumed { hold, .. } => self.resumed(*hold),
             Event::Started { .. } => {}
-            Event::Posted { .. } | Event::Concluded { .. } | Event::Dismissed { .. } => {}
+            Event::Posted { .. }
+            | Event::Spawned { .. }
+            | Event::Reserved { .. }
+            | Event::Withheld(_)
+            | Event::Lends { .. }
+            | Event::Concluded { .. }
+            | Event::Dismissed { .. } => {}
             Event::Ended { attempt, ending } => {
                 if let Some(live) = self.live_try(attempt) {
                     live.outcome = Some(ending.outcome.clone());
@@ -468,7 +474,7 @@ impl Seen {
                 self.pauses.insert(attempt.clone(), false);
                 self.pause_ms.insert(attempt.clone(), *after_ms);
             }
-            Command::Wake { .. } | Command::Dismiss { .. } => {}
+            Command::Wake { .. } | Command::Reserve { .. } | Command::Dismiss { .. } => {}
             Command::Close { phase, outcome } => self.at(phase).closed = Some(outcome.clone()),
             Command::Finish { outcome } => self.finished = Some(outcome.clone()),
         }

@@ -103,6 +103,7 @@ impl Watch {
             Command::Gather { phase, round } => self.hold_gather(phase, *round),
             Command::Close { phase, outcome } => self.hold_close(phase, outcome, course),
             Command::Finish { outcome } => self.hold_finish(outcome),
+            Command::Reserve { .. } => panic!("a run of a person's asks nobody"),
             Command::Dismiss { .. } | Command::Wake { wake: Wake::Quiet { .. }, .. } => {
                 panic!("nobody talks here: {command:?}")
             }

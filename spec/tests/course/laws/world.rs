@@ -230,6 +230,7 @@ impl World {
             Command::Ask { phase } if self.chance(85) => self.news.push(Event::Approved { phase }),
             Command::Ask { phase } => self.news.push(Event::Denied { phase, reason: "no".to_owned() }),
             Command::Wake { .. }
+            | Command::Reserve { .. }
             | Command::Dismiss { .. }
             | Command::Open { .. }
             | Command::Close { .. }

@@ -442,6 +442,8 @@ fn count(course: &RunCourse, event: &Event, cells: &mut Cells) {
         Event::Ended { ending, .. } if ending.outcome == Outcome::Done => "done",
         Event::Ended { .. } => "not done",
         Event::Posted { .. } => "letter",
+        Event::Spawned { .. } => "spawned",
+        Event::Reserved { .. } | Event::Withheld(_) | Event::Lends { .. } => "of a tree",
         Event::Concluded { .. } => "concluded",
         Event::Dismissed { .. } => "dismissed",
         Event::Expired { wake: Wake::Quiet { .. } } => "quiet",
