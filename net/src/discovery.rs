@@ -6,7 +6,6 @@
 mod sighting;
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -62,17 +61,7 @@ pub struct Discovery {
     daemon: ServiceDaemon,
     seen: Arc<Mutex<Sightings>>,
     changes: watch::Receiver<u64>,
-    announced: Mutex<Announced>,
-}
-
-/// What is announced just now.
-#[derive(Debug, Default)]
-struct Announced {
-    /// This node, as it was announced last.
-    node: Option<(Announcement, String)>,
-    /// That a code is shown: an announcement of its own for each code. Of two versions that come within a second under
-    /// one name, those who listen may go on believing the older one.
-    code: Option<String>,
+    announced: Mutex<Option<String>>,
 }
 
 impl std::fmt::Debug for Discovery {
@@ -102,27 +91,11 @@ impl Discovery {
                 }
             }
         });
-        Ok(Discovery { daemon, seen, changes, announced: Mutex::default() })
+        Ok(Discovery { daemon, seen, changes, announced: Mutex::new(None) })
     }
 
     /// Announces this node, or what has changed of it.
     pub fn announce(&self, what: &Announcement) -> Result<(), DiscoveryError> {
-        let mut announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
-        let quiet = Announcement { pairs: false, ..what.clone() };
-        if announced.node.as_ref().is_none_or(|(before, _)| *before != quiet) {
-            let name = self.register(&quiet, &what.id.short())?;
-            announced.node = Some((quiet, name));
-        }
-        match (what.pairs, announced.code.take()) {
-            (true, None) => announced.code = Some(self.register(what, &for_a_code(&what.id))?),
-            (true, code) => announced.code = code,
-            (false, Some(name)) => take_back(&self.daemon, &name),
-            (false, None) => {}
-        }
-        Ok(())
-    }
-
-    fn register(&self, what: &Announcement, instance: &str) -> Result<String, DiscoveryError> {
         let (id, host) = (what.id.to_string(), host_label(&what.host));
         let properties = [
             ("id", id.as_str()),
@@ -131,18 +104,22 @@ impl Discovery {
             ("pair", if what.pairs { "1" } else { "0" }),
         ];
         let host = format!("{host}.local.");
-        let info = ServiceInfo::new(SERVICE, instance, &host, "", what.port, &properties[..])?;
+        let info = ServiceInfo::new(SERVICE, &what.id.short(), &host, "", what.port, &properties[..])?;
         let info = info.enable_addr_auto();
         let name = info.get_fullname().to_owned();
         self.daemon.register(info)?;
-        Ok(name)
+        *self.announced.lock().unwrap_or_else(PoisonError::into_inner) = Some(name);
+        Ok(())
     }
 
     /// Says goodbye.
     pub fn withdraw(&self) {
-        let announced = std::mem::take(&mut *self.announced.lock().unwrap_or_else(PoisonError::into_inner));
-        let names = announced.node.map(|(_, name)| name).into_iter().chain(announced.code);
-        names.for_each(|name| take_back(&self.daemon, &name));
+        let name = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(name) = name
+            && let Err(error) = self.daemon.unregister(&name)
+        {
+            tracing::debug!(%error, "a goodbye could not be said");
+        }
     }
 
     /// All nodes that were heard of, in the order of their ids.
@@ -152,7 +129,7 @@ impl Discovery {
 
     /// Where a node was heard of last.
     pub fn addresses(&self, id: &NodeId) -> Vec<SocketAddr> {
-        self.with(|seen| seen.get(id)).map(|sighting| sighting.addresses).unwrap_or_default()
+        self.with(|seen| seen.get(id).map(|sighting| sighting.addresses.clone())).unwrap_or_default()
     }
 
     /// The nodes that announce this host name, in small or capital letters, with or without suffix.
@@ -168,10 +145,8 @@ impl Discovery {
     /// A node did not answer: whoever announced it is asked whether it is still there, instead of waiting until the
     /// announcement ends by itself.
     pub fn doubt(&self, id: &NodeId) {
-        for instance in self.with(|seen| seen.instances(id)) {
-            if let Err(error) = self.daemon.verify(instance, VERIFY_WITHIN) {
-                tracing::debug!(%error, "an announcement could not be checked");
-            }
+        if let Err(error) = self.daemon.verify(format!("{}.{SERVICE}", id.short()), VERIFY_WITHIN) {
+            tracing::debug!(%error, "an announcement could not be checked");
         }
     }
 
@@ -200,19 +175,6 @@ fn choose(daemon: &ServiceDaemon, interfaces: &Interfaces) -> Result<(), mdns_sd
         return daemon.enable_interface(vec![IfKind::LoopbackV4]);
     }
     daemon.disable_interface(vec![IfKind::LoopbackV4, IfKind::LoopbackV6])
-}
-
-fn take_back(daemon: &ServiceDaemon, name: &str) {
-    if let Err(error) = daemon.unregister(name) {
-        tracing::debug!(%error, "an announcement could not be taken back");
-    }
-}
-
-/// A name for the announcement of one code, which no other one had.
-fn for_a_code(id: &NodeId) -> String {
-    static CODES: AtomicU32 = AtomicU32::new(0);
-    let code = CODES.fetch_add(1, Ordering::Relaxed);
-    format!("{}-{:x}-{code:x}", id.short(), std::process::id())
 }
 
 /// One label of a host's name, as DNS takes it.

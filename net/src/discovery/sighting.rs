@@ -11,8 +11,6 @@ use crate::trust::{plain, shown};
 pub const SIGHTINGS_MAX: usize = 256;
 /// Addresses remembered of one node.
 pub const ADDRESSES_MAX: usize = 16;
-/// Announcements remembered of one node: its own, the one before that, and some that others make up.
-pub const INSTANCES_MAX: usize = 4;
 /// Hexadecimal digits of an id as it is announced.
 const ID_BYTES: usize = 64;
 
@@ -51,9 +49,7 @@ impl Sighting {
         let id = std::str::from_utf8(id).ok().and_then(|id| id.parse::<NodeId>().ok());
         let id = id.ok_or(SightingError::NoId)?;
         // One announcement for each node, so that a goodbye concerns the node that says it.
-        let announcer = instance.to_lowercase();
-        let announcer = announcer.split(['.', '-']).next().unwrap_or_default();
-        if announcer != id.short() {
+        if !instance.to_lowercase().starts_with(&format!("{}.", id.short())) {
             return Err(SightingError::Foreign);
         }
         let mut addresses: Vec<SocketAddr> = addresses.filter(can_be_dialled).take(ADDRESSES_MAX).collect();
@@ -79,69 +75,40 @@ fn can_be_dialled(address: &SocketAddr) -> bool {
     address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
 }
 
-/// One announcement, and when it was heard last.
-type Heard = (Sighting, Instant);
-
-/// All that was heard of. Of one node there may be several announcements: one that was changed, or somebody else's who
-/// claims to be it. All of them are hints; the key decides which is true.
+/// All that was heard of.
 #[derive(Debug, Default)]
-pub struct Sightings(BTreeMap<NodeId, Vec<Heard>>);
+pub struct Sightings(BTreeMap<NodeId, (Sighting, Instant)>);
 
 impl Sightings {
-    /// Remembers an announcement. A full table forgets whoever of the strangers was heard of longest ago. Whether
-    /// anything changed.
+    /// Remembers a node. A full table forgets whoever of the strangers was heard of longest ago. Whether anything changed.
     pub fn put(&mut self, sighting: Sighting, now: Instant, known: impl Fn(&NodeId) -> bool) -> bool {
         if !self.0.contains_key(&sighting.id) && self.0.len() >= SIGHTINGS_MAX {
             let strangers = self.0.iter().filter(|(id, _)| !known(id));
-            let newest = |heard: &Vec<Heard>| heard.iter().map(|(_, at)| *at).max();
-            let Some(oldest) = strangers.min_by_key(|(_, heard)| newest(heard)).map(|(id, _)| *id) else {
+            let Some(oldest) = strangers.min_by_key(|(_, (_, at))| *at).map(|(id, _)| *id) else {
                 return false;
             };
             self.0.remove(&oldest);
         }
-        let heard = self.0.entry(sighting.id).or_default();
-        if let Some(before) = heard.iter_mut().find(|(before, _)| before.instance == sighting.instance) {
-            let changed = before.0 != sighting;
-            *before = (sighting, now);
-            return changed;
-        }
-        if heard.len() >= INSTANCES_MAX
-            && let Some(oldest) = heard.iter().enumerate().min_by_key(|(_, (_, at))| *at).map(|(n, _)| n)
-        {
-            heard.remove(oldest);
-        }
-        heard.push((sighting, now));
-        true
+        let before = self.0.insert(sighting.id, (sighting.clone(), now));
+        before.is_none_or(|(before, _)| before != sighting)
     }
 
     /// An announcement has ended. Whether anything changed.
     pub fn gone(&mut self, instance: &str) -> bool {
+        let before = self.0.len();
         let instance = instance.to_lowercase();
-        let mut changed = false;
-        self.0.retain(|_, heard| {
-            let before = heard.len();
-            heard.retain(|(sighting, _)| sighting.instance != instance);
-            changed |= heard.len() != before;
-            !heard.is_empty()
-        });
-        changed
+        self.0.retain(|_, (sighting, _)| sighting.instance != instance);
+        self.0.len() != before
     }
 
     #[must_use]
     pub fn all(&self) -> Vec<Sighting> {
-        self.0.values().filter_map(|heard| merged(heard)).collect()
+        self.0.values().map(|(sighting, _)| sighting.clone()).collect()
     }
 
     #[must_use]
-    pub fn get(&self, id: &NodeId) -> Option<Sighting> {
-        merged(self.0.get(id)?)
-    }
-
-    /// The names of all announcements of a node.
-    #[must_use]
-    pub fn instances(&self, id: &NodeId) -> Vec<String> {
-        let heard = self.0.get(id).into_iter().flatten();
-        heard.map(|(sighting, _)| sighting.instance.clone()).collect()
+    pub fn get(&self, id: &NodeId) -> Option<&Sighting> {
+        self.0.get(id).map(|(sighting, _)| sighting)
     }
 
     #[must_use]
@@ -150,9 +117,8 @@ impl Sightings {
             Some((user, host)) => (Some(user), plain(host)),
             None => (None, plain(host)),
         };
-        let fits = |s: &Sighting| plain(&s.host) == host && user.is_none_or(|user| s.user == user);
-        let fitting = self.0.values().filter(|heard| heard.iter().any(|(sighting, _)| fits(sighting)));
-        fitting.filter_map(|heard| merged(heard)).collect()
+        let fits = |s: &&Sighting| plain(&s.host) == host && user.is_none_or(|user| s.user == user);
+        self.0.values().map(|(sighting, _)| sighting).filter(fits).cloned().collect()
     }
 
     #[must_use]
@@ -164,23 +130,6 @@ impl Sightings {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
-
-/// A node as all its announcements together have it: what the newest says, where each of them says it is, and whether
-/// one of them is about a code.
-fn merged(heard: &[Heard]) -> Option<Sighting> {
-    let mut newest_first: Vec<&Heard> = heard.iter().collect();
-    newest_first.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
-    let mut sighting = newest_first.first()?.0.clone();
-    for (other, _) in newest_first.into_iter().skip(1) {
-        sighting.pairs |= other.pairs;
-        for address in &other.addresses {
-            if !sighting.addresses.contains(address) && sighting.addresses.len() < ADDRESSES_MAX {
-                sighting.addresses.push(*address);
-            }
-        }
-    }
-    Some(sighting)
 }
 
 #[cfg(test)]
@@ -247,16 +196,6 @@ mod tests {
         assert_eq!(table.named("BUILD-SERVER").len(), 2);
         assert_eq!(table.named("u2@build-server.local"), [seen(2, "build-server.local")]);
         assert!(table.gone(&seen(1, "").instance.to_uppercase()));
-        // Who claims to be somebody else adds a place to look, and takes none away.
-        let claimed = Sighting {
-            addresses: vec!["10.6.6.6:1".parse().unwrap()],
-            instance: format!("{}-6.{}", id(2).short(), super::super::SERVICE),
-            ..seen(2, "build-server.local")
-        };
-        assert!(table.put(claimed.clone(), now + std::time::Duration::from_secs(1), |_| false));
-        assert_eq!(table.get(&id(2)).unwrap().addresses.len(), 2);
-        assert!(table.gone(&claimed.instance));
-        assert_eq!(table.get(&id(2)).unwrap(), seen(2, "build-server.local"));
         assert!(!table.gone("nobody._niia._udp.local."));
         assert_eq!(table.named("build-server").len(), 1);
     }

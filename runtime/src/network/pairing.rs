@@ -9,8 +9,6 @@ use niia_net::trust::{Peer, Rights, TrustError, Want, plain};
 
 use super::{Network, NetworkError, PeerView, boottime, links};
 
-/// A peer that shows a code is taken only when nobody else is found so long before the end.
-const PEERS_LAST: std::time::Duration = std::time::Duration::from_secs(2);
 /// How long announcements are waited for before a machine counts as not found.
 const FOUND_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -130,12 +128,6 @@ impl Network {
             } else if let Some(discovery) = &open.discovery {
                 let mut showing = discovery.all();
                 showing.retain(|sighting| sighting.pairs);
-                // One that was paired a moment ago may still be heard of as showing its code.
-                if showing.iter().any(|sighting| self.trust.get(&sighting.id).is_none())
-                    || tokio::time::Instant::now() + PEERS_LAST < deadline
-                {
-                    showing.retain(|sighting| self.trust.get(&sighting.id).is_none());
-                }
                 match showing.len() {
                     0 => {}
                     1 => return Ok((showing[0].addresses.clone(), Some(showing[0].id))),
@@ -152,13 +144,7 @@ impl Network {
                     None => false,
                 }
             };
-            let until = if tokio::time::Instant::now() + PEERS_LAST < deadline {
-                deadline - PEERS_LAST
-            } else {
-                deadline
-            };
-            let looked = tokio::time::timeout_at(until, changed).await;
-            if !matches!(looked, Ok(true)) && (until == deadline || matches!(looked, Ok(false))) {
+            if !matches!(tokio::time::timeout_at(deadline, changed).await, Ok(true)) {
                 let named = machine.map(|machine| PairingError::NotFound { machine: machine.to_owned() });
                 return Err(named.unwrap_or(PairingError::NobodyShows));
             }

@@ -128,9 +128,15 @@ fn shown(line: &str) -> Option<String> {
 
 /// Pairs by code alone: who shows one is found by multicast.
 fn pair(shows: &Machine, types: &Machine) {
+    pair_at(shows, types, None);
+}
+
+/// The same, at an address that is said.
+fn pair_at(shows: &Machine, types: &Machine, at: Option<&str>) {
     let showing = shows.niia(&["pair", "--json"]).start();
     let code = wait_until("a code is shown", SOON, || shown(showing.out_so_far().lines().next()?));
-    let _ = types.niia(&["pair", &code]).run().exits(0);
+    let words: Vec<&str> = ["pair", code.as_str()].into_iter().chain(at).collect();
+    let _ = types.niia(&words).run().exits(0);
     let _ = showing.wait().exits(0);
 }
 
