@@ -169,6 +169,7 @@ fn origin(parent: &Parent, worker: &WorkerPlan, claimed: Origin, tree: Option<Pa
         plugins: above.plugins.clone(),
         profiles: above.profiles.clone(),
         warnings: claimed.warnings,
+        occasion: None,
         from: above.from.clone(),
         base: None,
     }
