@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 const CRONITER: &str = include_str!("firings/croniter.txt");
 const DIFFERENCES: &str = include_str!("firings/differences.txt");
-/// A change of the clocks that makes a difference lies between a firing and the one before it, or so near to one of them.
+/// A change of the clocks that makes a difference lies between a firing and the last but two, or so near to one of them.
 const NEAR: SignedDuration = SignedDuration::from_hours(26);
 
 fn words(text: &str) -> Vec<Vec<&str>> {
@@ -82,7 +82,8 @@ fn twenty_zones_fire_for_twenty_years_as_croniter_says_or_by_a_rule_that_is_told
             let Difference { ours: is_ours, at, rule } = difference(text);
             let changed = if is_ours { times.remove(&at) } else { times.insert(at) };
             assert!(changed, "{name} {cron}: {text} is no difference");
-            let since = ours.range(..at).next_back().copied().unwrap_or(start(&zone, 2010).as_second());
+            // croniter reckons from its own last firing, which may be an hour off, past one or two of ours.
+            let since = ours.range(..at).nth_back(2).copied().unwrap_or(start(&zone, 2010).as_second());
             assert!(is_made_by(rule, &zone, since, at), "{name} {cron}: {text} is not by that rule");
         }
         assert_eq!(

@@ -60,7 +60,7 @@ def changes(zone):
 
 
 def rule(changes, since, at):
-    """The change of the clocks between the last firing and this one, or within a day of one of them."""
+    """The change of the clocks between the last but two firings and this one, or within a day of one of them."""
     near = [(abs(change - at), kind) for change, kind in changes if since - DAY <= change <= at + DAY]
     return min(near)[1] if near else "UNKNOWN"
 
@@ -70,7 +70,8 @@ def differences(zone, line, ours, theirs, changes):
     known = sorted(ours)
     told = []
     for at in sorted(ours ^ theirs):
-        before = bisect.bisect_left(known, at) - 1
+        # croniter reckons from its own last firing, which may be an hour off, past one or two of niia's.
+        before = bisect.bisect_left(known, at) - 3
         since = known[before] if before >= 0 else start(FIRST, ZoneInfo(zone))
         told.append(f"{'+' if at in ours else '-'}{at} {rule(changes, since, at)}")
     return told
