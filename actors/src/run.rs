@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
 use crate::ask::{AskError, ask, tell};
-use crate::journal::{Journal, Row};
+use crate::journal::Journal;
 use crate::machine::Machines;
 use crate::mailbox::{Letter, MailboxHandle};
 use crate::phase::PhaseHandle;
@@ -389,7 +389,7 @@ impl RunState {
             }
             _ => {}
         }
-        let row = match row(&event, &commands) {
+        let row = match store::row(&event, &commands) {
             Ok(row) => row,
             Err(error) => {
                 return tracing::error!(run = %self.context.run, %error, "an event cannot be written down");
@@ -494,9 +494,4 @@ fn changed(changes: &watch::Sender<u64>) {
         *version += u64::from(moves);
         moves
     });
-}
-
-fn row(event: &Event, commands: &[Command]) -> Result<Row, serde_json::Error> {
-    let version = niia_spec::course::COURSE_VERSION;
-    Ok(Row { version, event: serde_json::to_vec(event)?, commands: serde_json::to_vec(commands)? })
 }

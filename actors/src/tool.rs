@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -18,6 +19,8 @@ use crate::git::process::{self, Bounds, Input};
 const VERSION_WITHIN: Duration = Duration::from_secs(20);
 /// The program whose version need not be asked for.
 const OWN: &str = "niia";
+/// Longer scripts are read no further.
+const SCRIPT_BYTES_MAX: u64 = 64 * 1024;
 /// A version is a line.
 const SAID_BYTES_MAX: usize = 4 * 1024;
 /// More tools than anybody has installed.
@@ -39,7 +42,7 @@ fn is_program(file: &Path) -> bool {
 /// What a tool says when it is asked for its version; nothing where it does not say. It is asked with an empty input, in
 /// a folder where there is nothing to work on, and is ended with all it started.
 pub fn said(profile: &Profile, program: &Path, env: &BTreeMap<String, String>) -> Option<String> {
-    if profile.version.is_empty() {
+    if profile.version.is_empty() || !understands(&profile.version, program) {
         return None;
     }
     let mut command = Command::new(program);
@@ -47,6 +50,23 @@ pub fn said(profile: &Profile, program: &Path, env: &BTreeMap<String, String>) -
     let bounds = Bounds { time: VERSION_WITHIN, output_bytes_max: SAID_BYTES_MAX, error_bytes_max: 0 };
     let ran = process::run(command, Input::Nothing, bounds).ok()?;
     (!ran.timed_out).then(|| String::from_utf8_lossy(&ran.output).into_owned())
+}
+
+/// Whether a program may be asked. A script of somebody's own that knows no such question would do its work instead, with
+/// all that comes of it. Built programs and what package managers put there know it; so does a script that names the
+/// word, or hands its arguments on.
+fn understands(question: &[String], program: &Path) -> bool {
+    let Ok(real) = program.canonicalize() else { return false };
+    let mut head = Vec::new();
+    let read = fs::File::open(&real).and_then(|file| file.take(SCRIPT_BYTES_MAX).read_to_end(&mut head));
+    if read.is_err() || !head.starts_with(b"#!") || real.iter().any(|part| part == "node_modules") {
+        return read.is_ok();
+    }
+    let text = String::from_utf8_lossy(&head);
+    let hands_on = |line: &str| line.contains("exec ") && line.contains("$@");
+    question.iter().all(|word| text.contains(word.as_str()))
+        || text.lines().any(hands_on)
+        || text.contains("sys.exit(main())")
 }
 
 /// What is known of the tools of a machine. A tool is asked again once its file is another one.
@@ -145,7 +165,10 @@ mod tests {
     fn a_tool_is_asked_once_for_as_long_as_its_file_is_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let asked = folder.path().join("asked");
-        let script = |says: &str| format!("#!/bin/sh\necho x >>{}\necho '{says}'\n", asked.display());
+        let script = |says: &str| {
+            let asked = asked.display();
+            format!("#!/bin/sh\n[ \"$1\" = --version ] && echo x >>{asked} && echo '{says}'\n")
+        };
         let profiles = Profiles::built_in().unwrap();
         let claude = profiles.get("claude").unwrap();
         let env = BTreeMap::from([("PATH".to_owned(), format!("{}:/bin", folder.path().display()))]);
@@ -158,5 +181,20 @@ mod tests {
         fs::remove_file(folder.path().join("claude")).unwrap();
         let _ = tool(folder.path(), &script("a script of that name"));
         assert!(!tools.way(claude, &env).conversation);
+    }
+
+    #[test]
+    fn a_script_that_knows_no_such_question_is_not_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let done = folder.path().join("done");
+        let works = |rest: &str| format!("#!/bin/sh\necho x >>{}\n{rest}\n", done.display());
+        let profiles = Profiles::built_in().unwrap();
+        let claude = profiles.get("claude").unwrap();
+        let env = BTreeMap::from([("PATH".to_owned(), format!("{}:/bin", folder.path().display()))]);
+        let _ = tool(folder.path(), &works("echo '1.2.3 (Claude Code)'"));
+        assert!(!Tools::default().way(claude, &env).conversation);
+        assert!(!done.exists(), "its work was not done for the asking");
+        let _ = tool(folder.path(), "#!/bin/sh\nexec echo '1.2.3 (Claude Code)' \"$@\"\n");
+        assert!(Tools::default().way(claude, &env).conversation, "whom it hands its arguments to knows it");
     }
 }

@@ -42,9 +42,7 @@ pub async fn serve(folders: Folders, run: Option<String>, starts: bool) -> Resul
     let running = match serve_server(server, transport).await {
         Ok(running) => running,
         // A client that leaves before it has said anything wants nothing.
-        Err(error) if matches!(error, rmcp::service::ServerInitializeError::ConnectionClosed(_)) => {
-            return Ok(());
-        }
+        Err(rmcp::service::ServerInitializeError::ConnectionClosed(_)) => return Ok(()),
         Err(error) => return Err(std::io::Error::other(error)),
     };
     running.waiting().await.map(drop).map_err(std::io::Error::other)

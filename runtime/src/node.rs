@@ -225,15 +225,8 @@ struct Begun {
 async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     failpoint::check()?;
     let sessions_max = sessions_bound(options.sessions_max, niia_actors::keeper::raise_descriptors());
-    let state = StateFolder::open(&options.state_folder)?;
-    let lock = Lock::take(&state)?;
-    failpoint::hit("node.locked");
-    let listener = niia_actors::state::bind(&lock, SOCKET)?;
-    listener.set_nonblocking(true).map_err(NodeError::Listen)?;
-    let listener = tokio::net::UnixListener::from_std(listener).map_err(NodeError::Listen)?;
+    let Opened { state, lock, listener, journal, loaded } = open(&options.state_folder)?;
     let signals = Signals::new()?;
-    let (journal, loaded) = Journal::open(&state.journal())?;
-    failpoint::hit("node.loaded");
     let program = std::env::current_exe().map_err(NodeError::Program)?;
     let live = LiveSessions::default();
     niia_actors::keeper::tidy(state.run_folder().as_ref());
@@ -246,8 +239,8 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     let breakers = here.breakers().clone();
     let network = network_of(&state, options.network);
     let here: Arc<dyn Machine> = Arc::new(here);
-    let remotes = network.clone().map(|network| Remotes::new(network, live.clone(), Arc::clone(&here)));
-    let remotes = remotes.map(Arc::new);
+    let remotes =
+        network.clone().map(|network| Arc::new(Remotes::new(network, live.clone(), Arc::clone(&here))));
     let (inward, nodes) = watch::channel(None);
     let connectors = Connectors { nodes, live: live.clone() };
     let machines = machines_of(here, connectors, remotes.clone());
@@ -298,6 +291,27 @@ async fn begin(options: NodeOptions) -> Result<Begun, NodeError> {
     node.appointments.open(&node);
     tracing::info!(state = %node.state.path().display(), "the node is ready");
     Ok(Begun { node, lock, listener, signals, stopping, hooks })
+}
+
+/// A state folder that is this node's alone, and what lies in it.
+struct Opened {
+    state: StateFolder,
+    lock: Lock,
+    listener: tokio::net::UnixListener,
+    journal: Journal,
+    loaded: Loaded,
+}
+
+fn open(folder: &Path) -> Result<Opened, NodeError> {
+    let state = StateFolder::open(folder)?;
+    let lock = Lock::take(&state)?;
+    failpoint::hit("node.locked");
+    let listener = niia_actors::state::bind(&lock, SOCKET)?;
+    listener.set_nonblocking(true).map_err(NodeError::Listen)?;
+    let listener = tokio::net::UnixListener::from_std(listener).map_err(NodeError::Listen)?;
+    let (journal, loaded) = Journal::open(&state.journal())?;
+    failpoint::hit("node.loaded");
+    Ok(Opened { state, lock, listener, journal, loaded })
 }
 
 /// Takes up every run that was not over; gives those that cannot be, and why.

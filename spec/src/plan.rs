@@ -9,6 +9,7 @@ pub mod draw;
 mod places;
 mod run;
 pub mod show;
+mod tools;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,7 @@ pub const PLAN_VERSION: u32 = 1;
 
 pub use places::Places;
 pub use run::expand_run;
+pub use tools::{McpPlan, StepPlan, StepRule};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -372,39 +374,6 @@ pub struct WatchPlan {
     /// `worktree`, `refs` (any branch of the repository), a branch, or `remote/branch`.
     pub git: String,
     pub settle_ms: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepPlan {
-    pub name: String,
-    pub argv: Vec<String>,
-    pub writes: bool,
-    pub output: Option<String>,
-    pub rules: Vec<StepRule>,
-    /// Where and how it is run: an ordinary program in a session of the phase's.
-    pub worker: WorkerPlan,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StepRule {
-    /// `lines_over:N`, `contains:TEXT`, `regex:PATTERN`, `exit:N`.
-    pub when: String,
-    pub next: Option<String>,
-    pub set: BTreeMap<String, Value>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct McpPlan {
-    pub name: String,
-    pub command: Option<String>,
-    pub args: Vec<String>,
-    pub env: BTreeMap<String, String>,
-    pub hosts: Vec<String>,
-    pub outside: bool,
-    pub required: bool,
-    /// Where it is declared: "the document", a file; nothing where it was found nowhere.
-    #[serde(default)]
-    pub source: Option<String>,
 }
 
 /// How many of a phase's workers must be done for the phase to be done.

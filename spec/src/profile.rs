@@ -168,6 +168,8 @@ pub struct ErrorRule {
     pub exit: Option<i32>,
     /// For the code by which the tool's own word names an error; such a rule has nothing else.
     pub code: Option<Pattern>,
+    /// The tool gives this code for finer things as well, which only its words tell apart.
+    pub coarse: bool,
 }
 
 /// What a screen means while the tool runs. All that is named must match.

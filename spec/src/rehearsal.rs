@@ -89,7 +89,10 @@ pub fn rehearse(
     );
     (plan.schedule, plan.triggers) = (None, Vec::new());
     plan.limits.timeout_per_agent_ms = None;
+    // Stand-ins cost nothing, which nobody needs to be told.
+    plan.limits.deny_unknown_cost = false;
     for phase in &mut plan.phases {
+        phase.limits.deny_unknown_cost = false;
         note(phase.approve, "phases that ask for approval get it");
         phase.approve = false;
         phase.retry.backoff_ms = phase.retry.backoff_ms.min(BACKOFF_MS);

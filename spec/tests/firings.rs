@@ -1,6 +1,8 @@
 //! Twenty zones, twenty years, a dozen lines of cron: the same firings as Python's croniter, or a difference that stands
 //! in the list with the rule that makes it. `firings/make` makes the list and the digests again.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::civil::date;

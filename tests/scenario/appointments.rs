@@ -66,8 +66,9 @@ fn firings(house: &House, name: &str) -> Vec<String> {
 
 pub(super) fn last_run(house: &House, name: &str) -> Option<String> {
     let kept = kept(house, name);
-    let runs = kept["firings"].as_array()?.iter().filter_map(|firing| firing["came"]["run"]["run"].as_str());
-    runs.last().map(str::to_owned)
+    let mut runs =
+        kept["firings"].as_array()?.iter().filter_map(|firing| firing["came"]["run"]["run"].as_str());
+    runs.next_back().map(str::to_owned)
 }
 
 /// How many runs there have been, of whatever document.

@@ -72,7 +72,11 @@ fn an_agent_begins_a_run_which_goes_on_from_its_tree_and_comes_home_into_its_run
     let file = |name: &str| project.git(["show", &format!("niia/{run}/result:{name}")]);
     assert_eq!((file("mine.txt").trim(), file("made.txt").trim()), ("two", "made"));
     let child = run_of(&house, "sub");
-    assert_eq!((&child["parent"], &child["depth"]), (&json!(format!("{run}/work/1/1")), &json!(1)));
+    let worker = &child["parent"]["attempt"]["worker"];
+    assert_eq!(
+        (&child["parent"]["run"], &worker["phase"], &child["depth"]),
+        (&json!(run), &json!("work"), &json!(1))
+    );
     assert_eq!(child["state"], "done");
     assert_eq!(project.fingerprint(), before, "the checkout is as it was");
 }

@@ -91,7 +91,7 @@ fn the_official_sdk_finds_tools_with_right_schemas_and_each_does_what_it_says() 
         (8, "its id is greeting"),
         (9, "work/main → work/other"),
         (11, "running"),
-        (12, "missing field `key`"),
+        (12, "expected `key`"),
         (13, "there is no tool `rm`"),
     ] {
         let said = text(&said, at);
@@ -157,7 +157,7 @@ fn a_question_to_a_person_is_shown_and_answered_from_outside_and_not_from_inside
         (text(&said, 0), text(&said, 1)),
         ("a person answered: blue".to_owned(), "a person answered: yes".to_owned())
     );
-    let _ = house.niia(["answer", &session, "late"]).run().exits(1);
+    let _ = house.niia(["answer", &session, "late"]).run().exits(2);
 }
 
 #[test]
@@ -263,8 +263,8 @@ fn servers_of_a_document_are_handed_to_each_tool_in_its_own_form() {
         assert!(claude.contains(words), "claude lacks {words}:\n{claude}");
     }
     for words in [
-        r#"mcp_servers={"niia"={"command"="#,
-        r#""files"={"command"="mcp-files","args"=["--ro"]"#,
+        r#"mcp_servers={"niia"={"args"=["mcp"],"command"="#,
+        r#""files"={"args"=["--ro"],"command"="mcp-files""#,
         "- `nowhere`",
     ] {
         assert!(codex.contains(words), "codex lacks {words}:\n{codex}");

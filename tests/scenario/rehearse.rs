@@ -37,8 +37,8 @@ fn every_example_is_played_to_its_end_without_any_tool() {
 fn triage(house: &House) -> String {
     let phases = json!([
         { "name": "triage", "model": "claude", "failover": ["codex"], "prompt": "Classify." },
-        { "name": "auth", "model": "claude", "condition": "triage.classification == 'auth'", "prompt": "x" },
-        { "name": "other", "model": "claude", "condition": "triage.classification != 'auth'", "prompt": "x" }
+        { "name": "auth", "model": "claude", "failover": ["codex"], "condition": "triage.classification == 'auth'", "prompt": "x" },
+        { "name": "other", "model": "claude", "failover": ["codex"], "condition": "triage.classification != 'auth'", "prompt": "x" }
     ]);
     let document = json!({ "name": "triage", "task": "t", "pipeline": { "phases": phases } });
     house.document("triage", &document).display().to_string()

@@ -126,7 +126,10 @@ fn a_step_that_writes_asks_first_and_a_no_ends_the_phase() {
 fn shaped_run(house: &House, mends: bool) -> niia_tests::Said {
     let project = house.repository("project");
     let mended = if mends { "when do+not+fit json {\"verdict\": \"ship\"}" } else { "" };
-    talker(house, "claude", &format!("json {{\"verdict\": \"perhaps\"}}\n{mended}"));
+    let kept = house.at("home/asked/judge-1").display().to_string();
+    // What is published stands at the end of an answer.
+    let play = format!("write {kept}-{{pid}}.txt {{prompt}}\njson {{\"verdict\": \"perhaps\"}}\n{mended}\n");
+    house.install("claude", &play);
     let phases = json!([{ "name": "judge", "model": "claude", "prompt": "Judge it.", "output_schema": {
         "type": "object", "required": ["verdict"], "properties": { "verdict": { "enum": ["ship", "fix"] } } } }]);
     house.run(project.path(), &house.document("stepped", &document(phases)))

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::talks::{prompts, talker};
 use super::{answers_to_every_machine, seed};
 
-fn attempts<'a>(status: &'a Value, phase: usize) -> Vec<&'a Value> {
+fn attempts(status: &Value, phase: usize) -> Vec<&Value> {
     status["phases"][phase]["workers"][0]["attempts"].as_array().unwrap().iter().collect()
 }
 

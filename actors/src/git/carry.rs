@@ -95,15 +95,26 @@ impl Repository {
         fs::create_dir_all(&folder).map_err(GitError::file(&folder))?;
         let path = folder.join(format!("pack-{}.pack", &name[..40]));
         if !path.with_extension("idx").exists() {
-            fs::write(&path, bytes).map_err(GitError::file(&path))?;
-            let indexed = self.call("index-pack").arg("--strict").arg(&path).long().done();
-            if indexed.is_err() {
-                // Without an index git does not see it.
-                fs::remove_file(&path).map_err(GitError::file(&path))?;
-                return indexed;
-            }
+            self.index(&bytes, &folder, &path)?;
         }
         self.check(tips)
+    }
+
+    /// Indexes a pack aside, and puts it in its place whole: the same pack may come twice at once.
+    fn index(&self, bytes: &[u8], folder: &Path, path: &Path) -> Result<(), GitError> {
+        let aside =
+            tempfile::Builder::new().prefix("tmp_").tempdir_in(folder).map_err(GitError::file(folder))?;
+        let pack = aside.path().join("taken.pack");
+        fs::write(&pack, bytes).map_err(GitError::file(&pack))?;
+        self.call("index-pack").arg("--strict").arg(&pack).long().done()?;
+        // Git finds a pack by its index, which therefore comes last.
+        for ending in ["rev", "pack", "idx"] {
+            let from = pack.with_extension(ending);
+            if from.exists() {
+                fs::rename(&from, path.with_extension(ending)).map_err(GitError::file(path))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether all that these commits need is here.

@@ -63,7 +63,7 @@ fn trees_of(context: &RunContext, course: &RunCourse, phase: &PhaseName) -> Tree
     }) {
         let id = WorkerId { phase: phase.clone(), worker: worker.name.clone() };
         let was_run = || course.worker(&id).is_some_and(|step| !step.attempts().is_empty());
-        if !done.contains(&&worker.name) && !(is_step && was_run()) {
+        if !(done.contains(&&worker.name) || is_step && was_run()) {
             continue;
         }
         let (tree, shared, line) = match &worker.tree {

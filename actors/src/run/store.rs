@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use niia_spec::course::Command;
+use niia_spec::course::{Command, Event};
 use tokio::sync::mpsc;
 
-use crate::journal::Durable;
+use crate::journal::{Durable, Row};
 
 /// A row on its way to the disk, the commands it let loose, and who waits for it.
 struct Pending<T> {
@@ -46,4 +46,10 @@ impl<T: Send + 'static> Store<T> {
         // The receiver ends only with a journal that takes nothing any more.
         drop(self.0.send(Pending { durable, commands, then }));
     }
+}
+
+/// A row of the journal: what happened, and what was decided on it.
+pub(super) fn row(event: &Event, commands: &[Command]) -> Result<Row, serde_json::Error> {
+    let version = niia_spec::course::COURSE_VERSION;
+    Ok(Row { version, event: serde_json::to_vec(event)?, commands: serde_json::to_vec(commands)? })
 }

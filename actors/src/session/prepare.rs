@@ -29,6 +29,8 @@ mod past;
 mod talk;
 mod tmp;
 
+pub(super) use talk::shared_transcript;
+
 pub use past::past_of;
 
 /// A session drawn up, with what is needed to end it as well.

@@ -7,14 +7,15 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use niia_spec::detect::takes_a_prompt;
+use niia_spec::detect::{Told, is_taken, takes_a_prompt};
 use niia_spec::name::AttemptId;
 use niia_spec::plan::{ModelPlan, Permission, TreePlan};
-use niia_spec::profile::Way;
+use niia_spec::profile::{Profile, Way};
 use serde::{Deserialize, Serialize};
 
 use super::finish::profile_of;
-use super::hooks;
+use super::prepare::shared_transcript;
+use super::{hooks, transcript};
 use crate::machine::Assignment;
 use crate::tool::Tools;
 
@@ -137,7 +138,15 @@ pub(super) fn earlier(assignment: &Assignment) -> Option<String> {
         before.peek().and_then(|(told, _)| told.clone()).filter(|told| told.profile == profile.id)?;
     // One that was taken up itself had its prompt in an attempt before.
     let same = before.take_while(|(told, _)| told.as_ref() == Some(&newest));
-    let taken =
-        |(_, folder): (_, PathBuf)| hooks::all(&folder).iter().any(|told| takes_a_prompt(profile, told));
-    same.into_iter().any(taken).then_some(newest.name)
+    let says_so = |told: &Told| takes_a_prompt(profile, told) || is_taken(profile, told);
+    let taken = |(_, folder): (_, PathBuf)| hooks::all(&folder).iter().any(says_so);
+    (same.into_iter().any(taken) || written(assignment, profile).iter().any(says_so)).then_some(newest.name)
+}
+
+/// What a tool whose hooks tell of no prompt has written of the conversation so far.
+fn written(assignment: &Assignment, profile: &Profile) -> Vec<Told> {
+    match (shared_transcript(assignment, profile), &profile.transcript) {
+        (Some(path), Some(transcript)) => transcript::whole(&path, transcript, profile),
+        _ => Vec::new(),
+    }
 }

@@ -19,12 +19,11 @@ use crate::failure::{Exit, Failure};
 /// Documents that one document runs, itself and those of its parts: more is a folder that was named by mistake.
 const CONNECTORS_MAX: usize = 64;
 
+/// Warnings about a document, with its text.
+pub type Told = (Vec<Diagnostic>, Vec<u8>);
+
 /// Draws every document the plan's phases run, and gives the warnings about them with their texts.
-pub fn embed(
-    caller: &Caller,
-    plan: &mut Plan,
-    document: Option<&Path>,
-) -> Result<Vec<(Vec<Diagnostic>, Vec<u8>)>, Failure> {
+pub fn embed(caller: &Caller, plan: &mut Plan, document: Option<&Path>) -> Result<Vec<Told>, Failure> {
     let mut told = Vec::new();
     let mut known: BTreeMap<String, Plan> = BTreeMap::new();
     let mut wanted: VecDeque<PathBuf> = name(plan, &beside(document)?)?.into();

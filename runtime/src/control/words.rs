@@ -4,6 +4,8 @@
 //! time; each is answered by exactly one [`Reply`], except [`Request::Follow`] and [`Request::Attach`], which are
 //! answered until [`Reply::End`] or until the caller leaves.
 
+mod node;
+
 use std::path::PathBuf;
 
 use niia_net::trust::Rights;
@@ -19,6 +21,8 @@ pub use niia_spec::origin::Origin;
 use niia_spec::plan::Plan;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use node::NodeView;
 
 pub use crate::appointments::ToKeep;
 pub use crate::network::PeerView;
@@ -484,23 +488,4 @@ pub enum RefusalCode {
     Wrong,
     /// The machine fails: disk, program, git.
     Trouble,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct NodeView {
-    pub version: String,
-    pub pid: u32,
-    pub state_folder: PathBuf,
-    pub up_ms: u64,
-    pub runs_live: u32,
-    pub sessions_live: u32,
-    pub sessions_max: u32,
-    pub memory_floor_mib: u64,
-    pub degraded: Option<String>,
-    /// Providers that are not asked now.
-    #[serde(default)]
-    pub breakers: Vec<niia_actors::machine::breakers::Standing>,
-    /// Where webhooks are taken, or why they are not; nothing where they are not wanted.
-    #[serde(default)]
-    pub webhook: Option<String>,
 }

@@ -240,7 +240,7 @@ mod tests {
                 match random.usize(0..4) {
                     0 | 1 => {
                         let (side, pad) = if random.bool() { (0, &home) } else { (1, &away) };
-                        let contents = format!("version {n}").into_bytes();
+                        let contents = format!("version {n:02}").into_bytes();
                         pad.folder.put("x.md", &contents).unwrap();
                         last[side] = Some(contents);
                     }

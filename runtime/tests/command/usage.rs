@@ -135,10 +135,11 @@ fn a_reader_that_leaves_is_no_error_message() {
 #[test]
 fn the_doctor_tells_each_thing_with_its_cure() {
     let place = Place::new();
-    place.program("claude", "echo '9.9.9 (Stand-in)'");
+    place.program("claude", "[ \"$1\" = --version ] && echo '9.9.9 (Stand-in)'");
     let said = place.say(&["doctor"]);
     assert_eq!(said.code, 0, "{}", said.out);
-    assert!(said.out.contains("claude: 9.9.9 (Stand-in)"), "{}", said.out);
+    let stranger = "(9.9.9 (Stand-in)); called for one prompt";
+    assert!(said.out.contains(stranger), "{}", said.out);
     assert!(said.out.contains("it starts at the first command that needs it"), "{}", said.out);
     std::fs::write(place.state().join("config/niia.toml"), "x = 1").unwrap();
     let said = place.say(&["doctor", "--json"]);

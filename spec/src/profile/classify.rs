@@ -84,7 +84,7 @@ pub fn class_of(profile: &Profile, code: Option<&str>, text: &str) -> Option<(Un
         rules().find(|(_, rule)| matches(rule))
     };
     let (n, rule) = match (by_code, by_text()) {
-        (Some((_, code)), Some(text)) if is_finer(text.1.class, code.class) => text,
+        (Some((_, code)), Some(text)) if code.coarse && is_finer(text.1.class, code.class) => text,
         (by_code, by_text) => by_code.or(by_text)?,
     };
     Some((rule.class, format!("error {} of profile {}", n + 1, profile.id)))

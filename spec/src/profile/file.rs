@@ -91,6 +91,8 @@ struct ErrorKeys {
     pattern: Option<Spanned<String>>,
     exit: Option<i32>,
     code: Option<Spanned<String>>,
+    #[serde(default)]
+    coarse: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -278,9 +280,12 @@ impl ProfileFile {
                 let message = "a `code` comes from the tool's own word and stands alone".to_owned();
                 return Err(self.wrong(rule.span(), message));
             }
+            if keys.coarse && keys.code.is_none() {
+                return Err(self.wrong(rule.span(), "only a `code` can be `coarse`".to_owned()));
+            }
             let pattern = keys.pattern.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
             let code = keys.code.as_ref().map(|code| self.pattern(code)).transpose()?;
-            Ok(ErrorRule { class: keys.class, pattern, exit: keys.exit, code })
+            Ok(ErrorRule { class: keys.class, pattern, exit: keys.exit, code, coarse: keys.coarse })
         };
         keys.iter().map(rule).collect()
     }

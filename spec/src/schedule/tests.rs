@@ -27,6 +27,16 @@ fn a_time_the_clocks_jump_over_fires_once_right_after() {
     assert_eq!(fired, ["03-08 03:00 -0400", "03-09 02:30 -0400"]);
 }
 
+/// Samoa went from the 29th to the 31st of December.
+#[test]
+fn a_day_that_never_was_fires_right_after_it_and_nothing_stops() {
+    let of = |line| firings(line, "Pacific/Apia", "2011-12-29T14:00:00Z", 3);
+    assert_eq!(of("0 3 * * *"), ["12-31 00:00 +1400", "12-31 03:00 +1400", "01-01 03:00 +1400"]);
+    assert_eq!(of("0 0 * * *"), ["12-31 00:00 +1400", "01-01 00:00 +1400", "01-02 00:00 +1400"]);
+    assert_eq!(of("10 1 * * 5"), ["01-06 01:10 +1400", "01-13 01:10 +1400", "01-20 01:10 +1400"]);
+    assert_eq!(of("59 23 * * *"), ["12-29 23:59 -1000", "12-31 00:00 +1400", "12-31 23:59 +1400"]);
+}
+
 #[test]
 fn a_time_the_clocks_repeat_fires_once() {
     let fired = firings("30 2 * * *", "Europe/Berlin", "2026-10-24T12:00:00Z", 3);

@@ -108,7 +108,7 @@ fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
     let begun = Instant::now();
     let run = desk.begin_with("over", &document(first, second, &prompt(row)), &other_env);
     if matches!(row.trouble, CrashBeforeATool | CrashAfterATool) {
-        kill_in_turn(desk, &run, failing, row);
+        kill_in_turn(desk, &run, failing, row)?;
     }
     let status = desk.house.wait_over(&run, LIMIT);
     let tried = attempts(&status, "work", "1");
@@ -182,7 +182,7 @@ fn prompt(row: &Row) -> String {
 }
 
 /// Kills the tool once its provider was asked, or once a word of the answer was to be seen.
-fn kill_in_turn(desk: &Desk, run: &str, failing: &Stub, row: &Row) {
+fn kill_in_turn(desk: &Desk, run: &str, failing: &Stub, row: &Row) -> Result<(), String> {
     let asked = || failing.seen().iter().any(|seen| seen.prompt.contains("the task"));
     niia_tests::wait_until("it is asked", LIMIT, || asked().then_some(()));
     let session = format!("{run}/work/1");
@@ -198,5 +198,6 @@ fn kill_in_turn(desk: &Desk, run: &str, failing: &Stub, row: &Row) {
         });
     }
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL)
+        .map_err(|error| format!("it could not be killed in its turn: {error}"))
 }

@@ -104,11 +104,20 @@ fn a_review_by_claude_and_codex_is_synthesized_by_claude_which_quotes_both() {
     user_files_are_as_they_were(&desk, &before);
 }
 
-/// What is the user's own in HOME is untouched: the tools' settings are byte for byte as they were, and whatever is new
-/// lies where the tools themselves keep their state.
+/// What is the user's own in HOME is untouched: the tools' settings say all that they said, and whatever is new lies
+/// where the tools themselves keep their state.
 fn user_files_are_as_they_were(desk: &Desk, before: &std::collections::BTreeMap<String, Vec<u8>>) {
     let after = desk.home();
-    assert_eq!(before[".codex/config.toml"], after[".codex/config.toml"]);
+    // Codex itself notes below what the user wrote which of its notices it has shown; nothing there is niia's.
+    let settings = |files: &std::collections::BTreeMap<String, Vec<u8>>| {
+        String::from_utf8_lossy(&files[".codex/config.toml"]).into_owned()
+    };
+    let (written, now) = (settings(before), settings(&after));
+    let Some(added) = now.strip_prefix(&written) else { panic!("{written} became {now}") };
+    for table in added.lines().filter(|line| line.starts_with('[')) {
+        assert!(table.starts_with("[tui") || table.starts_with("[notice"), "{table} of {added}");
+    }
+    assert!(!added.contains("niia"), "{added}");
     for (name, bytes) in &after {
         let own = [".claude/", ".codex/", ".claude.json", ".cache/", ".npm/", ".local/"];
         let tools = own.iter().any(|own| name.starts_with(own));

@@ -9,6 +9,8 @@ use super::tool::{Tool, bare, tool};
 
 /// A question is known for what it is within this time of being drawn.
 const SEEN_WITHIN: Duration = Duration::from_secs(2);
+/// Claude swallows what is pressed as soon as its question is drawn; nobody has read it by then.
+const READ_WITHIN: Duration = Duration::from_secs(2);
 /// While a text waits, the question is looked at so often.
 const LOOKS: u32 = 8;
 
@@ -29,6 +31,8 @@ fn asks_before_it_acts(name: &'static str, dialog: &str, call: &str) {
         );
         assert!(!tool.has("made"), "it acted before it was allowed");
         tool.cut(&run, "it asks whether it may run a command");
+        std::thread::sleep(READ_WITHIN);
+        assert!(!tool.has("made"), "it acted before it was allowed");
         let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
         drop(asked.wait());
         assert_eq!(tool.has("made"), happens, "{verb}");
@@ -45,7 +49,8 @@ fn what_codex_asks_is_shown_and_answered() {
 
 #[test]
 fn what_claude_asks_is_shown_and_answered() {
-    let call = r#"<<tool Bash {"command":"touch made","description":"to make it"}>>"#;
+    // What it may edit it may touch and copy, too; of this command it asks.
+    let call = r#"<<tool Bash {"command":"truncate -s 0 made","description":"to make it"}>>"#;
     asks_before_it_acts("claude", "tool", call);
 }
 
@@ -168,7 +173,8 @@ fn codex_asks_whether_a_folder_is_trusted() {
     is_seen_and_answered(&question, || {
         let tool = bare("codex")?;
         let _ = tool.house.file("home/.codex/config.toml", &tool.codex_settings());
-        tool.calls_with("", "projects=*", "");
+        // It does not ask where it is told what it may do.
+        tool.calls_with("", "projects=*|-[sa]|workspace-write|on-request", "");
         Some(tool)
     });
 }

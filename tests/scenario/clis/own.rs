@@ -54,7 +54,7 @@ quiet_ms = 300
 fn house() -> House {
     let house = House::new();
     house.install("parrot", "imitate claude");
-    let _ = house.file("config/niia/profiles/parrot.toml", PROFILE);
+    let _ = house.file("state/config/profiles/parrot.toml", PROFILE);
     house
 }
 
@@ -91,7 +91,7 @@ fn what_is_wrong_in_a_file_is_said_with_its_place_before_anything_is_started() {
             .lines()
             .position(|line| with.lines().any(|with| with.trim() == line.trim()))
             .unwrap_or(0);
-        let file = house.file("config/niia/profiles/parrot.toml", &text);
+        let file = house.file("state/config/profiles/parrot.toml", &text);
         let checked = house.niia(["profile", "check"]).run();
         assert_eq!(checked.code, Some(3), "{checked:?}");
         assert!(checked.out.contains(why), "{why}: {checked:?}");

@@ -24,9 +24,20 @@ pub struct Tool {
     pub model: &'static str,
 }
 
+/// How often each conversation is held, by the variable that `tests/clis/run` sets.
+const ROUNDS: &str = "NIIA_CLI_ROUNDS";
+/// Looked at with every change. The others take longer to start than all else together, and are held by
+/// `tests/clis/run` alone.
+const ALWAYS: [&str; 2] = ["claude", "codex"];
+
 /// So often each conversation is held: once, or as often as is asked for.
 pub fn rounds() -> u32 {
-    std::env::var("NIIA_CLI_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
+    std::env::var(ROUNDS).ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
+}
+
+/// Past what the test harness keeps to itself: a test that did nothing must not look as if it had.
+fn skipped(name: &str, why: &str) {
+    std::io::stderr().write_all(format!("SKIPPED {name}: {why}\n").as_bytes()).unwrap();
 }
 
 /// The installed tool; nothing, and a word why, where it is not there.
@@ -38,14 +49,15 @@ pub fn tool(name: &'static str) -> Option<Tool> {
 
 /// The same before anybody has started it once.
 pub fn bare(name: &'static str) -> Option<Tool> {
+    if !ALWAYS.contains(&name) && std::env::var_os(ROUNDS).is_none() {
+        skipped(name, "`tests/clis/run` holds it");
+        return None;
+    }
     let folder =
         std::env::var_os("NIIA_CLIS").map_or_else(|| PathBuf::from("/var/cache/niia-clis"), PathBuf::from);
     let program = folder.join("bin").join(name);
     if !program.exists() {
-        // Past what the test harness keeps to itself: a test that did nothing must not look as if it had.
-        let word =
-            format!("SKIPPED {name}: {} is not there; `tests/clis/install` installs it\n", program.display());
-        std::io::stderr().write_all(word.as_bytes()).unwrap();
+        skipped(name, &format!("{} is not there; `tests/clis/install` installs it", program.display()));
         return None;
     }
     let house = House::new();
@@ -90,14 +102,20 @@ impl Tool {
         }
     }
 
-    /// From now on it is started after this line of a shell, without the words of this pattern, and with more words.
+    /// From now on it is started after this line of a shell, without the words of these patterns, and with more words.
     pub fn calls_with(&self, before: &str, without: &str, more: &str) {
-        let without = if without.is_empty() { "no-such-word" } else { without };
-        // What stands before a word left out may need one.
+        // What stands before a setting left out needs one; any other word is left out and nothing else.
+        let (settings, words): (Vec<_>, Vec<_>) = without.split('|').partition(|word| word.contains('='));
+        let pattern = |words: &[&str]| match words.join("|") {
+            none if none.is_empty() => "no-such-word".to_owned(),
+            words => words,
+        };
         let script = format!(
-            "#!/bin/sh\n{before}\nfor word; do\n  shift\n  case $word in\n    {without}) set -- \"$@\" {} ;;\n    \
+            "#!/bin/sh\n{before}\nfor word; do\n  shift\n  case $word in\n    \
+             {}) set -- \"$@\" check_for_update_on_startup=false ;;\n    {}) ;;\n    \
              *) set -- \"$@\" \"$word\" ;;\n  esac\ndone\nexec '{}' \"$@\" {more}\n",
-            if without.contains('=') { "check_for_update_on_startup=false" } else { "" },
+            pattern(&settings),
+            pattern(&words),
             self.program.display()
         );
         let _ = self.house.executable(self.name, &script);

@@ -237,7 +237,7 @@ pub fn start(rounds: usize) -> Vec<Row> {
         bare::stamped(&stamp).saturating_sub(began).as_secs_f64() * 1e3
     };
     // The first of each kind pays for what is there afterwards.
-    (took(&here), took(&there));
+    let _first = (took(&here), took(&there));
     for _ in 0..rounds {
         row.limit.push(took(&here));
         row.niia.push(took(&there));

@@ -105,7 +105,8 @@ fn shares(processes: usize) -> bool {
         waited == child && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
     });
     // Everybody is waited for, whoever was ended.
-    ended.fold(true, |all, kept| all && kept)
+    let kept: Vec<bool> = ended.collect();
+    kept.into_iter().all(|kept| kept)
 }
 
 /// Fills a file until there is enough in it or no more may be, and removes it.

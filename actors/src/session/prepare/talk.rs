@@ -174,6 +174,12 @@ fn kept(assignment: &Assignment) -> PathBuf {
     assignment.context.session_folder(&first).join("kept")
 }
 
+/// The transcript that all attempts of a worker share, where the tool is told to write one.
+pub(in crate::session) fn shared_transcript(assignment: &Assignment, profile: &Profile) -> Option<PathBuf> {
+    let kept = kept(assignment).display().to_string();
+    profile.transcript_file(&Talk { kept: Some(&kept), ..Talk::default() }).map(PathBuf::from)
+}
+
 /// A name in the form of a UUID, the same for the same session: a node that takes it up draws the same launch.
 fn name_of(session: &str) -> String {
     let mut bytes = [0; 16];

@@ -79,7 +79,7 @@ mod tests {
     fn named(told: Option<&str>, payload: &Value) -> Option<String> {
         let mut plan: Plan = niia_spec::draw(
             &niia_spec::read(
-                b"{\"trigger\": \"webhook.deploy\", \"pipeline\": {\"phases\": [{\"prompt\": \"x\"}]}}",
+                b"{\"trigger\": \"webhook.deploy\", \"pipeline\": {\"phases\": [{\"model\": \"claude\", \"prompt\": \"x\"}]}}",
                 "a",
             )
             .0

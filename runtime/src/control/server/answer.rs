@@ -35,6 +35,23 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::Journal { run, from_seq } => runs::journal(node, caller, &run, from_seq)
             .await
             .map(|lines: Vec<JournalLine>| Reply::Journal(lines)),
+        Request::Schedule(request) => appointments::answer(node, request).await,
+        Request::Trigger { event, place } => appointments::trigger(node, *event, place).await,
+        Request::Past(request) => past::answer(node, caller, request).await,
+        Request::Stop { end_sessions } => {
+            if end_sessions {
+                runs::cancel_all(node).await;
+            }
+            node.stop();
+            Ok(Reply::Done)
+        }
+        Request::Machines(request) => machines::answer(node, request).await,
+        request => of_session(node, caller, request).await,
+    }
+}
+
+async fn of_session(node: &Node, caller: &Caller, request: Request) -> Result<Reply, Refusal> {
+    match request {
         Request::Sessions { run, ended_too } => {
             Ok(Reply::Sessions(sessions::list(node, caller, &run, ended_too).await?))
         }
@@ -55,6 +72,18 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
         Request::Dialog { session, allow } => sessions::dialog(node, caller, &session, allow).await,
         Request::Resize { session, cols, rows } => sessions::resize(node, caller, &session, (cols, rows)),
         Request::Kill { session } => sessions::kill(node, caller, &session),
+        Request::Answer { session, text } => asks::answer(node, caller, &session, text),
+        Request::Keys { .. } | Request::View { .. } | Request::Take | Request::Repaint => {
+            Err(misplaced("attach"))
+        }
+        Request::Printed { session, from, to } => sessions::printed(node, caller, &session, (from, to)).await,
+        request => among_workers(node, caller, request).await,
+    }
+}
+
+/// What workers do among themselves. What is left over belongs into a talk of its own, such as following a run.
+async fn among_workers(node: &Node, caller: &Caller, request: Request) -> Result<Reply, Refusal> {
+    match request {
         Request::OutputSet { run, key, value } => agents::output_set(node, caller, &run, key, value).await,
         Request::OutputGet { run, phase, key } => agents::output_get(node, caller, &run, phase, key).await,
         Request::Claim { run, key } => agents::claim(node, caller, &run, key).await,
@@ -67,7 +96,6 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
             agents::send(node, caller, &run, agents::Post { to, text, id, cause, urgent }).await
         }
         Request::MailboxSent { run, writer } => agents::sent(node, caller, &run, writer).await,
-        Request::Answer { session, text } => asks::answer(node, caller, &session, text),
         Request::Inbox { all, take } => talks::inbox(node, caller, all, take).await,
         Request::Conclude { run, phase } => talks::conclude(node, caller, &run, phase).await,
         Request::MailboxList { run, reader } => {
@@ -78,26 +106,7 @@ pub(super) async fn answer(node: &Node, caller: &Caller, request: Request) -> Re
             agents::letters(node, caller, &run, reader, reading).await
         }
         Request::MailboxCame { run, reader, to } => agents::came(node, caller, &run, reader, to).await,
-        Request::Schedule(request) => appointments::answer(node, request).await,
-        Request::Trigger { event, place } => appointments::trigger(node, *event, place).await,
-        Request::Past(request) => past::answer(node, caller, request).await,
-        Request::Stop { end_sessions } => {
-            if end_sessions {
-                runs::cancel_all(node).await;
-            }
-            node.stop();
-            Ok(Reply::Done)
-        }
-        Request::Keys { .. } | Request::View { .. } | Request::Take | Request::Repaint => {
-            Err(misplaced("attach"))
-        }
-        Request::Printed { session, from, to } => sessions::printed(node, caller, &session, (from, to)).await,
-        Request::Machines(request) => machines::answer(node, request).await,
-        Request::Follow { .. }
-        | Request::Attach { .. }
-        | Request::Part { .. }
-        | Request::AskPerson { .. }
-        | Request::Through { .. } => Err(misplaced("a talk of its own")),
+        _ => Err(misplaced("a talk of its own")),
     }
 }
 

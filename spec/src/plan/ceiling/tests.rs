@@ -133,6 +133,7 @@ fn what_is_wider_is_told_with_both_sides() {
         Ceiling::of(&parent, &parent.phases[0].name, &parent.phases[0].work.workers()[0].name).unwrap();
     assert_eq!(
         ceiling.exceeded_by(&child)[0].to_string(),
-        "`session.sandbox` of `work/1` is false, and that of `work/1`, which begins this run, is true"
+        "`session.sandbox` of `work/1` is false (x.json:2:13), and that of `work/1`, which begins this run, is true \
+         (x.json:2:78)"
     );
 }

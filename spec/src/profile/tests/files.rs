@@ -32,7 +32,7 @@ fn what_is_wrong_in_a_file_is_told_with_line_and_column() {
     assert!(wrong("id = \"a\"\nprompt = \"fax\"\n").starts_with("mine.toml:2:10: unknown variant `fax`"));
     assert_eq!(
         wrong("id = \"a\"\nprogram = \"x\"\nprompt = \"argument\"\nargv = [\"é\", \"{promt}\"]\n"),
-        "mine.toml:4:14: `{promt}` is no placeholder: there are {prompt}, {prompt_file}, {model}, {args}, {shell}, {session}, {overlay}, {niia}, {cwd} and {permission}"
+        "mine.toml:4:14: `{promt}` is no placeholder: there are {prompt}, {prompt_file}, {model}, {args}, {shell}, {session}, {overlay}, {niia}, {cwd}, {kept}, {port}, {secret}, {permission} and {mcp}"
     );
     let head = "id = \"a\"\nprogram = \"x\"\nprompt = \"stdin\"\n";
     assert!(

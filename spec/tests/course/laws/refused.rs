@@ -1,6 +1,8 @@
 //! What a bystander expects after a try whose model could not be had. It shares no code with the course.
 
 use niia_spec::course::{Outcome, ROUND_PAUSE_MS, ROUND_PAUSE_MS_MAX, ROUNDS_MAX, Unavailable};
+use niia_spec::name::WorkerName;
+use niia_spec::plan::WorkerPlan;
 
 use super::seen::Try;
 
@@ -69,4 +71,8 @@ fn comes_back(tried: &Try) -> bool {
         Unavailable::Quota => tried.again_in_ms.is_some(),
         _ => false,
     }
+}
+
+pub fn by_name<'a>(plans: &[&'a WorkerPlan], name: &WorkerName) -> &'a WorkerPlan {
+    plans.iter().find(|plan| plan.name == *name).unwrap_or_else(|| panic!("no worker {name}"))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use niia_spec::course::{
     Command, EndReason, Event, Gathering, LOST_RESTARTS_MAX, MENDER, Outcome, PhaseOutcome, RunOutcome, Wake,
 };
-use niia_spec::name::{AttemptId, PhaseName, WorkerId, WorkerName};
+use niia_spec::name::{AttemptId, PhaseName, WorkerId};
 use niia_spec::plan::{MergeRule, OnFailure, OnLost, PhasePlan, PhaseWork, Plan, Require, WorkerPlan};
 use serde_json::Value;
 
@@ -154,7 +154,7 @@ impl Seen {
         let phase = self.phase_plan(&worker.phase);
         let is_mender = worker.worker.as_str() == MENDER;
         let plans = phase.work.workers();
-        let plan = if is_mender { plans[0] } else { by_name(&plans, &worker.worker) };
+        let plan = if is_mender { plans[0] } else { refused::by_name(&plans, &worker.worker) };
         let mut retries = if is_mender { 0 } else { phase.retry.max };
         let restarts = phase.on_lost == OnLost::Restart && !is_mender;
         let mut restarts = if restarts { LOST_RESTARTS_MAX } else { 0 };
@@ -496,8 +496,4 @@ impl Seen {
     pub fn at(&mut self, phase: &PhaseName) -> &mut PhaseSeen {
         self.phases.get_mut(phase).unwrap_or_else(|| panic!("no phase {phase}"))
     }
-}
-
-fn by_name<'a>(plans: &[&'a WorkerPlan], name: &WorkerName) -> &'a WorkerPlan {
-    plans.iter().find(|plan| plan.name == *name).unwrap_or_else(|| panic!("no worker {name}"))
 }

@@ -240,15 +240,14 @@ impl Stage {
     }
 
     fn each_step_is_recorded_once(&self, run: &str) {
-        let lines = self.home.niia(["logs", run, "--journal", "--json"]).run().exits(0).out;
+        let lines = self.home.niia(["explain", run, "--json"]).run().exits(0).json();
         let mut ends: BTreeMap<String, u32> = BTreeMap::new();
-        for line in lines.lines() {
-            let line: Value = serde_json::from_str(line).unwrap();
+        for line in lines.as_array().unwrap() {
             if let Some(ended) = line["event"].get("ended") {
                 *ends.entry(ended["attempt"].to_string()).or_default() += 1;
             }
         }
-        assert!(!ends.is_empty() && ends.values().all(|times| *times == 1), "{ends:?}\n{lines}");
+        assert!(!ends.is_empty() && ends.values().all(|times| *times == 1), "{ends:?}\n{lines:#}");
     }
 
     fn letters(&self, run: &str) -> String {
