@@ -107,14 +107,14 @@ pub enum Word {
     Answer,
     /// How it ended, as JSON: bytes follow. After this there is no more.
     Over,
-    /// How a run stands at its home, as JSON of [`Told`]: bytes follow.
+    /// How a run stands at its home, as JSON of `Told`: bytes follow.
     Stands,
     /// A file of the user's own that a phase of the run wrote: bytes follow.
     Written {
         path: String,
     },
     // From home.
-    /// An [`Offer`] or a [`HostOffer`] as JSON: bytes follow.
+    /// An `Offer` or a `HostOffer` as JSON: bytes follow.
     Offer,
     /// That was all that is needed to begin.
     Ready,

@@ -60,7 +60,7 @@ const MATRIX: [Row; 20] = [
     row("codex", CrashBeforeATool, "crashed"),
     row("codex", CrashAfterATool, "crashed"),
 ];
-const ALWAYS: usize = 3;
+const ALWAYS: usize = 2;
 
 #[test]
 fn whatever_keeps_a_tool_from_answering_the_other_goes_on() {
@@ -127,10 +127,8 @@ fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
     }
     let asked: Vec<Duration> =
         other.seen().iter().filter(|seen| seen.prompt.contains("the task")).map(|seen| seen.after).collect();
-    let prompted =
-        other.seen().iter().filter(|seen| seen.prompt.contains("the task") && seen.turns == 1).count();
-    if asked.is_empty() || prompted == 0 {
-        return Err("the other tool was not asked".to_owned());
+    if asked.is_empty() {
+        return Err(format!("the other tool was not asked: {:?}", other.seen()));
     }
     // Where the failing provider was never asked, from the run's begin.
     let went_on = other.opened() + asked[0];

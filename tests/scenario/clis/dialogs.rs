@@ -173,7 +173,9 @@ fn codex_asks_whether_a_folder_is_trusted() {
     is_seen_and_answered(&question, || {
         let tool = bare("codex")?;
         let _ = tool.house.file("home/.codex/config.toml", &tool.codex_settings());
-        // It does not ask where it is told what it may do.
+        // It asks in a repository alone, and where nothing says yet what it may do.
+        let git = std::process::Command::new("git").args(["init", "-q"]).arg(tool.house.at("home")).status();
+        assert!(git.unwrap().success());
         tool.calls_with("", "projects=*|-[sa]|workspace-write|on-request", "");
         Some(tool)
     });
