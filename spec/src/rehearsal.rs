@@ -20,6 +20,8 @@ use cues::{FAILINGS, known};
 
 /// The profile of the stand-ins. It is given to a rehearsal and nowhere else.
 pub const PROFILE: &str = "rehearsal";
+/// By this variable of a stand-in it is known for whom it stands.
+const REHEARSED: &str = "REHEARSED_MODEL";
 /// The hidden verb by which a stand-in is started.
 pub const WORKER_VERB: &str = "rehearsal-worker";
 /// A worker that is to run out of time has no more than this.
@@ -58,7 +60,8 @@ pub struct Rehearsal {
 pub fn profile(program: &str) -> String {
     let mut text = format!(
         "id = \"{PROFILE}\"\nabout = \"a stand-in of a rehearsal\"\nprogram = {program}\nprompt = \"file\"\n\
-         argv = [\"{WORKER_VERB}\", \"{{args}}\", \"{{prompt_file}}\"]\n",
+         argv = [\"{WORKER_VERB}\", \"{{args}}\", \"{{prompt_file}}\"]\n\
+         [sandboxed]\nbase_url_env = [\"{REHEARSED}\"]\n",
         program = toml::Value::from(program),
     );
     for (code, class) in FAILINGS.iter().filter_map(|(_, failing)| failing.exit()) {
@@ -230,7 +233,8 @@ fn stand_in(model: &ModelPlan, part: &Part) -> ModelPlan {
         profile: PROFILE.to_owned(),
         model: None,
         args: vec![told(part)],
-        env: BTreeMap::new(),
+        // One that is refused says nothing about the providers of the others.
+        env: BTreeMap::from([(REHEARSED.to_owned(), model.reference.clone())]),
         because: format!("a stand-in for {}", model.reference),
         cost: None,
     }

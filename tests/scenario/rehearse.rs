@@ -9,7 +9,7 @@ use serde_json::json;
 fn examples() -> Vec<PathBuf> {
     let folder = super::papers::root().join("examples/connectors");
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<PathBuf> = entries.collect();
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
     files.sort();
     files
 }

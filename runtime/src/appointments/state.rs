@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Weak;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use niia_actors::ask::chain;
@@ -39,7 +39,8 @@ pub(super) struct Appointments {
     /// Nothing until the node can begin runs.
     pub node: Weak<Node>,
     pub kept: BTreeMap<Slug, Kept>,
-    clock: Option<AbortHandle>,
+    /// When it rings, and what rings it.
+    clock: Option<(Instant, AbortHandle)>,
     looked: Timestamp,
     /// What is to be watched, and who does.
     wanted: watch::Sender<Wanted>,
@@ -333,29 +334,37 @@ impl Appointments {
 
     /// Has the clock looked at when the next thing is due, and now and then before, since it may be set.
     pub fn set_clock(&mut self) {
-        if let Some(clock) = self.clock.take() {
-            clock.abort();
-        }
         let now = clock::now();
         let due = self.kept.values().filter_map(|kept| {
             let waits = kept.no_room.is_some().then(|| now.saturating_add(LOOK_PERIOD).unwrap_or(now));
             let due = kept.rules().and_then(|rules| kept.pages.diary.due(&rules));
             due.into_iter().chain(waits).min()
         });
-        let Some(due) = due.min().filter(|_| self.node.strong_count() > 0) else { return };
-        let left = Duration::try_from(due.duration_since(now)).unwrap_or(Duration::ZERO).min(LOOK_PERIOD);
-        let me = self.me.clone();
-        let clock = tokio::spawn(async move {
-            tokio::time::sleep(left).await;
-            me.tell(Message::Look);
+        let due = due.min().filter(|_| self.node.strong_count() > 0);
+        let left = |due: Timestamp| Duration::try_from(due.duration_since(now)).unwrap_or(Duration::ZERO);
+        let rings = due.map(|due| Instant::now() + left(due).min(LOOK_PERIOD));
+        // Whoever asks often does not put the next look off.
+        let soon_enough = |at: Instant| at > Instant::now() && rings.is_some_and(|rings| at <= rings);
+        if self.clock.as_ref().is_some_and(|(at, _)| soon_enough(*at)) {
+            return;
+        }
+        if let Some((_, clock)) = self.clock.take() {
+            clock.abort();
+        }
+        self.clock = rings.map(|rings| {
+            let me = self.me.clone();
+            let clock = tokio::spawn(async move {
+                tokio::time::sleep_until(rings.into()).await;
+                me.tell(Message::Look);
+            });
+            (rings, clock.abort_handle())
         });
-        self.clock = Some(clock.abort_handle());
     }
 }
 
 impl Drop for Appointments {
     fn drop(&mut self) {
-        if let Some(clock) = self.clock.take() {
+        if let Some((_, clock)) = self.clock.take() {
             clock.abort();
         }
     }
