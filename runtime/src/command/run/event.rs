@@ -84,7 +84,16 @@ mod tests {
             )
             .0
             .unwrap(),
-            &niia_spec::plan::draw::Surroundings::default(),
+            &niia_spec::plan::draw::Surroundings {
+                profiles: vec![niia_spec::plan::draw::KnownProfile {
+                    name: "claude".to_owned(),
+                    lists: Vec::new(),
+                    installed: None,
+                    program: None,
+                    local: false,
+                }],
+                ..Default::default()
+            },
         )
         .map(|drawn| drawn.plan)
         .unwrap_or_else(|findings| panic!("{findings:?}"));
