@@ -19,6 +19,8 @@ pub use sighting::{ADDRESSES_MAX, SIGHTINGS_MAX, Sighting, SightingError, Sighti
 pub const SERVICE: &str = "_niia._udp.local.";
 /// How long an announcer may take to confirm that he is still there.
 const VERIFY_WITHIN: Duration = Duration::from_secs(2);
+/// The library repeats a goodbye after 120 ms.
+const GOODBYE_REPEATED_AFTER: Duration = Duration::from_millis(150);
 /// How often changed addresses of this machine are looked for, in seconds.
 const OWN_ADDRESSES_SECONDS: u32 = 2;
 
@@ -112,13 +114,18 @@ impl Discovery {
         Ok(())
     }
 
-    /// Says goodbye.
-    pub fn withdraw(&self) {
+    /// Says goodbye, twice, and waits until that has left this machine. Whoever hears neither goes on believing that
+    /// this node is there until its announcement ends by itself.
+    pub async fn goodbye(&self) {
         let name = self.announced.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(name) = name
-            && let Err(error) = self.daemon.unregister(&name)
-        {
-            tracing::debug!(%error, "a goodbye could not be said");
+        let Some(name) = name else { return };
+        match self.daemon.unregister(&name) {
+            Ok(said) => {
+                // The first one leaves before the answer, the second one by the clock of the library.
+                let _ = tokio::time::timeout(GOODBYE_REPEATED_AFTER, said.recv_async()).await;
+                tokio::time::sleep(GOODBYE_REPEATED_AFTER).await;
+            }
+            Err(error) => tracing::debug!(%error, "a goodbye could not be said"),
         }
     }
 
@@ -157,7 +164,7 @@ impl Discovery {
 
 impl Drop for Discovery {
     fn drop(&mut self) {
-        self.withdraw();
+        // What is still announced is taken back with that.
         if let Err(error) = self.daemon.shutdown() {
             tracing::debug!(%error, "multicast DNS did not stop");
         }

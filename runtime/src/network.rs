@@ -239,8 +239,15 @@ impl Network {
         }
         if let Some(open) = open {
             open.endpoint.close("the node goes down");
+            let nearby = async {
+                if let Some(discovery) = &open.discovery {
+                    discovery.goodbye().await;
+                }
+            };
             // Whoever cannot be told finds out by himself.
-            let _ = tokio::time::timeout(GOODBYE_WITHIN, open.endpoint.closed()).await;
+            let _ =
+                tokio::time::timeout(GOODBYE_WITHIN, async { tokio::join!(nearby, open.endpoint.closed()) })
+                    .await;
         }
     }
 }

@@ -1,16 +1,16 @@
 //! Pairing this node with another one, whichever end shows the code.
 
+mod search;
+
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use niia_net::endpoint::ConnectError;
 use niia_net::pairing::{Closed, Code, NoChance};
-use niia_net::peer::{PairError, Paired, PeerError, Welcomed, greet, show, type_in};
-use niia_net::trust::{Peer, Rights, TrustError, Want, plain};
+use niia_net::peer::{PairError, Paired, PeerError, show, type_in};
+use niia_net::trust::{Peer, Rights, TrustError, plain};
 
 use super::{Network, NetworkError, PeerView, boottime, links};
-
-/// How long announcements are waited for before a machine counts as not found.
-const FOUND_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum PairingError {
@@ -100,55 +100,11 @@ impl Network {
         machine: Option<&str>,
     ) -> Result<(Paired, Option<String>), PairingError> {
         let open = self.opened().await?;
-        let (addresses, wanted) = self.who_shows(machine).await?;
-        let shaken = open.endpoint.connect(&addresses, wanted).await?;
-        match greet(shaken, self.id(), wanted, self.greeting(Want::Pair), Rights::NONE).await? {
-            Welcomed::Pair(pairing) => {
-                let paired = type_in(*pairing, self.id(), code).await?;
-                Ok((paired, machine.map(str::to_owned)))
-            }
-            Welcomed::Work(_) => Err(PairingError::NobodyShows),
-        }
-    }
-
-    /// The machine that is meant: as it is named, else the only one nearby that shows a code.
-    async fn who_shows(
-        &self,
-        machine: Option<&str>,
-    ) -> Result<(Vec<SocketAddr>, Option<niia_net::identity::NodeId>), PairingError> {
-        let open = self.opened().await?;
-        let deadline = tokio::time::Instant::now() + FOUND_WITHIN;
-        let mut changes = open.discovery.as_ref().map(niia_net::discovery::Discovery::changes);
-        loop {
-            if let Some(machine) = machine {
-                let addresses = self.whereabouts(&open, machine).await;
-                if !addresses.is_empty() {
-                    return Ok((addresses, None));
-                }
-            } else if let Some(discovery) = &open.discovery {
-                let mut showing = discovery.all();
-                showing.retain(|sighting| sighting.pairs);
-                match showing.len() {
-                    0 => {}
-                    1 => return Ok((showing[0].addresses.clone(), Some(showing[0].id))),
-                    _ => {
-                        let machines =
-                            showing.into_iter().map(|s| format!("{}@{}", s.user, s.host)).collect();
-                        return Err(PairingError::SeveralShow { machines });
-                    }
-                }
-            }
-            let changed = async {
-                match &mut changes {
-                    Some(changes) => changes.changed().await.is_ok(),
-                    None => false,
-                }
-            };
-            if !matches!(tokio::time::timeout_at(deadline, changed).await, Ok(true)) {
-                let named = machine.map(|machine| PairingError::NotFound { machine: machine.to_owned() });
-                return Err(named.unwrap_or(PairingError::NobodyShows));
-            }
-        }
+        let pairing = match machine {
+            Some(machine) => self.shows_at(&open, machine).await?,
+            None => self.only_one(&open).await?,
+        };
+        Ok((type_in(pairing, self.id(), code).await?, machine.map(str::to_owned)))
     }
 
     /// Trusts a node that had the code.
@@ -180,7 +136,11 @@ impl Network {
 
 /// Somebody came who wants to pair while a code is shown.
 pub(super) async fn shown(network: &Network, pairing: niia_net::peer::Pairing, from: SocketAddr) {
-    let take = || network.with_desk(|desk| desk.take(boottime()));
+    let tried = AtomicBool::new(false);
+    let take = || {
+        tried.store(true, Ordering::Relaxed);
+        network.with_desk(|desk| desk.take(boottime()))
+    };
     let told = match show(pairing, network.id(), take).await {
         Ok(paired) => {
             let rights = *network.shown_rights.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -189,6 +149,11 @@ pub(super) async fn shown(network: &Network, pairing: niia_net::peer::Pairing, f
                 Ok(()) => Ok(network.view_of(&paired.id)),
                 Err(error) => Err(niia_actors::ask::chain(&error)),
             }
+        }
+        // One who only looks who shows a code leaves without a try, and the code stands.
+        Err(error) if !tried.load(Ordering::Relaxed) => {
+            tracing::info!(%from, error = niia_actors::ask::chain(&error), "somebody asked, and tried no code");
+            return;
         }
         Err(error) => {
             tracing::warn!(%from, error = niia_actors::ask::chain(&error), "a pairing failed");

@@ -126,17 +126,11 @@ fn shown(line: &str) -> Option<String> {
     serde_json::from_str::<Value>(line).ok()?["code"].as_str().map(str::to_owned)
 }
 
-/// Pairs by code alone: who shows one is found by multicast.
+/// Pairs by code alone: who shows one is found by multicast, also where another one showed one a moment ago.
 fn pair(shows: &Machine, types: &Machine) {
-    pair_at(shows, types, None);
-}
-
-/// The same, at an address that is said.
-fn pair_at(shows: &Machine, types: &Machine, at: Option<&str>) {
     let showing = shows.niia(&["pair", "--json"]).start();
     let code = wait_until("a code is shown", SOON, || shown(showing.out_so_far().lines().next()?));
-    let words: Vec<&str> = ["pair", code.as_str()].into_iter().chain(at).collect();
-    let _ = types.niia(&words).run().exits(0);
+    let _ = types.niia(&["pair", code.as_str()]).run().exits(0);
     let _ = showing.wait().exits(0);
 }
 
