@@ -46,7 +46,7 @@ async fn run(caller: &Caller, client: &mut Client, name: RunName) -> Result<Exit
     let lines = journal(client, Some(run.run.to_string()), 0).await?;
     let held: String = attention_lines(&run).into_iter().map(|line| line + "\n").collect();
     let begun = run.occasion.as_ref().map(|occasion| format!("begun by {}\n", neutral(occasion)));
-    caller.show(&lines, |_| begun.unwrap_or_default() + &account(&lines) + &held)?;
+    caller.show(&lines, |_| begun.unwrap_or_default() + &account(&lines, &run) + &held)?;
     Ok(Exit::Done)
 }
 

@@ -3,13 +3,14 @@
 use niia_spec::course::{
     Command, Contact, EndReason, Event, Gathering, Outcome, PhaseOutcome, RunOutcome, Unavailable, Wake,
 };
-use niia_spec::notice::JournalLine;
+use niia_spec::name::AttemptId;
+use niia_spec::notice::{AttemptView, JournalLine, RunView};
 use serde_json::Value;
 
 use super::{duration, moment, neutral};
 
-/// The account: one paragraph for each event.
-pub fn account(lines: &[JournalLine]) -> String {
+/// The account: one paragraph for each event. The run says which model an attempt was given.
+pub fn account(lines: &[JournalLine], run: &RunView) -> String {
     let begun = lines.first().map_or(0, |line| line.at_ms);
     let mut text = String::new();
     for line in lines {
@@ -21,7 +22,7 @@ pub fn account(lines: &[JournalLine]) -> String {
             text.push_str(&neutral(&format!("        · {}", contact.sentence())));
             text.push('\n');
         }
-        for command in command_texts(&line.commands) {
+        for command in command_texts(&line.commands, run) {
             text.push_str(&neutral(&format!("        → {command}")));
             text.push('\n');
         }
@@ -45,9 +46,9 @@ fn contacts(stored: &Value) -> Vec<Contact> {
     }
 }
 
-fn command_texts(stored: &Value) -> Vec<String> {
+fn command_texts(stored: &Value, run: &RunView) -> Vec<String> {
     let each = |one: &Value| match serde_json::from_value::<Command>(one.clone()) {
-        Ok(command) => command_sentence(&command),
+        Ok(command) => command_sentence(&command, run),
         Err(_) => one.to_string(),
     };
     match stored {
@@ -94,10 +95,22 @@ fn event_sentence(event: &Event) -> String {
     }
 }
 
-fn command_sentence(command: &Command) -> String {
+/// By the name the document gives the model; by its place in the plan where the run does not say.
+fn start_sentence(attempt: &AttemptId, model: u32, run: &RunView) -> String {
+    let phase = run.phases.iter().find(|view| view.phase == attempt.worker.phase);
+    let worker =
+        phase.and_then(|phase| phase.workers.iter().find(|view| view.worker == attempt.worker.worker));
+    let view = worker.and_then(|worker| worker.attempts.iter().find(|view| view.attempt == attempt.attempt));
+    match view.map(|view: &AttemptView| view.model.as_str()).filter(|name| !name.is_empty()) {
+        Some(name) => format!("start {attempt} on {name}"),
+        None => format!("start {attempt} on model {}", model + 1),
+    }
+}
+
+fn command_sentence(command: &Command, run: &RunView) -> String {
     match command {
         Command::Open { phase } => format!("open phase {phase}"),
-        Command::Start { attempt, model } => format!("start {attempt} on model {}", model + 1),
+        Command::Start { attempt, model } => start_sentence(attempt, *model, run),
         Command::Settle { attempt } => format!("take the answer and the work of {attempt} once more"),
         Command::Hold { reason } => format!("wait for a person: {reason}"),
         Command::End { attempt, reason } => {
