@@ -4,6 +4,7 @@
 //! decided elsewhere: by the glass (questions to the terminal), the desk (who may write) and a delivery (a text's way
 //! into the program).
 
+mod dialog;
 mod doubt;
 mod interrupted;
 mod talk;
@@ -61,6 +62,8 @@ pub(super) struct Follow<'a> {
     /// An earlier node was about to type the prompt, and whether it did is not decided yet.
     doubt: Option<Doubt>,
     detected: Option<Detected>,
+    /// The answer to a dialog, on its way into the program.
+    answering: Option<dialog::Answering>,
     /// Of a session that holds a conversation.
     talk: Option<Talk>,
     /// Of one that is a worker's.
@@ -83,6 +86,7 @@ impl<'a> Follow<'a> {
             when_asked: None,
             doubt: None,
             detected: None,
+            answering: None,
             talk: None,
             work: None,
         };
@@ -156,6 +160,7 @@ impl<'a> Follow<'a> {
                 self.hear().await;
                 self.settle_turn().await;
             }
+            self.mind_answer().await;
             self.move_texts().await;
             self.mind_work().await;
             self.rest();
@@ -166,7 +171,7 @@ impl<'a> Follow<'a> {
 
     /// A screen is for those who look at it all the time: a viewer, a text on its way into the program.
     fn rest(&mut self) {
-        if self.desk.is_empty() && self.now.is_none() && self.doubt.is_none() {
+        if self.desk.is_empty() && self.now.is_none() && self.doubt.is_none() && self.answering.is_none() {
             self.reached.glass.let_go();
         }
     }
@@ -185,7 +190,10 @@ impl<'a> Follow<'a> {
         let ready = waits.then(|| self.next_quiet()).flatten().map(quiet_for);
         let idle = self.waiting.iter().map(|(ms, _)| quiet_for(*ms)).min();
         let doubt = self.doubt.as_ref().map(|doubt| doubt.next);
-        [wake, ready, idle, doubt, self.turn_due(), self.work_due()].into_iter().flatten().min()
+        [wake, ready, idle, doubt, self.answer_due(), self.turn_due(), self.work_due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next time of quiet after which the program may count as ready.
@@ -259,7 +267,7 @@ impl<'a> Follow<'a> {
             Order::Conclude => self.conclude().await,
             Order::Dialog { allow, reply } => {
                 self.somebody_wrote();
-                drop(reply.send(self.answer_dialog(allow).await));
+                self.answer_dialog(allow, Some(reply)).await;
             }
             Order::WaitIdle { quiet_ms, reply } => self.waiting.push((quiet_ms, reply)),
             Order::Resize { cols, rows } => self.resize((cols, rows)).await,

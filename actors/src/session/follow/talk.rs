@@ -19,26 +19,6 @@ use crate::session::{Turned, clock, hooks};
 pub(super) const TURN_MARKS: u64 = 1 << 32;
 /// After a word of the tool what else it tells of the same is looked for so often.
 const LOOK_EVERY_MS: u64 = 100;
-/// Between two keys of a dialog's answer.
-const BETWEEN_KEYS: Duration = Duration::from_millis(80);
-
-/// Single keys: Enter is one of its own, and each escape begins another one.
-fn split_keys(keys: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let mut from = 0;
-    for (at, c) in keys.char_indices().filter(|(_, c)| matches!(c, '\r' | '\x1b')) {
-        parts.push(&keys[from..at]);
-        from = at;
-        if c == '\r' {
-            parts.push("\r");
-            from = at + 1;
-        }
-    }
-    parts.push(&keys[from..]);
-    parts.retain(|key| !key.is_empty());
-    parts
-}
-
 /// What is known of the conversation.
 pub(super) struct Talk {
     hooks: Hooks,
@@ -187,37 +167,6 @@ impl Follow<'_> {
         if let Err(error) = self.press(&keys).await {
             tracing::warn!(session = %self.life.assignment.session, %error, "it could not be interrupted");
         }
-    }
-
-    /// Presses keys one after the other: several in one burst may be taken for one, or for a paste.
-    async fn press(&self, keys: &str) -> std::io::Result<()> {
-        for (n, key) in split_keys(keys).into_iter().enumerate() {
-            if n > 0 {
-                tokio::time::sleep(BETWEEN_KEYS).await;
-            }
-            self.write_soon(key.as_bytes()).await?;
-        }
-        Ok(())
-    }
-
-    /// Presses the keys that answer the dialog, if one is to be seen at this moment and the profile knows them.
-    pub(super) async fn answer_dialog(&mut self, allow: bool) -> Result<String, String> {
-        let seen = self.seen();
-        let detected = self.detect(&seen);
-        let profile = profile_of(&self.life.assignment).ok_or("its profile is gone")?;
-        let id = detected.dialog.ok_or_else(|| {
-            format!(
-                "it shows no dialog that profile {} knows ({}); `niia attach` answers by hand",
-                profile.id, detected.evidence.rule
-            )
-        })?;
-        let dialog = profile.dialog(&id).ok_or("the dialog is gone")?;
-        let keys = if allow { &dialog.allow } else { &dialog.deny };
-        let keys = keys
-            .clone()
-            .ok_or_else(|| format!("profile {} knows no keys for the dialog {id}", profile.id))?;
-        self.press(&keys).await.map_err(|error| error.to_string())?;
-        Ok(id)
     }
 
     /// An interrupted prompt may stand in the composer again: it is taken out before the next one is typed.
@@ -431,19 +380,5 @@ impl Talk {
             Ok(()) => self.name = Some(name),
             Err(error) => tracing::warn!(%error, "the conversation's name cannot be kept"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split_keys;
-
-    #[test]
-    fn keys_are_pressed_one_by_one() {
-        assert_eq!(split_keys("\x1b[B\r"), ["\x1b[B", "\r"]);
-        assert_eq!(split_keys("\x1b\x1b"), ["\x1b", "\x1b"]);
-        assert_eq!(split_keys("y\r"), ["y", "\r"]);
-        assert_eq!(split_keys("1"), ["1"]);
-        assert!(split_keys("").is_empty());
     }
 }

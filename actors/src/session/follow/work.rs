@@ -125,7 +125,7 @@ impl Follow<'_> {
             Next::Answer { allow } => {
                 work.next = Instant::now() + ANSWERED;
                 work.answers += 1;
-                self.answer_by_policy(allow).await;
+                self.answer_dialog(allow, None).await;
             }
             Next::End(verdict) => self.end_work(&verdict).await,
         }
@@ -203,10 +203,10 @@ impl Follow<'_> {
         }
     }
 
-    async fn answer_by_policy(&mut self, allow: bool) {
+    pub(super) fn answered_by_policy(&mut self, how: Result<String, String>) {
         let session = self.life.assignment.session.clone();
-        match self.answer_dialog(allow).await {
-            Ok(dialog) => tracing::info!(%session, dialog, allow, "a dialog is answered as `on_dialog` says"),
+        match how {
+            Ok(dialog) => tracing::info!(%session, dialog, "a dialog is answered as `on_dialog` says"),
             Err(reason) => {
                 tracing::warn!(%session, reason, "a dialog could not be answered");
                 if let Some(work) = &mut self.work {
