@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 
 use super::SOON;
 
+mod letters;
+
 /// A turn as its terminal shows it.
 #[derive(Debug)]
 struct Turn {
@@ -98,6 +100,32 @@ fn meeting(house: &House, seats: usize, more: &Value) -> PathBuf {
     )
 }
 
+/// Two who talk in turns, three times each; the second one has these words in its seat too.
+fn dialogue(house: &House, more: &Value) -> PathBuf {
+    let mut second = json!({ "id": "p01x", "model": "codex", "role": "Speak." });
+    for (key, value) in more.as_object().unwrap() {
+        second[key] = value.clone();
+    }
+    let phase = json!({ "name": "talk", "type": "dialogue", "rounds": 3,
+        "participants": [{ "id": "p00x", "model": "claude", "role": "Speak." }, second] });
+    house.document("dialogue", &json!({ "name": "dialogue", "pipeline": { "phases": [phase] } }))
+}
+
+/// Runs a dialogue in which the second one acts like this, and checks what both saw.
+fn talked(state: &str, trouble: &str, more: &Value) -> (Vec<Turn>, Value) {
+    let house = House::new();
+    let project = house.repository("project");
+    speaker(&house, "claude", "");
+    speaker(&house, "gemini", "");
+    speaker(&house, "codex", &trouble.replace("{once}", &house.at("once").display().to_string()));
+    let run = house.detach(project.path(), &dialogue(&house, more));
+    let status = house.wait_over(&run, SOON * 4);
+    assert_eq!(status["state"], state, "{status:#}");
+    let turns = turns(&house, &run);
+    check(&turns);
+    (turns, status)
+}
+
 /// Runs a meeting in which the second participant acts like this, and checks what everybody saw.
 fn held(seats: usize, trouble: &str, more: &Value) -> (Vec<Turn>, Value) {
     let house = House::new();
@@ -168,4 +196,30 @@ fn five_see_the_same_when_one_answers_after_its_deadline() {
     let (turns, status) = held(5, "once {once} pause 9000", &more);
     let late: Vec<&Turn> = turns.iter().filter(|turn| !turn.counts).collect();
     assert!(late.len() == 1 && late[0].who == "p01x", "{status:#}");
+}
+
+#[test]
+fn two_in_a_dialogue_see_each_others_words_once_and_in_order() {
+    let (turns, _) = talked("done", "", &json!({}));
+    assert_eq!((spoken(&turns, "p00x"), spoken(&turns, "p01x")), (3, 3), "{turns:?}");
+}
+
+#[test]
+fn two_in_a_dialogue_see_the_same_when_one_is_killed_or_rate_limited_and_failed_over() {
+    for trouble in ["once {once} crash", "once {once} say API Error: 429 rate limit\nonce {once}-2 exit 1"] {
+        let (turns, status) = talked("done", trouble, &json!({ "failover": ["gemini"] }));
+        assert_eq!((spoken(&turns, "p00x"), spoken(&turns, "p01x")), (3, 3), "{trouble}: {status:#}");
+        assert_eq!(turns.iter().filter(|turn| !turn.counts).count(), 1, "{trouble}");
+    }
+}
+
+#[test]
+fn a_dialogue_whose_other_one_is_killed_for_good_or_answers_too_late_ends_and_says_who_is_missing() {
+    let late = json!({ "session": { "timeout_ms": 3_000 } });
+    for (trouble, more) in [("crash", json!({})), ("pause 9000", late)] {
+        let (turns, status) = talked("failed", trouble, &more);
+        assert_eq!((spoken(&turns, "p00x"), spoken(&turns, "p01x")), (1, 0), "{trouble}: {turns:?}");
+        let told = status["phases"][0]["outcome"].to_string();
+        assert!(told.contains("`p01x` is not there"), "{trouble}: {told}");
+    }
 }

@@ -175,10 +175,8 @@ fn a_call_outlives_the_node_it_was_made_to() {
     let document = json!({ "name": "kill", "pipeline": { "phases": [
         { "name": "work", "prompt": "x", "model": "claude" } ] } });
     let run = house.detach(project.path(), &house.document("kill", &document));
-    let kill = || {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(house.node()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    };
+    // Until it is gone: one that is dying may still hold its sockets.
+    let kill = || house.kill(house.node());
     let session = format!("{run}/work/1/1");
     let asks = || {
         niia_tests::wait_until("the session asks", SOON, || {
@@ -275,4 +273,42 @@ fn servers_of_a_document_are_handed_to_each_tool_in_its_own_form() {
     let _ = house.file("project/.mcp.json", &changed.to_string());
     let refused = run(&["--include-dirty"]).exits(2);
     assert!(refused.err.contains("--rw"), "{refused:?}");
+}
+
+/// A server that answers every call with these words.
+fn server(house: &House, name: &str, says: &str) {
+    let answer =
+        format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"content":[{{"type":"text","text":"{says}"}}]}}}}"#);
+    house.executable(name, &format!("#!/bin/sh\nread line && echo '{answer}'\n"));
+}
+
+/// The document says no more than which servers there are and what for: its one worker is the first tool that is
+/// installed, and starts both servers as they were handed to it.
+#[test]
+fn the_document_with_two_servers_has_its_worker_use_both_of_them() {
+    let house = House::new();
+    let project = house.repository("project");
+    server(&house, "mcp-github", "pull request 7 is open");
+    server(&house, "mcp-postgres", "migration 12 is there");
+    house.executable(
+        "claude",
+        "#!/bin/sh\nfor word; do case $word in */mcp.json) handed=$word;; esac; done\n\
+         for name in github postgres; do\n\
+         program=$(grep -o \"\\\"$name\\\":{\\\"command\\\":\\\"[^\\\"]*\" \"$handed\" | sed 's/.*\"//')\n\
+         echo '{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"tools/call\"}' | \"$program\"\ndone\n",
+    );
+    let servers = json!({ "mcpServers": { "github": { "command": "mcp-github" },
+        "postgres": { "command": "mcp-postgres" } } });
+    let _ = house.file("project/.mcp.json", &servers.to_string());
+    let document = house.document("tools", &super::seed("tools-by-name"));
+    let words = ["plan".as_ref(), document.as_os_str()];
+    let plan = house.niia(words).inside(project.path()).run().exits(0).out;
+    assert!(plan.contains("github") && plan.contains(".mcp.json"), "a plan says where each is from: {plan}");
+    let words = ["run".as_ref(), document.as_os_str(), "--include-dirty".as_ref(), "--allow-mcp".as_ref()];
+    let run = house.niia(words).inside(project.path()).run().exits(0).run_id();
+    let report = house.report(&run);
+    assert!(
+        report.contains("pull request 7 is open") && report.contains("migration 12 is there"),
+        "both were asked: {report}"
+    );
 }

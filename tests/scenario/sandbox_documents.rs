@@ -126,6 +126,53 @@ fn a_feature_is_made_by_six_in_one_sandboxed_tree() {
     assert_eq!(made.lines().count(), 7, "README and a file of each:\n{made}");
 }
 
+/// In the data that the local model reads, and in nothing that it says.
+const DATA: &str = "CUSTOMER-4711-QX";
+
+#[test]
+fn enterprise_task_analyzes_without_a_network_and_implements_by_the_summary_alone() {
+    for walls in Walls::all() {
+        let house = House::walled(walls);
+        let project = house.repository("project");
+        let home = house.at("home").display().to_string();
+        let _ = house.file("home/.ssh/id_ed25519", "the secret key");
+        let tries = format!(
+            "run echo evil > {home}/evil; cat {home}/.ssh/id_ed25519 2>&1; \
+             curl -sS -m 10 https://{ELSEWHERE}/ 2>&1; echo curl ended with $?"
+        );
+        // The data is made where it is read: in the tree, in the scratchpad, on the screen.
+        let spread = format!(
+            "run echo {DATA} > raw.csv; cp raw.csv $NIIA_SCRATCHPAD/; printf '{DATA}'; printf '\\r\\033[K'"
+        );
+        house.install("ollama", &format!("{tries}\n{spread}\nsay summary: 3 percent\n"));
+        let look = "run grep -rl CUSTOMER . $NIIA_SCRATCHPAD 2>/dev/null | sed 's/^/found: /'";
+        house
+            .install("claude", &format!("{tries}\n{look}\nwrite fix.txt fixed\nsee\nquote\nsay it is fixed"));
+        let before = project.fingerprint();
+        let run = house.run(project.path(), &published(&house, "enterprise-task")).exits(0).run_id();
+        assert_eq!(project.fingerprint(), before, "the user's checkout is untouched");
+        assert!(!house.at("home/evil").exists(), "{walls:?}: no write outside of the tree");
+        everybody_was_sandboxed(&house, &run, &["analyze", "implement"]);
+        let (analyzed, implemented) =
+            (replayed(&house, &run, "analyze/1"), replayed(&house, &run, "implement/1"));
+        kept_in(&implemented);
+        assert!(
+            !analyzed.contains("the secret key") && !analyzed.contains("curl ended with 0"),
+            "{analyzed}"
+        );
+        assert!(analyzed.contains("curl ended with"), "{analyzed}");
+        assert!(implemented.contains("summary: 3 percent"), "it has the summary: {implemented}");
+        assert!(
+            !implemented.contains(DATA) && !implemented.contains("found: "),
+            "and nothing else: {implemented}"
+        );
+        let report = house.report(&run);
+        assert!(report.contains("it is fixed") && !report.contains(DATA), "{report}");
+        let made = project.git(["ls-tree", "--name-only", &format!("niia/{run}/result")]);
+        assert!(made.contains("fix.txt"), "{made}");
+    }
+}
+
 /// The real tool, where `tests/clis/install` has put it.
 fn real(house: &House, name: &str) -> bool {
     let folder =

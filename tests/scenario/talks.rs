@@ -338,6 +338,42 @@ fn a_mesh_of_its_own_goes_on_until_a_person_says_that_it_is_done() {
     assert_eq!(house.wait_over(&run, SOON)["state"], "done");
 }
 
+#[test]
+fn what_was_made_in_a_mesh_is_in_the_result_though_everybody_is_in_the_middle_of_a_turn_at_its_end() {
+    let house = House::new();
+    let project = house.repository("project");
+    let never = house.at("never").display().to_string();
+    talker(
+        &house,
+        "claude",
+        &format!(
+            "when build+it write built.txt whole\nwhen once+more write half.txt begun\nwhen once+more wait-for {never}"
+        ),
+    );
+    talker(&house, "codex", &format!("wait-for {never}"));
+    let document = json!({
+        "name": "team", "type": "mesh", "watch": [],
+        "agents": [ { "id": "amy", "model": "claude", "prompt": "Wait for letters." },
+                    { "id": "rex", "model": "codex", "prompt": "Wait for letters." } ],
+    });
+    let run = house.detach(project.path(), &house.document("team", &document));
+    for (text, turns) in [("build it", 2), ("once more", 3)] {
+        let _ = house.niia(["mesh", "--run", &run, "--to", "amy", text]).run().exits(0);
+        wait_until("its turn begins", SOON, || (prompts(&house, "amy").len() >= turns).then_some(()));
+    }
+    wait_until("the last turn has done something", SOON, || {
+        let sessions = house.sessions(&run);
+        let made = |session: &Value| {
+            std::path::Path::new(session["cwd"].as_str()?).join("half.txt").exists().then_some(())
+        };
+        sessions.iter().find_map(made)
+    });
+    let _ = house.niia(["done", &run]).run().exits(0);
+    assert_eq!(house.wait_over(&run, SOON)["state"], "done");
+    let made = project.git(["ls-tree", "--name-only", &format!("niia/{run}/result")]);
+    assert!(made.contains("built.txt") && made.contains("half.txt"), "{made}");
+}
+
 fn kill_the_node(house: &House) {
     let node = house.node();
     house.kill(node);

@@ -72,6 +72,11 @@ impl std::ops::Deref for Hooks<'_> {
 impl<'a> Hooks<'a> {
     /// A node that takes webhooks, and a document that waits for `webhook.song` and does next to nothing.
     fn new(house: &'a House) -> Hooks<'a> {
+        Hooks::doing(house, "true")
+    }
+
+    /// The same with a document that does this.
+    fn doing(house: &'a House, script: &str) -> Hooks<'a> {
         let config =
             house.file("state/config/niia.toml", "[webhook]\nlisten = 0\nsecret_file = \"secret\"\n");
         let secret = house.file("state/config/secret", SECRET);
@@ -84,7 +89,7 @@ impl<'a> Hooks<'a> {
             &json!({
                 "name": "listener",
                 "trigger": ["webhook.song", "github.pr.opened"],
-                "models": { "quick": { "use": "command", "args": ["true"] } },
+                "models": { "quick": { "use": "command", "args": ["sh", "-c", script] } },
                 "pipeline": { "phases": [{ "name": "work", "model": "quick" }] }
             }),
         );
@@ -284,34 +289,90 @@ fn who_is_slow_is_let_go_of_and_holds_up_nobody() {
     assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
 }
 
-#[test]
-fn a_thousand_good_ones_in_a_second_are_all_taken_or_told_to_come_back() {
-    let house = House::new();
-    let hooks = Hooks::new(&house);
-    let bodies: Vec<String> = (0..1_000).map(|n| format!("{{\"n\": {n}}}")).collect();
-    let door = &hooks.door;
+/// Sends so many different good ones from a hundred places at once: how many were taken, and how many were told to come
+/// back, which is the only other answer.
+fn burst(door: &Door, count: usize) -> (usize, usize) {
+    let bodies: Vec<String> = (0..count).map(|n| format!("{{\"n\": {n}}}")).collect();
     let send = |body: &String| door.hub("/hook/song", body.as_bytes());
+    let began = Instant::now();
     let mut answers: Vec<Answer> = std::thread::scope(|scope| {
         let threads: Vec<_> = bodies
-            .chunks(10)
+            .chunks(count.div_ceil(100))
             .map(|chunk| scope.spawn(move || chunk.iter().map(send).collect::<Vec<_>>()))
             .collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });
     let taken = answers.iter().filter(|answer| answer.status == 202).count();
+    println!("{taken} of {count} taken, all answered within {:.1?}", began.elapsed());
     answers.retain(|answer| answer.status != 202);
     for answer in &answers {
         assert!([429, 503].contains(&answer.status), "{answer:?}");
         assert!(answer.head.contains("retry-after: "), "{answer:?}");
     }
-    assert!(taken > 100, "{taken} were taken");
-    // What was taken is there, each once: begun, or waiting for its turn.
-    let view = kept(&house, "listener");
-    let begun = view["firings"].as_array().unwrap().last().unwrap()["number"].as_u64().unwrap();
-    assert_eq!(begun + view["waiting"].as_u64().unwrap(), taken as u64);
+    (taken, answers.len())
+}
+
+#[test]
+fn more_than_may_wait_are_told_to_come_back_and_are_taken_once_there_is_room() {
+    let house = House::new();
+    let go = house.at("go").display().to_string();
+    let hooks = Hooks::doing(&house, &format!("until [ -e {go} ]; do sleep 0.2; done"));
+    let (taken, refused) = burst(&hooks.door, 1_100);
+    // Four at work and a thousand that wait.
+    assert_eq!((taken, refused), (1_004, 96));
+    assert_eq!(hooks.hub("/hook/song", b"{\"late\": 1}").status, 503, "and so is the next");
+    let _ = house.file("go", "");
+    let answer = wait_until("there is room again", SOON, || {
+        let answer = hooks.hub("/hook/song", b"{\"late\": 1}");
+        (answer.status == 202).then_some(answer)
+    });
+    assert!(answer.body.contains("taken"), "what was told to come back is new when it comes: {answer:?}");
+    forget(&house);
+}
+
+#[test]
+fn who_comes_while_all_places_are_taken_is_told_to_come_back() {
+    let house = House::new();
+    let hooks = Hooks::new(&house);
+    let holders: Vec<TcpStream> = (0..256)
+        .map(|_| {
+            let mut stream = hooks.connect();
+            stream.write_all(b"POST /github HTTP/1.1\r\nhost:").unwrap();
+            stream
+        })
+        .collect();
+    let answer = wait_until("all places are taken", SOON, || {
+        let answer = hooks.hub("/hook/song", b"{\"n\": 1}");
+        (answer.status != 409 && answer.status != 202).then_some(answer)
+    });
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(answer.head.contains("retry-after: "), "{answer:?}");
+    drop(holders);
+    let _ = wait_until("there is a place again", SOON, || {
+        let answer = hooks.hub("/hook/song", b"{\"n\": 2}");
+        (answer.status == 202).then_some(())
+    });
+    forget(&house);
+}
+
+/// The document waits for nothing more; what has begun comes to its end.
+fn forget(house: &House) {
     let _ = house.niia(["schedule", "rm", "listener"]).run().exits(0);
     wait_until("what had begun is over", SOON, || {
         let view = house.niia(["daemon", "status", "--json"]).run().exits(0).json();
         (view["runs_live"] == 0).then_some(())
     });
+}
+
+#[test]
+fn a_thousand_good_ones_in_a_second_are_all_taken_or_told_to_come_back() {
+    let house = House::new();
+    let hooks = Hooks::new(&house);
+    let (taken, _) = burst(&hooks.door, 1_000);
+    assert!(taken > 100, "{taken} were taken");
+    // What was taken is there, each once: begun, or waiting for its turn.
+    let view = kept(&house, "listener");
+    let begun = view["firings"].as_array().unwrap().last().unwrap()["number"].as_u64().unwrap();
+    assert_eq!(begun + view["waiting"].as_u64().unwrap(), taken as u64);
+    forget(&house);
 }

@@ -24,6 +24,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// A node that is being restarted is there again by then.
 pub const BACK_WITHIN: Duration = Duration::from_secs(60);
+/// A node that was there for so long is none that goes away because of what it is asked.
+const LIVED_WITHIN: Duration = Duration::from_secs(5);
 /// How often is looked whether it is.
 const BACK_PERIOD: Duration = Duration::from_millis(100);
 
@@ -120,12 +122,17 @@ impl Client {
 
     /// Asks what does no harm when it is asked twice: a node that goes away meanwhile is waited for and asked again.
     pub async fn ask_safely(folders: &Folders, request: &Request) -> Result<Reply, ClientError> {
-        let patience = Patience::begins();
+        let mut patience = Patience::begins();
         loop {
+            let began = Instant::now();
             let asked = match Client::connect(folders).await {
                 Ok(mut client) => client.ask(request.clone()).await,
                 Err(error) => Err(error),
             };
+            // A question may wait for its answer for long; the node that goes away then is waited for anew.
+            if began.elapsed() >= LIVED_WITHIN {
+                patience = Patience::begins();
+            }
             match asked {
                 Err(error) if patience.bears(&error).await => {}
                 tried => return tried,

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::crew::Fate;
+use super::crew::{Fate, talks};
 use super::halt::Halt;
 use super::phase::{PhaseCourse, PhaseState};
 use super::worker::{Pause, Settling, Timer, WorkerCourse};
 use super::{Command, Outputs, RunCourse, RunOutcome, RunState, Talk, Wake};
 use crate::later::RunsLater;
 use crate::name::{AttemptId, PhaseName, RunId, WorkerId, WorkerName};
-use crate::plan::{PhasePlan, Plan};
+use crate::plan::{PhasePlan, PhaseWork, Plan};
 
 impl RunCourse {
     pub fn plan(&self) -> &Plan {
@@ -36,13 +36,21 @@ impl RunCourse {
     }
 
     /// Whose work a phase's `Gather` merges, in worker order: those who are done. The branches of others are kept.
+    ///
+    /// Who talks has many turns, and what came of the good ones is not undone by the last: a mesh is over while somebody
+    /// still works, and takes along what there is.
     pub fn done_workers(&self, phase: &PhaseName) -> Vec<&WorkerName> {
         let Some(at) = self.map.phase(phase) else {
             return Vec::new();
         };
-        let planned = self.plan.phases[at].work.workers().into_iter();
-        let workers = planned.zip(self.state.phases[at].workers());
-        workers.filter(|(_, course)| course.is_done()).map(|(plan, _)| &plan.name).collect()
+        let work = &self.plan.phases[at].work;
+        let workers = work.workers().into_iter().zip(self.state.phases[at].workers());
+        let is_done = |course: &WorkerCourse| match work {
+            PhaseWork::Mesh { .. } => course.has_spoken() || course.was_cut_short(),
+            work if talks(work) => course.has_spoken(),
+            _ => course.is_done(),
+        };
+        workers.filter(|(_, course)| is_done(course)).map(|(plan, _)| &plan.name).collect()
     }
 
     /// Every attempt that lives, in phase and worker order, menders last in their phase.

@@ -162,6 +162,16 @@ impl WorkerCourse {
         self.attempts.last().is_some_and(|last| last.verdict() == Some(&Outcome::Done))
     }
 
+    /// Whether any turn of a talk came to a good end.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.attempts.iter().any(|attempt| attempt.verdict() == Some(&Outcome::Done))
+    }
+
+    /// Whether its last attempt was ended because nobody needed more of it.
+    pub(super) fn was_cut_short(&self) -> bool {
+        self.attempts.last().is_some_and(|last| last.end_asked == Some(EndReason::NotNeeded))
+    }
+
     /// The model of its last attempt.
     pub(super) fn last_model(&self) -> Option<u32> {
         self.attempts.last().map(|last| last.model)

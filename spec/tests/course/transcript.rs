@@ -61,6 +61,10 @@ impl Stage {
         if let Some(key) = text.strip_prefix("who holds ") {
             return self.course.holder(key).map_or("nobody".to_owned(), WorkerId::to_string);
         }
+        if let Some(phase) = text.strip_prefix("who is merged in ") {
+            let done = self.course.done_workers(&slug(phase));
+            return done.iter().map(|worker| worker.as_str()).collect::<Vec<_>>().join(", ");
+        }
         let event = self.event(text).unwrap_or_else(|| panic!("no event: {text}"));
         let commands = self.course.on(&event);
         self.replayed.apply(&event, &commands);

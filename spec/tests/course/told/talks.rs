@@ -220,6 +220,32 @@ fn a_persistent_mesh_is_never_over_by_itself_and_ends_when_somebody_says_so() {
 }
 
 #[test]
+fn what_was_done_in_a_mesh_is_taken_along_though_its_end_comes_in_the_middle_of_a_turn() {
+    check(
+        "net/a: claude
+         net/b: codex
+         net/c: gemini
+         net/d: claude
+         net: mesh persistent",
+        "
+        begun                => open net; start net/a on claude; start net/b on codex; start net/c on gemini
+                                ; start net/d on claude
+        net/a done           =>
+        net/b done           =>
+        net/d failed: exit 1 =>
+        letter 1 to net/a    => start net/a/2 on claude
+        letter 2 to net/b    => start net/b/2 on codex
+        net/b failed: exit 1 =>
+        net concluded by me  => end net/a/2: not needed; end net/c: not needed
+        net/a cancelled      =>
+        net/c cancelled      => dismiss net
+        net dismissed        => gather net
+        who is merged in net => a, b, c
+        ",
+    );
+}
+
+#[test]
 fn a_mesh_of_which_nobody_is_left_fails() {
     check(
         "net/a: claude
