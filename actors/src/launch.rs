@@ -102,6 +102,8 @@ pub struct Facts {
     pub scratchpad: Option<PathBuf>,
     /// Where niia keeps files for this session.
     pub folder: PathBuf,
+    /// Where a sandboxed tool keeps its state: in a folder that all attempts share, where it holds a conversation.
+    pub state: PathBuf,
     /// The user's own list of what git does not see.
     pub excludes_of_user: Option<PathBuf>,
     /// As reserved for this session.
@@ -118,6 +120,8 @@ pub struct Facts {
 #[derive(Clone, Default)]
 pub struct Program {
     pub argv: Vec<String>,
+    /// Where in it the tool itself stands: a shell may stand before it.
+    pub at: usize,
     pub env: BTreeMap<String, String>,
     /// Names of the caller's variables that it needs; a `*` at the end stands for anything.
     pub env_pass: Vec<String>,

@@ -4,8 +4,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use niia_tests::house::Call;
 use niia_tests::stub::Stub;
-use niia_tests::{House, Repository, Walls};
+use niia_tests::{House, Repository, Walls, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// A real tool starts in seconds, on a machine that does other things too.
@@ -189,47 +191,85 @@ fn real(house: &House, name: &str) -> bool {
     program.exists()
 }
 
-/// Codex asks another provider only where its own settings say so.
-const CODEX: &str = r#"
-id = "codex"
-about = "Codex, with a provider on this machine"
-program = "codex"
-prompt = "argument"
-argv = [["exec", "--skip-git-repo-check", "-s", "danger-full-access", "{prompt}"], ["--model", "{model}"], "{args}"]
-version = ["--version"]
-env_pass = ["CODEX_API_KEY", "OPENAI_BASE_URL"]
-[sandboxed]
-base_url_env = ["OPENAI_BASE_URL"]
-state = { CODEX_HOME = "codex" }
-files = { "codex/config.toml" = 'openai_base_url = "http://127.0.0.1:PORT/v1"' }
-"#;
+/// A document with the real claude and codex, whose providers are played on this machine; whoever else it names is a
+/// stand-in.
+fn runs_with_the_real_ones(walls: Walls, name: &str, phase: &str, words: &[&str]) {
+    let house = House::walled(walls);
+    if !(real(&house, "claude") && real(&house, "codex")) {
+        return;
+    }
+    install(&house, &["gemini"]);
+    let stub = Stub::open(0).unwrap();
+    let port = stub.port();
+    let project = house.repository("project");
+    let document = published(&house, name);
+    // What runs without a sandbox runs with the user's own settings, whose first questions have been answered.
+    let trusted =
+        serde_json::json!({ project.path().display().to_string(): { "hasTrustDialogAccepted": true } });
+    let settings = serde_json::json!({ "hasCompletedOnboarding": true, "projects": trusted });
+    let _ = house.file("home/.claude.json", &settings.to_string());
+    let call = house.niia([Path::new("run"), &document, Path::new("--no-input")]).inside(project.path());
+    let run = with_providers(call, port).limit(REAL).run().exits(0).run_id();
+    everybody_was_sandboxed(&house, &run, &[phase]);
+    let asked: Vec<String> = stub.seen().into_iter().map(|seen| seen.prompt).collect();
+    for words in words {
+        assert!(asked.iter().any(|prompt| prompt.contains(words)), "{words}: {asked:?}");
+    }
+    let explained = explained(&house, &run);
+    assert!(explained.matches(&format!("127.0.0.1:{port} was reached")).count() >= 2, "{explained}");
+}
+
+/// The providers of claude and codex are asked at this port.
+fn with_providers(call: Call<'_>, port: u16) -> Call<'_> {
+    call.env("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{port}"))
+        .env("ANTHROPIC_AUTH_TOKEN", "none")
+        .env("OPENAI_BASE_URL", format!("http://127.0.0.1:{port}/v1"))
+        .env("CODEX_API_KEY", "none")
+}
+
+/// The conversation goes on in another attempt, which finds what was said in the first one.
+fn is_taken_up_again(tool: &str) {
+    let house = House::walled(Walls::Plain);
+    if !real(&house, tool) {
+        return;
+    }
+    let stub = Stub::open(0).unwrap();
+    let project = house.repository("project");
+    let phase = serde_json::json!({ "name": "work", "model": tool, "session": { "sandbox": true },
+        "prompt": "Do the task. <<slow 5000 the task is done now and here>>" });
+    let document =
+        serde_json::json!({ "connector": "2.0", "name": "long", "pipeline": { "phases": [phase] } });
+    let document = house.document("long", &document);
+    let call = house.niia([Path::new("run"), &document, Path::new("--detach")]).inside(project.path());
+    let run = with_providers(call, stub.port()).run().exits(0).run_id();
+    let asked = |word: &str, turns: usize| {
+        stub.seen().iter().any(|seen| seen.prompt.contains(word) && seen.turns >= turns)
+    };
+    wait_until("it is asked", REAL, || asked("Do the task", 1).then_some(()));
+    let view = house.niia(["explain", "--json", &format!("{run}/work/1")]).run().json();
+    let helper = Pid::from_raw(i32::try_from(view["pid"].as_i64().unwrap()).unwrap()).unwrap();
+    let node = house.node();
+    house.kill(node);
+    kill_process(helper, Signal::KILL).unwrap();
+    let status = house.wait_over(&run, REAL);
+    assert_eq!(status["state"], "done", "{status:#}");
+    assert!(asked("You were cut off", 2), "{:?}", stub.seen());
+}
 
 #[test]
-#[ignore = "a conversation with claude stops at a question in a sandbox"]
+fn a_conversation_in_a_sandbox_is_taken_up_again_when_its_node_and_its_tool_were_killed() {
+    ["claude", "codex"].into_iter().for_each(is_taken_up_again);
+}
+
+#[test]
 fn the_first_document_of_all_is_reviewed_by_the_real_claude_and_codex() {
     for walls in Walls::all() {
-        let house = House::walled(walls);
-        if !(real(&house, "claude") && real(&house, "codex")) {
-            return;
-        }
-        let stub = Stub::open(0).unwrap();
-        let port = stub.port();
-        let _ = house.file("state/config/profiles/codex.toml", &CODEX.replace("PORT", &port.to_string()));
-        let project = house.repository("project");
-        let document = published(&house, "dual-review");
-        let call = house.niia([Path::new("run"), &document, Path::new("--no-input")]).inside(project.path());
-        let call = call
-            .env("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{port}"))
-            .env("ANTHROPIC_AUTH_TOKEN", "none")
-            .env("OPENAI_BASE_URL", format!("http://127.0.0.1:{port}/v1"))
-            .env("CODEX_API_KEY", "none");
-        let run = call.limit(REAL).run().exits(0).run_id();
-        everybody_was_sandboxed(&house, &run, &["review"]);
-        let asked: Vec<String> = stub.seen().into_iter().map(|seen| seen.prompt).collect();
-        for words in ["Review for security", "Review for performance", "Produce final report"] {
-            assert!(asked.iter().any(|prompt| prompt.contains(words)), "{words}: {asked:?}");
-        }
-        let explained = explained(&house, &run);
-        assert!(explained.matches(&format!("127.0.0.1:{port} was reached")).count() >= 2, "{explained}");
+        let words = ["Review for security", "Review for performance", "Produce final report"];
+        runs_with_the_real_ones(walls, "dual-review", "review", &words);
     }
+}
+
+#[test]
+fn three_makers_review_two_of_them_real() {
+    runs_with_the_real_ones(Walls::Plain, "heterogeneous-review", "multi-review", &[]);
 }

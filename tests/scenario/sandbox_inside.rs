@@ -18,6 +18,25 @@ fn inside(script: &str, words: &[&str]) {
     }
 }
 
+#[test]
+fn what_git_is_told_to_be_configured_as_is_the_sessions_own() {
+    inside(
+        "set -e
+        git branch -m work renamed && git branch --show-current
+        git config --local user.nickname ada && git config --local --get user.nickname
+        git config --worktree core.quotePath false && git config --get core.quotePath
+        git remote add other https://example.com/x.git && git remote -v
+        git branch -c renamed copied && git config --local --unset user.nickname
+        git branch --set-upstream-to=copied renamed && git status -sb -uno | head -1
+        git branch -m renamed work
+        git gc -q
+        git fsck --no-dangling
+        test -L \"$(git rev-parse --git-common-dir)/config\"
+        ! rm -f \"$(git rev-parse --git-common-dir)/config\" && echo all of it",
+        &["renamed", "ada", "https://example.com/x.git", "...copied", "all of it"],
+    );
+}
+
 fn is_installed(program: &str) -> bool {
     ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|folder| Path::new(folder).join(program).exists())
 }

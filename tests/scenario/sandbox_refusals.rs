@@ -281,7 +281,6 @@ fn mounted(from: &CStr, at: &CStr, kind: &CStr, flags: libc::c_ulong) -> io::Res
 }
 
 #[test]
-#[ignore = "by hand it is refused as declared; here the helper ends without a word"]
 fn there_is_no_proc() {
     refused(&broken(|| covered(c"/proc")), "start", &["/proc", "mount /proc"]);
 }
@@ -316,6 +315,17 @@ fn what_is_to_be_written_lies_on_a_file_system_that_is_read_only() {
 }
 
 #[test]
+fn the_nodes_state_lies_on_a_file_system_that_is_read_only() {
+    let setup = broken(|| {
+        own_mounts()?;
+        let state = c"../../state";
+        mounted(state, state, c"", libc::MS_BIND)?;
+        mounted(c"none", state, c"", libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY)
+    });
+    refused(&setup, "write", &["state/private", "read-only"]);
+}
+
+#[test]
 fn without_terminals_of_the_machine_a_session_has_its_own() {
     let Outcome { refused, code, printed } =
         stage().run(&Setup { before: || covered(c"/dev/pts"), ..Setup::script("script -qec tty /dev/null") });
@@ -347,6 +357,23 @@ fn a_home_in_a_folder_that_a_session_has_for_itself_is_refused() {
     let branches = project.git(["branch", "--all"]);
     let made = project.git(["log", "--all", "--name-only", "--format="]);
     assert!(!made.contains("ran.txt"), "it ran: {branches}{made}");
+}
+
+#[test]
+fn a_state_folder_that_cannot_be_written_is_refused_before_anything_runs() {
+    use std::os::unix::fs::PermissionsExt;
+    let house = House::walled(Walls::Plain);
+    let project = house.repository("project");
+    house.install("claude", "write ran.txt it runs");
+    let document = house.document("one", &one(&serde_json::json!({ "sandbox": true })));
+    let mode = |mode| std::fs::set_permissions(house.at("state"), PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o500);
+    let said = house.run(project.path(), &document);
+    mode(0o700);
+    assert_ne!(said.code, Some(0), "{said:?}");
+    assert!(said.err.contains("state") && said.err.contains("ermission denied"), "{said:?}");
+    let made = project.git(["log", "--all", "--name-only", "--format="]);
+    assert!(!made.contains("ran.txt"), "it ran: {made}");
 }
 
 #[test]

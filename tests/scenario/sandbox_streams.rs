@@ -102,7 +102,6 @@ const ASK_ELSEWHERE: &str = "exec 4<>/dev/tcp/127.0.0.1/3128
 printf 'CONNECT after.example:443 HTTP/1.1\\r\\n\\r\\n' >&4; read -r line <&4; echo \"$line\"";
 
 #[test]
-#[ignore = "not seen to pass yet as a whole"]
 fn what_comes_from_an_endpoint_of_this_machine_goes_on_without_the_node() {
     for walls in Walls::all() {
         let house = House::walled(walls);

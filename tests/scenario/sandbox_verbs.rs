@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::SOON;
 
 /// What is tried, in the words of the command line. `{own}` is the run it is tried in, `{first}`, `{second}` and
-/// `{third}` are runs that wait for a person, `{other}` is a session of a person's, and `{house}` where documents lie.
+/// `{third}` are runs that wait for a person, `{mesh}` is one whose agents wait for letters, `{other}` is a session of a person's, and `{house}` where documents lie.
 const ATTEMPTS: [(&str, &str); 29] = [
     ("read another's screen", "read {other}"),
     ("read all another printed", "replay {other} --text"),
@@ -19,7 +19,7 @@ const ATTEMPTS: [(&str, &str); 29] = [
     ("have another session answer", "get-answer --session {other} --quiet 1 --timeout 20 evil"),
     ("stop what another session does", "interrupt {other}"),
     ("change another session's terminal", "resize --session {other} 100x30"),
-    ("write to another run's agents", "mailbox send all evil --run {first}"),
+    ("write to another run's agents", "mailbox send all evil --run {mesh}"),
     ("leave a file with another run", "scratchpad --run {first} put evil.txt {house}/evil.txt"),
     ("begin a run without a sandbox", "run {house}/unwalled.connector.json"),
     ("begin one that writes elsewhere", "run {house}/writes.connector.json"),
@@ -42,6 +42,9 @@ const ATTEMPTS: [(&str, &str); 29] = [
 
 /// A person is refused too: no machine is paired. What is shown is that another reason is given.
 const NEEDS_ANOTHER: &str = "peer allow nobody run";
+
+/// How `niia status` leaves where a run waits for a person.
+const WAITS: i32 = 5;
 
 fn session(parts: &Value) -> Value {
     let mut whole = json!({ "sandbox": { "memory_mb": 2048, "pids": 300 }, "network": "none" });
@@ -89,6 +92,16 @@ fn waiting(house: &House, project: &std::path::Path) -> [String; 3] {
     })
 }
 
+/// A run whose agents wait for letters.
+fn mesh(house: &House, project: &std::path::Path) -> String {
+    let document = json!({ "name": "team", "type": "mesh", "watch": [],
+        "agents": [ { "id": "amy", "model": "gemini", "prompt": "Wait for letters." } ],
+        "communication": { "broadcast_channel": true } });
+    let run = house.detach(project, &house.document("team", &document));
+    wait_until("its agent is there", SOON, || (!house.sessions(&run).is_empty()).then_some(()));
+    run
+}
+
 /// Says each of these in a shell, and what came of it into a file of the scratchpad.
 fn script(house: &House, attempts: &[(&str, String)]) -> String {
     let mut script =
@@ -104,22 +117,24 @@ fn script(house: &House, attempts: &[(&str, String)]) -> String {
 }
 
 #[test]
-#[ignore = "not seen to pass yet as a whole"]
 fn nobody_gets_out_by_what_niia_itself_can_be_asked_for() {
     for walls in Walls::all() {
         let house = House::walled(walls);
         let project = house.repository("project");
         house.install("talker", "chat\nsay heard {prompt}");
+        house.install("gemini", "chat\nsay heard {prompt}");
         house.install("codex", "say done");
         let _ = house.file("evil.txt", "evil");
         wider(&house);
         let other = house.niia(["serve", "--", "talker"]).inside(project.path()).run().exits(0).run_id();
         let [first, second, third] = waiting(&house, project.path());
+        let mesh = mesh(&house, project.path());
         let filled = |words: &str| {
             words
                 .replace("{first}", &first)
                 .replace("{second}", &second)
                 .replace("{third}", &third)
+                .replace("{mesh}", &mesh)
                 .replace("{other}", &format!("{other}/session/1"))
                 .replace("{house}", &house.path().display().to_string())
         };
@@ -148,18 +163,24 @@ fn nobody_gets_out_by_what_niia_itself_can_be_asked_for() {
             let status = house.niia(["status", run]).run().out;
             assert!(status.contains("approv"), "{run} still waits: {status}");
         }
-        assert_eq!(house.niia(["runs", "--json"]).run().json().as_array().map(Vec::len), Some(5));
+        assert_eq!(house.niia(["runs", "--json"]).run().json().as_array().map(Vec::len), Some(6));
         // A person may do every one of them.
         for (name, words) in &attempts {
             let words = words.replace("{own}", &own);
             if words.starts_with("merge") {
                 assert_eq!(house.wait_over(&own, SOON)["state"], "done");
             }
+            if words.starts_with("daemon") {
+                // Sessions outlive the node.
+                let _ = house.niia(["cancel", &mesh]).run().exits(0);
+                assert_eq!(house.wait_over(&mesh, SOON)["state"], "cancelled");
+            }
             let said = house.niia(words.split(' ')).inside(project.path()).run();
-            let real = if words == NEEDS_ANOTHER {
-                !said.err.contains("inside a session")
-            } else {
-                said.code == Some(0)
+            let real = match words.split_once(' ') {
+                _ if words == NEEDS_ANOTHER => !said.err.contains("inside a session"),
+                // That a person must answer is what is told of a run that waits.
+                Some(("status", _)) => said.code == Some(WAITS),
+                _ => said.code == Some(0),
             };
             assert!(real, "a person cannot {name} by `{words}`: {said:?}");
         }

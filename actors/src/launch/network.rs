@@ -3,13 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use niia_spec::plan::NetworkPlan;
-use niia_spec::profile::Sandboxed;
+use niia_spec::profile::{Sandboxed, sandboxed};
 
 use super::{Facts, Launch, LaunchError, Preparation};
 use crate::network::{Forward, Kind, PROXY_PORT, Pattern, Rules};
 
-/// Where a session's tool keeps its state, below the session's folder.
-const STATE_FOLDER: &str = "state";
 /// Programs ask for a proxy by these, in either case.
 const PROXY_VARIABLES: [&str; 3] = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 /// What is said to this machine's loopback goes by the session's own ports.
@@ -36,6 +34,7 @@ pub(super) fn apply(launch: Launch, _facts: &Facts) -> Result<Launch, LaunchErro
 pub(super) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchError> {
     own_state(launch, facts);
     swap(&mut launch.argv, &facts.program.reach.sandboxed.swap);
+    add(launch, facts);
     if launch.network == NetworkPlan::Open {
         return Ok(());
     }
@@ -64,7 +63,7 @@ fn refused(why: impl Into<String>, cure: &str) -> LaunchError {
 /// user's next session.
 fn own_state(launch: &mut Launch, facts: &Facts) {
     let sandboxed = &facts.program.reach.sandboxed;
-    let folder = facts.folder.join(STATE_FOLDER);
+    let folder = facts.state.clone();
     for (name, below) in &sandboxed.state {
         // A folder that the document itself names is meant.
         if !facts.plan.env.contains_key(name) {
@@ -74,7 +73,9 @@ fn own_state(launch: &mut Launch, facts: &Facts) {
     launch.env.extend(sandboxed.env.clone());
     if !sandboxed.state.is_empty() {
         let folders = sandboxed.state.values().cloned().collect();
-        let files = sandboxed.files.clone();
+        let cwd = launch.cwd.display().to_string();
+        let text = |text: &String| sandboxed::filled(text, &cwd, &launch.env);
+        let files = sandboxed.files.iter().map(|(path, it)| (path.clone(), text(it))).collect();
         launch.preparations.push(Preparation::State { folder: folder.clone(), folders, files });
         launch.state = Some(folder);
     }
@@ -88,6 +89,18 @@ fn swap(argv: &mut [String], rules: &[[String; 3]]) {
             }
         }
     }
+}
+
+/// Arguments of the tool that hold inside alone; a plugin may have put other words before it.
+fn add(launch: &mut Launch, facts: &Facts) {
+    let tool = facts.program.argv.get(facts.program.at);
+    let Some(at) = launch.argv.iter().position(|word| Some(word) == tool) else { return };
+    let cwd = launch.cwd.display().to_string();
+    let additions = facts.program.reach.sandboxed.args.iter();
+    let fitting = additions.filter(|addition| addition.fits(&launch.env, launch.permission));
+    let words = fitting.flat_map(|addition| &addition.add);
+    let words: Vec<String> = words.map(|word| sandboxed::filled(word, &cwd, &launch.env)).collect();
+    launch.argv.splice(at + 1..at + 1, words);
 }
 
 fn rules(launch: &Launch, reach: &Reach) -> Result<Rules, LaunchError> {

@@ -175,6 +175,7 @@ pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchEr
         write: unique(write),
         read_only: unique(read_only),
         hidden: unique(hidden.into_iter().filter(|path| path.is_absolute()).collect()),
+        own: Vec::new(),
         sockets: vec![facts.folder.join(CONTROL_FOLDER)],
         listen: listen.into_iter().map(|port| Listen { port }).collect(),
         network,
@@ -194,6 +195,7 @@ pub(crate) fn grant(policy: &mut Policy, grants: &Grants) {
     add(&mut policy.write, &grants.write);
     add(&mut policy.read_only, &grants.read_only);
     add(&mut policy.hidden, &grants.hidden);
+    add(&mut policy.own, &grants.own);
 }
 
 /// The environment of a session in a sandbox.

@@ -56,6 +56,7 @@ pub(super) fn facts() -> Facts {
         },
         scratchpad: Some(PathBuf::from("/state/scratchpad")),
         folder: PathBuf::from("/state/session"),
+        state: PathBuf::from("/state/session/state"),
         excludes_of_user: None,
         ports: Vec::new(),
         folders_allowed: vec![PathBuf::from("/srv/allowed")],

@@ -70,6 +70,37 @@ pub(super) fn unshare(flags: UnshareFlags) -> io::Result<()> {
     unsafe { rustix::thread::unshare_unsafe(flags) }.map_err(Into::into)
 }
 
+/// What the steps between a fork and an exec need of a stack, many times over: they read and write some messages.
+const LENT_STACK_BYTES: usize = 512 << 10;
+
+/// A child that has this process's memory, while this process stands still, until it has become another program or has
+/// ended with the code that `child` answers. No page is copied for it.
+pub(super) fn lend<Child: FnOnce() -> i32>(child: Child) -> io::Result<Pid> {
+    /// Calls what it is given, once. A panic ends the process here, as nothing below could go on.
+    extern "C" fn enter<Child: FnOnce() -> i32>(child: *mut libc::c_void) -> i32 {
+        // SAFETY: it is the `Option` that `lend` holds until this process is gone or another program.
+        match unsafe { (*child.cast::<Option<Child>>()).take() } {
+            Some(child) => child(),
+            None => 1,
+        }
+    }
+    let mut child = Some(child);
+    let mut stack = vec![0_u8; LENT_STACK_BYTES];
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the child runs on a stack of its own, of which the aligned end is told, and returns to nowhere but the end of
+    // its process. This one has a single thread, which stands still meanwhile: nobody else uses the memory. Descriptors
+    // and signals are the child's own. What the child has not given back stays as it is: it is lost and not dangling.
+    let pid = unsafe {
+        let end = stack.as_mut_ptr().add(LENT_STACK_BYTES);
+        let end = end.sub(end as usize % 16);
+        libc::clone(enter::<Child>, end.cast(), flags, std::ptr::from_mut(&mut child).cast())
+    };
+    if pid == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Pid::from_raw(pid).ok_or_else(|| io::ErrorKind::Other.into())
+}
+
 /// Puts a descriptor where an exec passes it on under this number. Calls nothing that allocates or locks.
 pub(super) fn place(descriptor: RawFd, number: RawFd) -> io::Result<()> {
     if descriptor == number {

@@ -133,7 +133,6 @@ impl Begun {
                 Ok(message) => Ok(Some(message)),
                 Err(error) => Err(EntryError::Line(error.into())),
             },
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(None),
             Err(error) => Err(EntryError::Line(error)),
         }
     }

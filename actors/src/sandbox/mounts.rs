@@ -7,6 +7,7 @@
 mod arrange;
 mod check;
 mod make;
+mod own;
 mod private;
 mod sockets;
 mod veil;
@@ -43,6 +44,8 @@ pub(super) struct Found {
     /// Sockets of others, wherever they lie.
     pub masked: Vec<PathBuf>,
     pub home: Option<PathBuf>,
+    /// What stands in the files of which the session has copies, by their paths.
+    pub own: BTreeMap<PathBuf, Vec<u8>>,
 }
 
 /// Mounts that were taken from the machine's tree, by their paths.
@@ -72,8 +75,9 @@ pub(super) fn find(policy: &Policy, home: Option<PathBuf>) -> Result<Found, Refu
     for path in &policy.sockets {
         entries.push(socket(path)?);
     }
+    let own = own::read(&policy.own, &private, &mut entries)?;
     let masked = sockets::of_others(&policy.sockets)?;
-    Ok(Found { entries, private, masked, home })
+    Ok(Found { entries, private, masked, home, own })
 }
 
 /// A home in a folder that is private to the session would be empty, and the session's own tools with it.

@@ -34,6 +34,9 @@ pub struct Policy {
     /// Matters below `write` and `hidden`: everything else is read-only anyway.
     pub read_only: Vec<PathBuf>,
     pub hidden: Vec<PathBuf>,
+    /// Files of which the session has a copy of its own: it may change that, what lies on disk stays, and the copy is
+    /// gone at the end.
+    pub own: Vec<PathBuf>,
     /// Unix sockets that can be reached, or folders of them, so that one can be made anew; all others that exist are
     /// masked.
     pub sockets: Vec<PathBuf>,
@@ -78,6 +81,7 @@ impl Default for Policy {
             write: Vec::new(),
             read_only: Vec::new(),
             hidden: Vec::new(),
+            own: Vec::new(),
             sockets: Vec::new(),
             listen: Vec::new(),
             network: Network::Closed,
@@ -95,7 +99,8 @@ impl Policy {
         if self.version != POLICY_VERSION {
             return refuse(format!("its version is {}, {POLICY_VERSION} is known here", self.version));
         }
-        let paths = || [&self.write, &self.read_only, &self.hidden, &self.sockets].into_iter().flatten();
+        let paths =
+            || [&self.write, &self.read_only, &self.hidden, &self.own, &self.sockets].into_iter().flatten();
         if paths().count() > PATHS_MAX {
             return refuse(format!("it names {} paths, at most {PATHS_MAX} can be", paths().count()));
         }

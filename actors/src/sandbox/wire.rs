@@ -80,14 +80,14 @@ pub(super) fn receive(
     descriptors: &mut Vec<OwnedFd>,
 ) -> io::Result<Option<Vec<u8>>> {
     wait(&socket, deadline)?;
-    let mut bytes = vec![0; MESSAGE_BYTES_MAX];
+    let mut bytes = vec![0; length(&socket)?.min(MESSAGE_BYTES_MAX)];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(LISTEN_MAX))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC;
     let received = loop {
         match rustix::net::recvmsg(&socket, &mut [IoSliceMut::new(&mut bytes)], &mut control, flags) {
             Ok(received) => break received,
-            Err(Errno::INTR) => {}
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             Err(errno) => return Err(errno.into()),
         }
     };
@@ -101,6 +101,19 @@ pub(super) fn receive(
     }
     bytes.truncate(received.bytes);
     Ok((!bytes.is_empty()).then_some(bytes))
+}
+
+/// How long the next message is: most are much shorter than the longest.
+fn length(socket: &impl AsFd) -> io::Result<usize> {
+    let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
+    loop {
+        match rustix::net::recv(socket, &mut [0_u8; 1], flags) {
+            Ok((_, length)) => return Ok(length),
+            // Told once, where the other side ended before it had read all: what it said before is still there.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
 }
 
 fn wait(socket: &impl AsFd, deadline: Instant) -> io::Result<()> {

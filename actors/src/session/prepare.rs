@@ -68,6 +68,7 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
         session: assignment.session.clone(),
         plan: assignment.worker.session.clone(),
         program: Program {
+            at: invocation.argv().len().saturating_sub(invocation.args.len() + 1),
             argv: invocation.argv(),
             env: program_env(assignment, &invocation),
             env_pass: invocation.env_pass.clone(),
@@ -77,6 +78,7 @@ pub(super) fn draw(assignment: &Assignment, machine: &LocalMachine) -> Result<Dr
         own_env: own_env(assignment, machine),
         place: place(assignment)?,
         scratchpad: Some(context.scratchpad_folder()),
+        state: talk::state(assignment),
         folder,
         excludes_of_user: excludes_of_user(&context.origin.env),
         ports,

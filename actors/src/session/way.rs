@@ -125,8 +125,7 @@ pub(super) fn goes_on(assignment: &Assignment) -> bool {
 pub(super) fn earlier(assignment: &Assignment) -> Option<String> {
     let attempt = assignment.attempt();
     let profile = profile_of(assignment)?;
-    let alone = assignment.worker.session.sandbox.is_some();
-    if alone || !profile.conversation.as_ref().is_some_and(niia_spec::profile::Conversation::resumes) {
+    if !profile.conversation.as_ref().is_some_and(niia_spec::profile::Conversation::resumes) {
         return None;
     }
     let folders = (1..attempt.attempt).rev().map(|number| {

@@ -80,7 +80,9 @@ impl Work {
 /// Runs a script where the paths granted are what they are granted as.
 fn inside(grants: &Grants, script: &str) -> Output {
     let mut mounts: Vec<(PathBuf, bool)> = grants.write.iter().map(|path| (path.clone(), true)).collect();
-    mounts.extend(grants.read_only.iter().filter(|path| path.exists()).map(|path| (path.clone(), false)));
+    // A copy of a file is not made here: what is on disk is looked at.
+    let guarded = grants.read_only.iter().chain(&grants.own);
+    mounts.extend(guarded.filter(|path| path.exists()).map(|path| (path.clone(), false)));
     mounts.sort_by_key(|(path, _)| path.components().count());
     let mut text = "set -e\nmount --make-rprivate /\n".to_owned();
     for (path, writable) in mounts {

@@ -64,6 +64,7 @@ impl Session {
             place: Place::Tree { name: worker("one"), path: trees.path_of(&worker("one")) },
             scratchpad: Some(scratchpad),
             folder: scene.home().join("session"),
+            state: scene.home().join("session/state"),
             excludes_of_user: None,
             ports: Vec::new(),
             folders_allowed: Vec::new(),

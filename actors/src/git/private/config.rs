@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// Stands at the end, where it overrules what was taken over. Nothing is packed in the background, and no branch gets a
-/// configuration of its own: the file cannot be written inside. (`git branch -m` does its work and then complains of that.)
+/// configuration of its own by itself: what is written inside lasts as long as the session.
 const FIXED: &str = "[core]\n\tbare = true\n\tlogAllRefUpdates = true\n\
      [gc]\n\tauto = 0\n\twriteCommitGraph = false\n\
      [maintenance]\n\tauto = false\n\

@@ -22,10 +22,14 @@ pub struct Grants {
     pub read_only: Vec<PathBuf>,
     #[serde(with = "paths::list")]
     pub hidden: Vec<PathBuf>,
+    /// The session has a copy of its own of these files: what it changes there nobody else sees.
+    #[serde(with = "paths::list")]
+    pub own: Vec<PathBuf>,
 }
 
 /// What a session in this tree may do. In a tree with a private repository all work with git goes, and nothing that
-/// tells a git what to run or where to look can be changed.
+/// tells a git outside what to run or where to look can be changed: what the session's own git is configured to do is
+/// for itself, and forgotten at its end.
 ///
 /// A linked tree has the user's own repository behind it: of that nothing is granted, so git reads there and no more.
 pub fn grants(tree: &Tree) -> Grants {
@@ -43,12 +47,11 @@ impl RunTrees {
 fn grants_at(path: &Path, name: &TreeName, private: Option<&PrivateRepository>) -> Grants {
     let pointer = path.join(".git");
     let Some(private) = private else {
-        return Grants { write: vec![path.to_path_buf()], read_only: vec![pointer], hidden: Vec::new() };
+        return Grants { write: vec![path.to_path_buf()], read_only: vec![pointer], ..Grants::default() };
     };
     let (folder, admin) = (&private.folder, &private.admin);
     let mut read_only = vec![
         pointer,
-        folder.join("config"),
         folder.join("hooks"),
         folder.join("info"),
         // With the list of alternates; nothing else in it is needed.
@@ -57,13 +60,13 @@ fn grants_at(path: &Path, name: &TreeName, private: Option<&PrivateRepository>) 
         folder.join("worktrees"),
         admin.join("commondir"),
         admin.join("gitdir"),
-        admin.join("config.worktree"),
     ];
+    let own = vec![folder.join("config"), admin.join("config.worktree")];
     read_only.extend(private.sources.iter().cloned());
     read_only.extend(private.sources.iter().filter_map(|objects| Some(objects.parent()?.join("lfs"))));
     let mut write = vec![path.to_path_buf(), folder.clone(), folder.join("objects"), admin.clone()];
     if matches!(name, TreeName::Reading(_)) {
         read_only.extend(std::mem::take(&mut write));
     }
-    Grants { write, read_only, hidden: private.hidden.clone() }
+    Grants { write, read_only, hidden: private.hidden.clone(), own }
 }

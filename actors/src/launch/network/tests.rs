@@ -125,14 +125,24 @@ fn a_sandboxed_tool_has_a_state_folder_of_its_own_and_finds_the_proxy() {
     let sandboxed = &mut facts.program.reach.sandboxed;
     sandboxed.state.insert("TOOL_HOME".to_owned(), "tool".to_owned());
     sandboxed.swap = vec![["-s", "own", "off"].map(str::to_owned)];
+    sandboxed.files.insert("tool/trust".to_owned(), "{cwd}".to_owned());
+    let add = ["-c", "at={cwd}"].map(str::to_owned).to_vec();
+    sandboxed.args = vec![sandboxed::Addition { add, ..Default::default() }];
     let mut drawn = launch(NetworkPlan::Provider, &[("HTTPS_PROXY", "http://proxy.corp:8080")]);
     drawn.sandbox = Some(niia_spec::plan::SandboxPlan::default());
-    drawn.argv.clone_from(&facts.program.argv);
+    // A plugin has put something before it.
+    drawn.argv = [&["nice".to_owned()][..], &facts.program.argv].concat();
+    drawn.cwd = "/work/tree".into();
     confine(&mut drawn, &facts).unwrap();
     let state = facts.folder.join("state");
     assert_eq!(drawn.env["TOOL_HOME"], state.join("tool").display().to_string());
     assert_eq!(drawn.state.as_deref(), Some(&*state));
-    assert_eq!(drawn.argv, ["tool", "-s", "off", "own"]);
+    assert_eq!(drawn.argv, ["nice", "tool", "-c", "at=/work/tree", "-s", "off", "own"]);
+    let files = drawn.preparations.iter().find_map(|preparation| match preparation {
+        Preparation::State { files, .. } => Some(files.clone()),
+        _ => None,
+    });
+    assert_eq!(files.unwrap()["tool/trust"], "/work/tree");
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "http_proxy"] {
         assert_eq!(drawn.env[name], "http://127.0.0.1:3128", "{name}");
     }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions, WaitStatus};
 
 use super::{Order, program};
-use crate::sandbox::kernel::{self, Fork};
+use crate::sandbox::kernel;
 use crate::sandbox::layers::{capabilities, landlock, limits, namespaces, network, seccomp};
 use crate::sandbox::mounts::{self, Found, Trees};
 use crate::sandbox::refusal::at;
@@ -47,12 +47,9 @@ impl First {
                 return i32::from(EXIT_REFUSED);
             }
         };
-        match kernel::fork() {
-            Ok(Fork::Child) => {
-                drop((tell, alive));
-                i32::from(program::become_program(order, &line, &listeners))
-            }
-            Ok(Fork::Parent(program)) => {
+        // Neither pipe is passed on to a program.
+        match kernel::lend(|| i32::from(program::become_program(&mut order, &line, &listeners))) {
+            Ok(program) => {
                 drop((order, line, listeners, alive));
                 bury(program, tell)
             }

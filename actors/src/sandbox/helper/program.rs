@@ -16,7 +16,7 @@ use crate::sandbox::{EXIT_NOT_STARTED, EXIT_REFUSED, Refusal};
 const GO_WAIT: Duration = Duration::from_secs(20);
 
 /// Takes the terminal, tells what was made, waits for the word, and becomes the program. Comes back where it cannot.
-pub(super) fn become_program(mut order: Order, line: &OwnedFd, listeners: &[OwnedFd]) -> u8 {
+pub(super) fn become_program(order: &mut Order, line: &OwnedFd, listeners: &[OwnedFd]) -> u8 {
     let ready = order.terminal.take(&mut order.layers).and_then(|()| check_descriptors());
     let made = match ready {
         Ok(()) => FromHelper::Made(Made { tier: 1, layers: std::mem::take(&mut order.layers) }),
@@ -35,7 +35,7 @@ pub(super) fn become_program(mut order: Order, line: &OwnedFd, listeners: &[Owne
         // Nobody noted what was made, so nobody may rely on it.
         _ => return EXIT_REFUSED,
     }
-    let error = start(&order);
+    let error = start(order);
     drop(wire::send(line, &FromHelper::Failed { errno: error.raw_os_error().unwrap_or(libc::EIO) }, &[]));
     EXIT_NOT_STARTED
 }

@@ -7,6 +7,8 @@ pub(in super::super) enum Kind {
     /// A folder that must stay what it is called, since something guarded lies in it.
     Pin,
     Write,
+    /// A file of which the session has a copy of its own.
+    Own,
     ReadOnly,
     Socket,
     /// Somebody else's socket.
@@ -30,7 +32,7 @@ impl Entry {
     /// The property it is there for.
     pub fn property(&self) -> &'static str {
         match self.kind {
-            Kind::Pin | Kind::Write | Kind::ReadOnly => "write",
+            Kind::Pin | Kind::Write | Kind::Own | Kind::ReadOnly => "write",
             Kind::Socket | Kind::Mask => "socket",
             Kind::Hidden => "read",
         }
@@ -76,7 +78,7 @@ pub(in super::super) fn around(path: &Path, entries: &[Entry], private: &[PathBu
                 Kind::Write => return Around::Writable,
                 Kind::ReadOnly => return Around::ReadOnly,
                 Kind::Hidden => return Around::Covered,
-                Kind::Pin | Kind::Socket | Kind::Mask => {}
+                Kind::Pin | Kind::Own | Kind::Socket | Kind::Mask => {}
             }
         }
         if private.iter().any(|place| place == above) {
@@ -89,7 +91,7 @@ pub(in super::super) fn around(path: &Path, entries: &[Entry], private: &[PathBu
 /// The folders between something guarded and the writable folder it lies in: with any of them renamed, a new one of
 /// its name would hold whatever the session likes.
 fn pins(entry: &Entry, entries: &[Entry], private: &[PathBuf]) -> Vec<Entry> {
-    let is_guarded = matches!(entry.kind, Kind::ReadOnly | Kind::Hidden);
+    let is_guarded = matches!(entry.kind, Kind::Own | Kind::ReadOnly | Kind::Hidden);
     if !is_guarded || around(&entry.path, entries, private) != Around::Writable {
         return Vec::new();
     }
@@ -110,6 +112,7 @@ mod tests {
             "write" => Kind::Write,
             "read" => Kind::ReadOnly,
             "hide" => Kind::Hidden,
+            "own" => Kind::Own,
             "mask" => Kind::Mask,
             "socket" => Kind::Socket,
             _ => panic!("{kind}"),
@@ -153,6 +156,20 @@ mod tests {
     #[test]
     fn at_one_path_the_strictest_wins() {
         check("write /w\nread /w/x\nhide /w/x\nwrite /w/x", "Write /w\nHidden /w/x");
+    }
+
+    #[test]
+    fn what_the_session_has_a_copy_of_is_guarded_like_what_it_may_only_read() {
+        check(
+            "write /w
+             own /w/a/config
+             own /w/b
+             read /w/b",
+            "Write /w
+             Pin /w/a
+             Own /w/a/config
+             ReadOnly /w/b",
+        );
     }
 
     #[test]

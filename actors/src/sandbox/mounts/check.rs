@@ -5,7 +5,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{Access, AtFlags, CWD};
+use rustix::fs::{Access, AtFlags, CWD, FileType};
 
 use super::arrange::{Around, around};
 use super::private::DEVICES;
@@ -109,8 +109,11 @@ fn look(entry: &Entry, mounts: &[(PathBuf, bool)], device: u64) -> Result<(), Re
     match (entry.kind, seen) {
         (Kind::Hidden | Kind::Mask, _) if is_open(&entry.path, device) => refuse("is not covered"),
         (Kind::Hidden | Kind::Mask, _) => Ok(()),
+        (Kind::Own, Some((_, false))) if !is_link(&entry.path, device) => refuse("is not the session's own"),
         (Kind::Write, Some((_, true))) => may_be_written(entry),
-        (Kind::Pin, Some((_, true))) | (Kind::ReadOnly | Kind::Socket, Some((_, false))) => Ok(()),
+        (Kind::Pin, Some((_, true))) | (Kind::Own | Kind::ReadOnly | Kind::Socket, Some((_, false))) => {
+            Ok(())
+        }
         (Kind::Write | Kind::Pin, Some((_, false))) => {
             let why = format!("`{}` lies on a file system that is read-only", entry.path.display());
             Err(Refusal::new(
@@ -119,9 +122,15 @@ fn look(entry: &Entry, mounts: &[(PathBuf, bool)], device: u64) -> Result<(), Re
                 "mount it to be written, or keep the folder on another one",
             ))
         }
-        (Kind::ReadOnly | Kind::Socket, Some((_, true))) => refuse("is writable and must not be"),
+        (Kind::Own | Kind::ReadOnly | Kind::Socket, Some((_, true))) => refuse("is writable and must not be"),
         (_, None) => refuse("is not mounted"),
     }
+}
+
+/// Whether a path is a link of the session's own.
+fn is_link(path: &Path, device: u64) -> bool {
+    rustix::fs::lstat(path)
+        .is_ok_and(|stat| stat.st_dev == device && FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
 fn may_be_written(entry: &Entry) -> Result<(), Refusal> {
@@ -146,9 +155,10 @@ fn tell(entries: &[Entry], private: &[PathBuf], mounts: usize, layers: &mut Laye
     layers.insert(
         "files".to_owned(),
         format!(
-            "{mounts} mounts read back, all read-only but for {}; guarded in them: {}; {} folders pinned; private: {}",
+            "{mounts} mounts read back, all read-only but for {}; guarded in them: {}; copies of the session's own: {}; {} folders pinned; private: {}",
             named(Kind::Write),
             named(Kind::ReadOnly),
+            named(Kind::Own),
             count(Kind::Pin),
             own.join(", ")
         ),

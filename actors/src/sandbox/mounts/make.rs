@@ -1,14 +1,15 @@
 //! Making the mounts.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 
 use super::private::{Fresh, Private, attach};
-use super::{Around, Entry, Found, Kind, MOUNT_CURE, Trees, arrange, check, clone_of, take_trees, veil};
+use super::{Around, Entry, Found, Kind, MOUNT_CURE, Trees, arrange, check, clone_of, own, take_trees, veil};
 use crate::sandbox::kernel::{self, NODEV, NOSUID, RDONLY, Reach};
 use crate::sandbox::layers::terminal::Terminal;
 use crate::sandbox::refusal::at;
@@ -23,6 +24,9 @@ const KEY_LISTS: [&str; 2] = ["/proc/keys", "/proc/key-users"];
 struct Making {
     private: Private,
     trees: Trees,
+    /// What stands in files of which the session has copies, and how many of those there are.
+    own: BTreeMap<PathBuf, Vec<u8>>,
+    owned: usize,
     /// Covers that things are still put into.
     covers: Vec<OwnedFd>,
 }
@@ -37,7 +41,7 @@ pub(in super::super) fn make(
     terminal: &Terminal,
     layers: &mut Layers,
 ) -> Result<Vec<Entry>, Refusal> {
-    let Found { mut entries, private, masked, home } = found;
+    let Found { mut entries, private, masked, home, own } = found;
     entries.extend(masked.into_iter().map(|path| Entry { path, kind: Kind::Mask, is_folder: false }));
     let mut entries = arrange(entries, &private);
     let covered = out_of_reach(&entries);
@@ -66,7 +70,7 @@ pub(in super::super) fn make(
             .and_then(|folder| attach(folder.as_fd(), place))
             .map_err(refuse("a private folder cannot be mounted"))?;
     }
-    let mut making = Making { private: files, trees, covers: Vec::new() };
+    let mut making = Making { private: files, trees, own, owned: 0, covers: Vec::new() };
     for entry in &entries {
         making.mount(entry, &entries, &private).map_err(|error| {
             let why = at(format!("`{}` cannot be mounted", entry.path.display()), error);
@@ -119,6 +123,12 @@ impl Making {
                 let tree = clone_of(&entry.path, Reach::All)?;
                 kernel::set_mount(tree.as_fd(), Reach::All, RDONLY, 0)?;
                 attach(tree.as_fd(), &entry.path)
+            }
+            Kind::Own => {
+                let bytes = self.own.remove(&entry.path).unwrap_or_default();
+                let link = own::link(&self.private, self.owned, &bytes)?;
+                self.owned += 1;
+                attach(link.as_fd(), &entry.path)
             }
             Kind::Pin => attach(clone_of(&entry.path, Reach::One)?.as_fd(), &entry.path),
             Kind::Hidden => self.cover(entry, entries),

@@ -24,7 +24,7 @@ const LINKS: [(&str, &str); 5] = [
     ("pts/ptmx", "dev/ptmx"),
 ];
 /// Parts of the file system, and their modes.
-const PARTS: [(&str, u32); 8] = [
+const PARTS: [(&str, u32); 9] = [
     ("dev", 0o755),
     ("dev/pts", 0o755),
     ("dev/shm", 0o755),
@@ -33,6 +33,7 @@ const PARTS: [(&str, u32); 8] = [
     ("shm", 0o1777),
     ("empty", 0o555),
     ("covers", 0o755),
+    ("links", 0o755),
 ];
 /// What covers a file.
 const VOID: &str = "void";
@@ -134,6 +135,17 @@ impl Private {
     /// A read-only file or folder with nothing in it.
     pub fn nothing(&self, is_folder: bool) -> io::Result<OwnedFd> {
         let tree = self.part(if is_folder { "empty" } else { VOID })?;
+        kernel::set_mount(tree.as_fd(), Reach::One, RDONLY, 0)?;
+        Ok(tree)
+    }
+
+    /// A link to a path.
+    pub fn link(&self, number: usize, to: &Path) -> io::Result<OwnedFd> {
+        let name = format!("links/{number}");
+        rustix::fs::symlinkat(to, &self.files, name.as_str())?;
+        let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+        let flags = flags | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+        let tree = rustix::mount::open_tree(&self.files, name.as_str(), flags)?;
         kernel::set_mount(tree.as_fd(), Reach::One, RDONLY, 0)?;
         Ok(tree)
     }

@@ -25,6 +25,8 @@ const SECRET_BYTES: usize = 16;
 const SECRET: &str = "secret";
 /// The folder of a tool's settings among what a worker keeps.
 const HOME: &str = "home";
+/// The folder of a sandboxed tool's state.
+const STATE: &str = "state";
 
 /// What a conversation needs beside its launch.
 #[derive(Clone, Debug, Default)]
@@ -172,6 +174,16 @@ fn kept(assignment: &Assignment) -> PathBuf {
     let mut first = assignment.attempt().clone();
     first.attempt = 1;
     assignment.context.session_folder(&first).join("kept")
+}
+
+/// Where a sandboxed tool keeps its state. A conversation is taken up again by the next attempt from what it wrote there.
+pub(super) fn state(assignment: &Assignment) -> PathBuf {
+    let folder = if assignment.conversation {
+        kept(assignment)
+    } else {
+        assignment.context.session_folder(assignment.attempt())
+    };
+    folder.join(STATE)
 }
 
 /// The transcript that all attempts of a worker share, where the tool is told to write one.

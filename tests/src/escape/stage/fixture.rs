@@ -70,7 +70,14 @@ pub fn repositories(at: &Path) {
     }
     let (from, to) = (project.display().to_string(), private.display().to_string());
     git(at, &["clone", "--quiet", "--bare", "--shared", &from, &to]);
-    git(&private, &["config", "extensions.worktreeConfig", "true"]);
+    // As niia configures what stands in for it.
+    for (name, value) in [
+        ("extensions.worktreeConfig", "true"),
+        ("gc.writeCommitGraph", "false"),
+        ("repack.updateServerInfo", "false"),
+    ] {
+        git(&private, &["config", name, value]);
+    }
     let tree = at.join("work/tree").display().to_string();
     git(&private, &["worktree", "add", "--quiet", "-b", "work", &tree, "main"]);
     must("make hooks", fs::create_dir_all(private.join("hooks")));

@@ -111,12 +111,13 @@ pub fn policy(scene: &Scene) -> Policy {
     }
     hidden.extend([scene.state(), scene.other_tree(), scene.base.join("leaked")]);
     let mut read_only = vec![scene.tree().join(".git"), scene.project().join(".git/objects")];
-    read_only.extend(["config", "hooks", "info", "objects/info", "worktrees"].map(|name| private.join(name)));
-    read_only.extend(["commondir", "gitdir", "config.worktree"].map(|name| admin.join(name)));
+    read_only.extend(["hooks", "info", "objects/info", "worktrees"].map(|name| private.join(name)));
+    read_only.extend(["commondir", "gitdir"].map(|name| admin.join(name)));
     Policy {
         write: vec![scene.tree(), scene.scratch(), private.clone(), private.join("objects"), admin],
         read_only,
         hidden,
+        own: vec![private.join("config"), scene.private().join("worktrees/tree/config.worktree")],
         memory_bytes_max: Some(MEMORY_BYTES_MAX),
         pids_max: Some(PIDS_MAX),
         tmp_bytes_max: TMP_BYTES_MAX,
