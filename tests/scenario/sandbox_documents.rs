@@ -182,7 +182,7 @@ fn the_two_fragments_are_told_where_they_belong_and_put_there_have_three_researc
         let file = format!("{}/../spec/tests/documents/bad/fragment-{name}.json", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(file).unwrap();
         let path = house.file(&format!("{name}.connector.json"), &text);
-        let told = house.niia(["check".as_ref(), path.as_os_str()]).run().exits(3);
+        let told = house.niia(["check".as_ref(), path.as_os_str()]).run().exits(0);
         assert!(format!("{}{}", told.out, told.err).contains("put it into a document: {"), "{told:?}");
         serde_json::from_str::<Value>(&text).unwrap()
     };
