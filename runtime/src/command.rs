@@ -12,7 +12,7 @@ mod explain;
 mod follow;
 mod hook;
 mod init;
-mod inside;
+pub(crate) mod inside;
 mod logs;
 mod machines;
 mod mcp;

@@ -126,7 +126,7 @@ pub struct Node {
     pub letters: Arc<Letters>,
     /// Runs that were begun here and live elsewhere.
     pub abroad: Arc<Abroad>,
-    began: Instant,
+    pub(crate) began: Instant,
     stop: watch::Sender<bool>,
 }
 

@@ -175,6 +175,58 @@ fn enterprise_task_analyzes_without_a_network_and_implements_by_the_summary_alon
     }
 }
 
+#[test]
+fn the_two_fragments_are_told_where_they_belong_and_put_there_have_three_research_in_sandboxes() {
+    let house = House::walled(Walls::Plain);
+    let project = house.repository("project");
+    install(&house, &["claude"]);
+    let fragment = |name: &str| {
+        let file = format!("{}/../spec/tests/documents/bad/fragment-{name}.json", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(file).unwrap();
+        let path = house.file(&format!("{name}.connector.json"), &text);
+        let told = house.niia(["check".as_ref(), path.as_os_str()]).run().exits(0);
+        assert!(format!("{}{}", told.out, told.err).contains("put it into a document: {"), "{told:?}");
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let document =
+        serde_json::json!({ "models": fragment("models"), "pipeline": fragment("phases"), "task": "Look." });
+    let run = house.run(project.path(), &house.document("whole", &document)).exits(0).run_id();
+    everybody_was_sandboxed(&house, &run, &["research"]);
+    for number in 1..=3 {
+        let printed = replayed(&house, &run, &format!("research/{number}"));
+        kept_in(&printed);
+        assert!(printed.contains("as haiku"), "{printed}");
+    }
+}
+
+#[test]
+fn in_a_sandbox_the_history_is_read_and_the_memory_grows_and_nothing_else_is_written() {
+    for walls in Walls::all() {
+        let house = House::walled(walls);
+        let project = house.repository("project");
+        house.install(
+            "claude",
+            "when Decide say we decided apples\n\
+             when Read+session run grep -ho 'we decided [a-z]*' $NIIA_HISTORY/*.md | sort -u >> $NIIA_MEMORY/notes.md\n\
+             when Read+session run echo x 2>/dev/null > $NIIA_HISTORY/forged.md || echo the history is kept\n\
+             when Read+session run cat $NIIA_MEMORY/notes.md",
+        );
+        for prompt in ["Decide.", "Read session history."] {
+            let document = serde_json::json!({ "name": "night", "session": { "sandbox": true },
+                "pipeline": { "phases": [{ "name": "work", "model": "claude", "prompt": prompt }] } });
+            let run = house.run(project.path(), &house.document("night", &document)).exits(0).run_id();
+            everybody_was_sandboxed(&house, &run, &["work"]);
+            if prompt.starts_with("Read") {
+                let printed = replayed(&house, &run, "work/1");
+                assert!(printed.contains("the history is kept"), "{walls:?}: {printed}");
+                assert!(printed.contains("we decided apples"), "{walls:?}: {printed}");
+            }
+        }
+        let notes = house.niia(["memory", "cat", "notes.md"]).inside(project.path()).run().exits(0).out;
+        assert_eq!(notes.trim(), "we decided apples", "{walls:?}");
+    }
+}
+
 /// The real tool, where `tests/clis/install` has put it.
 fn real(house: &House, name: &str) -> bool {
     let folder =

@@ -1,5 +1,10 @@
 //! The documents by which connector.json was introduced that talk, wait and decide: each comes to the end its author
 //! describes, with local programs in the place of the models. Names of machines mean this computer here.
+//!
+//! The others are `solo-workflow` and `cost-aware` (`documents`), `provider-failover`, `two-machines` and `follow-the-sun`
+//! (`unchanged`), `dual-review`, `heterogeneous-review`, `feature-implementation`, `enterprise-task` and the two fragments
+//! (`sandbox_documents`), `tools-by-name` (`mcp`); on several hosts `follow-the-sun`, `gpu-optimized` and
+//! `air-gapped-analysis` (`remote::hosts`).
 
 use std::time::Duration;
 
@@ -216,18 +221,7 @@ fn nightly_dream_reads_yesterdays_history_every_night_and_its_memory_grows_over_
         "when Read+session+history run niia history --since 24h | grep -o 'we decided [a-z]*' | sort -u | \
          sed \"s/^/night $(ls $NIIA_HISTORY/*.md | wc -l): /\" >> $NIIA_MEMORY/notes.md",
     );
-    let document = json!({
-        "connector": "2.0",
-        "name": "nightly-dream",
-        "schedule": "0 3 * * *",
-        "models": { "primary": "haiku" },
-        "pipeline": {
-            "phases": [
-                { "name": "consolidate", "model": "primary",
-                  "prompt": "Read session history from the last 24 hours. Extract key decisions and patterns. Save to memory." }
-            ]
-        }
-    });
+    let document = seed("nightly-dream");
     let clock = Clock::new(&house);
     clock.set(1, 12, 0);
     clock.start_node();

@@ -320,7 +320,7 @@ fn more_than_may_wait_are_told_to_come_back_and_are_taken_once_there_is_room() {
     let (taken, refused) = burst(&hooks.door, 1_100);
     // Four at work and a thousand that wait.
     assert_eq!((taken, refused), (1_004, 96));
-    assert_eq!(hooks.hub("/hook/song", b"{\"late\": 1}").status, 503, "and so is the next");
+    assert_eq!(hooks.hub("/hook/song", b"{\"late\": 1}").status, 429, "and so is the next");
     let _ = house.file("go", "");
     let answer = wait_until("there is room again", SOON, || {
         let answer = hooks.hub("/hook/song", b"{\"late\": 1}");
@@ -348,7 +348,7 @@ fn who_comes_while_all_places_are_taken_is_told_to_come_back() {
     assert_eq!(answer.status, 503, "{answer:?}");
     assert!(answer.head.contains("retry-after: "), "{answer:?}");
     drop(holders);
-    let _ = wait_until("there is a place again", SOON, || {
+    wait_until("there is a place again", SOON, || {
         let answer = hooks.hub("/hook/song", b"{\"n\": 2}");
         (answer.status == 202).then_some(())
     });

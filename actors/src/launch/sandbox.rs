@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use niia_spec::plan::{Egress, NetworkPlan, SandboxPlan};
 
-use super::{Facts, Launch, LaunchError};
-use crate::git::Grants;
+use super::{Facts, Launch, LaunchError, Place};
+use crate::git::{Grants, TreeName};
 use crate::sandbox::{
     Listen, MEMORY_BYTES_MIN, Network, PIDS_MAX_DEFAULT, PIDS_MIN, POLICY_VERSION, Policy, RunAs,
     TMP_BYTES_MAX_DEFAULT,
@@ -139,7 +139,7 @@ pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchEr
     let caller_home = facts.caller_env.get("HOME").map(PathBuf::from);
     let top = top(launch, facts);
     let mut write = vec![top.clone()];
-    write.extend(launch.scratchpad.clone());
+    write.extend(launch.scratchpad.clone().filter(|_| !withheld(facts)));
     if !launch.cwd.starts_with(&top) {
         write.push(launch.cwd.clone());
     }
@@ -156,6 +156,7 @@ pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchEr
     hidden.extend(SECRETS_OF_THE_MACHINE.iter().map(PathBuf::from));
     hidden.extend(plan.read_deny.iter().map(own));
     let mut read_only = vec![facts.folder.join("prompt.md"), facts.folder.join(super::scratchpad::EXCLUDES)];
+    read_only.extend(launch.scratchpad.clone().filter(|_| withheld(facts)));
     let lines = launch.env.get("NIIA_WORKTREES").map(String::as_str).unwrap_or_default();
     read_only.extend(lines.split(':').filter(|line| !line.is_empty()).map(PathBuf::from));
     let above = launch.env.get(super::scratchpad::ABOVE).map(String::as_str).unwrap_or_default();
@@ -184,6 +185,11 @@ pub(crate) fn confine(launch: &mut Launch, facts: &Facts) -> Result<(), LaunchEr
         tmp_bytes_max: TMP_BYTES_MAX_DEFAULT,
     });
     Ok(())
+}
+
+/// Whether nothing is taken from its tree; so nothing may leave it by another way either.
+fn withheld(facts: &Facts) -> bool {
+    facts.plan.egress != Egress::All && matches!(&facts.place, Place::Tree { name: TreeName::Reading(_), .. })
 }
 
 /// Adds what a session may do with git in its tree, which is known once the tree is there.

@@ -10,6 +10,8 @@ pub struct Times {
     workers: HashMap<WorkerId, Span>,
     /// When a person was last asked for.
     held: Option<u64>,
+    /// When the run was over.
+    over: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +30,9 @@ impl Times {
             if let Command::Hold { .. } = command {
                 self.held = Some(at_ms);
             }
+            if let Command::Finish { .. } = command {
+                self.over = Some(at_ms);
+            }
             if let Command::Start { attempt, .. } = command {
                 self.workers.entry(attempt.worker.clone()).or_default().begun.get_or_insert(at_ms);
             }
@@ -36,6 +41,10 @@ impl Times {
 
     pub(super) fn held(&self) -> Option<u64> {
         self.held
+    }
+
+    pub(super) fn over(&self) -> Option<u64> {
+        self.over
     }
 
     pub(super) fn begun(&self, phase: &PhaseName, worker: &WorkerName) -> Option<u64> {

@@ -35,7 +35,7 @@ pub fn view_of(context: &RunContext, course: &RunCourse, times: &Times) -> RunVi
         state,
         reason,
         begun_at_ms: context.begun_at_ms,
-        ended_at_ms: None,
+        ended_at_ms: times.over(),
         origin: context.origin.cwd.display().to_string(),
         occasion: context.origin.occasion.clone(),
         repository: context.trees.as_ref().map(|trees| trees.repository().root.display().to_string()),

@@ -86,8 +86,9 @@ pub(super) fn apply(assignment: &mut Arc<Assignment>, chosen: &Chosen) {
 /// tool it is called as is left to do what it does.
 fn by_another(assignment: &Assignment, tools: &Tools) -> Option<ModelPlan> {
     let (profile, model) = (profile_of(assignment)?, assignment.model_plan()?);
-    let reads = assignment.worker.session.permission == Permission::ReadOnly
-        || assignment.worker.tree == TreePlan::ReadOnly;
+    let worker = &assignment.worker;
+    let reads = worker.session.permission == Permission::ReadOnly
+        || worker.tree == TreePlan::ReadOnly && (assignment.turn.is_some() || !worker.writes_for_itself());
     let env = &assignment.context.origin.env;
     if reads || profile.works_by.is_empty() || tools.is_other(profile, env) {
         return None;

@@ -71,6 +71,12 @@ pub async fn listen(listener: UnixListener, node: Arc<Node>) {
     }
 }
 
+/// By then a node that came back has found the sessions that live; who stands in none of them then is inside those of
+/// another node.
+const SESSIONS_KNOWN_WITHIN: Duration = Duration::from_secs(30);
+/// How often is looked whether it has.
+const SESSIONS_KNOWN_PERIOD: Duration = Duration::from_millis(50);
+
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     #[error(transparent)]
@@ -96,7 +102,10 @@ pub(super) struct Connection {
 async fn serve(stream: UnixStream, node: Arc<Node>, known: Option<SessionId>) -> Result<(), ServeError> {
     let peer = if known.is_some() { None } else { link::peer(&stream)?.pid };
     let (reader, writer) = stream.into_split();
-    let caller = known.map_or_else(|| who(&node, peer), Caller::Agent);
+    let caller = match known {
+        Some(session) => Caller::Agent(session),
+        None => who(&node, peer).await,
+    };
     talk((reader, writer), node, caller, None).await
 }
 
@@ -122,16 +131,25 @@ where
     Ok(())
 }
 
-fn who(node: &Node, pid: Option<i32>) -> Caller {
-    let minders: HashMap<u32, SessionId> = node
-        .live
-        .all()
-        .into_iter()
-        .filter_map(|(session, handle)| Some((handle.facts().minder()?, session)))
-        .collect();
-    match pid.and_then(|pid| u32::try_from(pid).ok()) {
-        Some(pid) => Caller::of(pid, &minders),
-        None => Caller::Person,
+/// Who asks. A node that has just come back may not know yet in which session a caller stands: until it does, nobody who
+/// stands in one is taken for a person.
+async fn who(node: &Node, pid: Option<i32>) -> Caller {
+    let Some(pid) = pid.and_then(|pid| u32::try_from(pid).ok()) else {
+        return Caller::Person;
+    };
+    loop {
+        let minders: HashMap<u32, SessionId> = node
+            .live
+            .all()
+            .into_iter()
+            .filter_map(|(session, handle)| Some((handle.facts().minder()?, session)))
+            .collect();
+        let caller = Caller::of(pid, &minders);
+        let known = caller != Caller::Person || node.began.elapsed() > SESSIONS_KNOWN_WITHIN;
+        if known || !crate::command::inside::is_inside(pid) {
+            return caller;
+        }
+        tokio::time::sleep(SESSIONS_KNOWN_PERIOD).await;
     }
 }
 

@@ -54,7 +54,8 @@ fn check_participants(
         _ => None,
     };
     if let Some(message) = wrong.filter(|_| !reader.broken("participants")) {
-        reader.findings.error(Code::WrongLength, participants.span, message);
+        let more = (count > 2).then(|| "in a `meeting` more than two can talk".to_owned());
+        reader.findings.error(Code::WrongLength, participants.span, message).help_if(more);
     }
     duplicates(participants.iter().filter_map(|one| one.id.as_ref()), "participants", reader);
     let named = participants.iter().map(|one| {

@@ -1,10 +1,22 @@
 //! What of an attempt may leave the machine it was made on.
 
 use super::{Ending, Outcome, PhaseOutcome};
-use crate::plan::Egress;
+use crate::plan::{Egress, TreePlan, WorkerPlan};
 
 /// Said in the place of what stays.
 pub const STAYS: &str = "why, is told on the machine it worked on alone (`egress`)";
+
+impl WorkerPlan {
+    /// Whether it works on this machine and gives no more than its result to whoever comes later.
+    pub(crate) fn withholds(&self) -> bool {
+        self.session.egress != Egress::All && self.machine.is_empty()
+    }
+
+    /// Whether what it writes is for nobody else: neither its tree nor what it would put into the scratchpad.
+    pub fn writes_for_itself(&self) -> bool {
+        self.withholds() && self.tree == TreePlan::ReadOnly
+    }
+}
 
 impl Ending {
     /// The ending as it is told to another machine. What a program printed that came to no good end is no answer: it may

@@ -101,6 +101,7 @@ impl<'d> Drawer<'d> {
             places: Places::default(),
         };
         plan.places = Places::look(&document.source.file, &document.source.text, &plan);
+        trees::withhold(&mut plan);
         trees::share(&mut plan);
         publishing::publish(&mut plan, &document.reads);
         plan

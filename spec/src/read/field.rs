@@ -84,6 +84,22 @@ pub(crate) fn span(of: &impl Ranged) -> Span {
     Span { start: of.start(), end: of.end() }
 }
 
+/// Where what a whole document is about belongs.
+const PROMPT_OF_ALL: &str =
+    "what all of them are told is the document's `task`; a phase, a worker or an agent has a `prompt`";
+
+/// How an entry is written of which somebody gave the name alone.
+fn written_out(field: &str) -> Option<String> {
+    let shape = match field {
+        "participants" => r#"{ "model": "…", "role": "…" }"#,
+        "agents" | "workers" => r#"{ "model": "…", "prompt": "…" }"#,
+        "agenda" => r#"{ "topic": "…" }"#,
+        "phases" => r#"{ "name": "…", "prompt": "…" }"#,
+        _ => return None,
+    };
+    Some(format!("write {shape}"))
+}
+
 impl Reader {
     pub fn new(findings: Findings) -> Reader {
         Reader { findings, ..Reader::default() }
@@ -107,7 +123,11 @@ impl Reader {
             return T::read(node, self).map(|value| At { value, span: span(node) });
         }
         let message = format!("`{}` takes {}, this is {}", self.field, T::what(), kind.word());
-        let help = (kind == Kind::Null).then(|| "leave the field out to get its default".to_owned());
+        let help = match kind {
+            Kind::Null => Some("leave the field out to get its default".to_owned()),
+            Kind::Text if T::takes(Kind::Object) && !T::takes(Kind::List) => written_out(self.field),
+            _ => None,
+        };
         self.findings.error(Code::WrongType, span(node), message).help_if(help);
         None
     }
@@ -135,7 +155,8 @@ impl Reader {
                 if self.field.is_empty() { "a document".to_owned() } else { format!("`{}`", self.field) };
             let message = format!("{outer} has no field `{}`", excerpt(name));
             let known = lines.iter().map(|line| line.name);
-            let help = did_you_mean(name, known.clone()).unwrap_or_else(|| {
+            let elsewhere = || (self.field.is_empty() && name == "prompt").then(|| PROMPT_OF_ALL.to_owned());
+            let help = did_you_mean(name, known.clone()).or_else(elsewhere).unwrap_or_else(|| {
                 let listed: Vec<&str> = known.take(FIELDS_TOLD_MAX).collect();
                 let more = if lines.len() > FIELDS_TOLD_MAX { ", …" } else { "" };
                 format!("its fields are {}{more}", listed.join(", "))

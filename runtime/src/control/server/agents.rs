@@ -146,6 +146,25 @@ pub(super) async fn scratchpad_cat(
     Ok(Reply::Bytes { bytes })
 }
 
+/// A session of which only the result goes on puts nothing where others read.
+async fn may_share(node: &Node, caller: &Caller, run: &RunName) -> Result<(), Refusal> {
+    let Caller::Agent(session) = caller else { return Ok(()) };
+    let worker = &session.attempt.worker;
+    let live = live_run(node, caller, run).await?;
+    let plan = live.plan().await.map_err(|error| trouble(chain(&error)))?;
+    let phase = plan.phases.iter().find(|phase| phase.name == worker.phase);
+    let mut workers = phase.map(|phase| phase.work.workers()).unwrap_or_default().into_iter();
+    match workers.find(|one| one.name == worker.worker) {
+        Some(own) if own.writes_for_itself() => Err(Refusal {
+            code: RefusalCode::NotAllowed,
+            message: "what this session writes stays with it (`egress`), and others read the scratchpad"
+                .to_owned(),
+            help: Some("say it in your answer, or publish it with `niia output set KEY VALUE`".to_owned()),
+        }),
+        _ => Ok(()),
+    }
+}
+
 pub(super) async fn scratchpad_put(
     node: &Node,
     caller: &Caller,
@@ -153,6 +172,7 @@ pub(super) async fn scratchpad_put(
     path: String,
     bytes: Vec<u8>,
 ) -> Result<Reply, Refusal> {
+    may_share(node, caller, run).await?;
     scratchpad(node, caller, run, move |pad| pad.put(&path, &bytes)).await?;
     Ok(Reply::Done)
 }

@@ -97,6 +97,22 @@ fn an_inner_session_overrides_an_outer_one_field_by_field() {
 }
 
 #[test]
+fn what_gives_its_result_alone_is_taken_from_no_tree_where_somebody_later_could_tell_it_on() {
+    let tree = |own: &str, later: &str| {
+        let plan = plan(&format!(
+            r#"{{ "session": {{ "sandbox": true, "worktree": "ticket" }}, "pipeline": {{ "phases": [
+                {{ "name": "look", "prompt": "x", "session": {{ {own} }} }},
+                {{ "name": "mend", "prompt": "x", "session": {{ {later} }} }} ] }} }}"#
+        ));
+        [0, 1].map(|at| worker(&plan, at).tree == TreePlan::ReadOnly)
+    };
+    assert_eq!(tree(r#""network": false"#, r#""network": "provider""#), [true, false]);
+    assert_eq!(tree(r#""network": false"#, r#""network": false"#), [false, false], "nobody can tell it on");
+    assert_eq!(tree(r#""network": false, "egress": "all""#, r#""network": "open""#), [false, false]);
+    assert_eq!(tree(r#""network": "open", "egress": "result""#, r#""network": "open""#), [true, false]);
+}
+
+#[test]
 fn what_a_local_model_sees_elsewhere_stays_there() {
     let egress = |fields: &str| format!("{:?}", worker(&phase(fields), 0).session.egress);
     assert_eq!(egress(r#""prompt": "x", "model": "ollama/llama3""#), "All");

@@ -7,7 +7,7 @@ use super::sessions::{Asked, Levels};
 use super::variables::{Variables, short};
 use crate::diagnostic::Code;
 use crate::name::Slug;
-use crate::plan::{Permission, Plan, TreePlan};
+use crate::plan::{NetworkPlan, Permission, PhasePlan, PhaseWork, Plan, TreePlan};
 use crate::read::template::is_literal;
 
 /// What kind of place a worker has in its phase.
@@ -86,6 +86,26 @@ impl Drawer<'_> {
                 let slug =
                     Slug::nearest(&format!("{}-{}", variables.phase, Slug::nearest(variables.machine)));
                 TreePlan::Shared { slug, line: false }
+            }
+        }
+    }
+}
+
+/// What stays where it was worked on: a worker of a phase that gives no more than its result to later ones, of which one
+/// may reach further than this machine, works in a tree that nothing is taken from. Where nobody can tell it on, what it
+/// made is as good as anybody's.
+pub(super) fn withhold(plan: &mut Plan) {
+    for at in 0..plan.phases.len() {
+        let (earlier, later) = plan.phases.split_at_mut(at + 1);
+        let reaches = |phase: &PhasePlan| {
+            phase.work.workers().into_iter().any(|worker| worker.session.network != NetworkPlan::None)
+        };
+        let PhaseWork::Workers { workers, .. } = &mut earlier[at].work else { continue };
+        for worker in workers.iter_mut().filter(|worker| worker.withholds()) {
+            let own =
+                matches!(worker.tree, TreePlan::Own { .. } | TreePlan::Shared { .. } | TreePlan::Result);
+            if own && later.iter().any(reaches) {
+                worker.tree = TreePlan::ReadOnly;
             }
         }
     }
