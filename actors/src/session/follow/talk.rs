@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use niia_spec::detect::answer::{BETWEEN_KEYS_MS, split_keys};
 use niia_spec::detect::word::{LATER_BY_MS, RECORD_WITHIN_MS};
 use niia_spec::detect::{self, Process, Told, TurnEnd};
-use niia_spec::profile::{Profile, PromptBy, TurnEnds};
+use niia_spec::profile::{Profile, PromptBy, ScreenMeaning, TurnEnds};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
@@ -19,25 +20,8 @@ use crate::session::{Turned, clock, hooks};
 pub(super) const TURN_MARKS: u64 = 1 << 32;
 /// After a word of the tool what else it tells of the same is looked for so often.
 const LOOK_EVERY_MS: u64 = 100;
-/// Between two keys of a dialog's answer.
-const BETWEEN_KEYS: Duration = Duration::from_millis(80);
-
-/// Single keys: Enter is one of its own, and each escape begins another one.
-fn split_keys(keys: &str) -> Vec<&str> {
-    let mut parts = Vec::new();
-    let mut from = 0;
-    for (at, c) in keys.char_indices().filter(|(_, c)| matches!(c, '\r' | '\x1b')) {
-        parts.push(&keys[from..at]);
-        from = at;
-        if c == '\r' {
-            parts.push("\r");
-            from = at + 1;
-        }
-    }
-    parts.push(&keys[from..]);
-    parts.retain(|key| !key.is_empty());
-    parts
-}
+/// Between two keys: in one burst they may be taken for one.
+const BETWEEN_KEYS: Duration = Duration::from_millis(BETWEEN_KEYS_MS);
 
 /// What is known of the conversation.
 pub(super) struct Talk {
@@ -200,26 +184,6 @@ impl Follow<'_> {
         Ok(())
     }
 
-    /// Presses the keys that answer the dialog, if one is to be seen at this moment and the profile knows them.
-    pub(super) async fn answer_dialog(&mut self, allow: bool) -> Result<String, String> {
-        let seen = self.seen();
-        let detected = self.detect(&seen);
-        let profile = profile_of(&self.life.assignment).ok_or("its profile is gone")?;
-        let id = detected.dialog.ok_or_else(|| {
-            format!(
-                "it shows no dialog that profile {} knows ({}); `niia attach` answers by hand",
-                profile.id, detected.evidence.rule
-            )
-        })?;
-        let dialog = profile.dialog(&id).ok_or("the dialog is gone")?;
-        let keys = if allow { &dialog.allow } else { &dialog.deny };
-        let keys = keys
-            .clone()
-            .ok_or_else(|| format!("profile {} knows no keys for the dialog {id}", profile.id))?;
-        self.press(&keys).await.map_err(|error| error.to_string())?;
-        Ok(id)
-    }
-
     /// An interrupted prompt may stand in the composer again: it is taken out before the next one is typed.
     pub(super) async fn clear_composer(&mut self) {
         let interrupted = self.talk.as_ref().and_then(|talk| talk.last.as_ref());
@@ -362,6 +326,15 @@ impl Talk {
         self.last.as_ref().map(|last| (last, self.ended_ms))
     }
 
+    /// Whether since then the tool told something else than that it asks.
+    pub(super) fn went_on(&self, profile: &Profile, since_ms: u64) -> bool {
+        let asks = |told: &Told| {
+            let mut rules = profile.hooks.iter().filter(|rule| rule.holds(&told.event, &told.body));
+            rules.any(|rule| rule.is == Some(ScreenMeaning::Permission))
+        };
+        self.told.iter().rev().take_while(|told| told.at_ms > since_ms).any(|told| !asks(told))
+    }
+
     /// When the tool told something last.
     pub(super) fn heard_ms(&self) -> u64 {
         self.news_ms
@@ -431,19 +404,5 @@ impl Talk {
             Ok(()) => self.name = Some(name),
             Err(error) => tracing::warn!(%error, "the conversation's name cannot be kept"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::split_keys;
-
-    #[test]
-    fn keys_are_pressed_one_by_one() {
-        assert_eq!(split_keys("\x1b[B\r"), ["\x1b[B", "\r"]);
-        assert_eq!(split_keys("\x1b\x1b"), ["\x1b", "\x1b"]);
-        assert_eq!(split_keys("y\r"), ["y", "\r"]);
-        assert_eq!(split_keys("1"), ["1"]);
-        assert!(split_keys("").is_empty());
     }
 }
