@@ -3,6 +3,7 @@
 //! One pure function from what can be seen to a state. What nobody has described is `unknown`: never idle, never
 //! working. A state carries its evidence, so that a wrong one can be traced to the rule that spoke.
 
+pub mod answer;
 pub mod status;
 pub mod word;
 pub mod work;
@@ -202,6 +203,12 @@ fn dialog(profile: &Profile, seen: &Seen<'_>, works: bool) -> Option<Verdict> {
     let state = State::WaitingInput { kind: rule.kind, choices: choices(seen.screen) };
     let named = format!("dialog {} of profile {}", rule.id, profile.id);
     Some(Verdict { state, rule: named, excerpt, dialog: Some(rule.id.clone()) })
+}
+
+/// All that is drawn of the dialog that was detected.
+#[must_use]
+pub fn drawn<'a>(profile: &Profile, detected: &Detected, screen: &'a str) -> Option<&'a str> {
+    profile.dialog(detected.dialog.as_deref()?)?.screen.find(screen)
 }
 
 /// Where a dialog is to be seen.

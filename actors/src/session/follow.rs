@@ -4,7 +4,7 @@
 //! decided elsewhere: by the glass (questions to the terminal), the desk (who may write) and a delivery (a text's way
 //! into the program).
 
-mod dialog;
+mod answering;
 mod doubt;
 mod interrupted;
 mod talk;
@@ -31,6 +31,7 @@ use super::{Order, Turned, clock, look};
 use crate::keeper::Notice;
 use crate::launch::Prepared;
 use crate::recording::{Mark, MarkKind};
+use answering::Dialogue;
 use interrupted::Doubt;
 use talk::{TURN_MARKS, Talk};
 use texts::{FIRST_LINE, Outgoing, Typing};
@@ -62,12 +63,12 @@ pub(super) struct Follow<'a> {
     /// An earlier node was about to type the prompt, and whether it did is not decided yet.
     doubt: Option<Doubt>,
     detected: Option<Detected>,
-    /// The answer to a dialog, on its way into the program.
-    answering: Option<dialog::Answering>,
     /// Of a session that holds a conversation.
     talk: Option<Talk>,
     /// Of one that is a worker's.
     work: Option<work::Work>,
+    /// The dialog that is being answered.
+    dialogue: Option<Dialogue>,
 }
 
 impl<'a> Follow<'a> {
@@ -86,9 +87,9 @@ impl<'a> Follow<'a> {
             when_asked: None,
             doubt: None,
             detected: None,
-            answering: None,
             talk: None,
             work: None,
+            dialogue: None,
         };
         follow.plan_prompt();
         follow.begin_talk();
@@ -160,7 +161,7 @@ impl<'a> Follow<'a> {
                 self.hear().await;
                 self.settle_turn().await;
             }
-            self.mind_answer().await;
+            self.mind_dialogue().await;
             self.move_texts().await;
             self.mind_work().await;
             self.rest();
@@ -171,7 +172,7 @@ impl<'a> Follow<'a> {
 
     /// A screen is for those who look at it all the time: a viewer, a text on its way into the program.
     fn rest(&mut self) {
-        if self.desk.is_empty() && self.now.is_none() && self.doubt.is_none() && self.answering.is_none() {
+        if self.desk.is_empty() && self.now.is_none() && self.doubt.is_none() && self.dialogue.is_none() {
             self.reached.glass.let_go();
         }
     }
@@ -190,10 +191,8 @@ impl<'a> Follow<'a> {
         let ready = waits.then(|| self.next_quiet()).flatten().map(quiet_for);
         let idle = self.waiting.iter().map(|(ms, _)| quiet_for(*ms)).min();
         let doubt = self.doubt.as_ref().map(|doubt| doubt.next);
-        [wake, ready, idle, doubt, self.answer_due(), self.turn_due(), self.work_due()]
-            .into_iter()
-            .flatten()
-            .min()
+        let dialogue = self.dialogue.as_ref().map(|dialogue| dialogue.next);
+        [wake, ready, idle, doubt, dialogue, self.turn_due(), self.work_due()].into_iter().flatten().min()
     }
 
     /// The next time of quiet after which the program may count as ready.
@@ -267,7 +266,7 @@ impl<'a> Follow<'a> {
             Order::Conclude => self.conclude().await,
             Order::Dialog { allow, reply } => {
                 self.somebody_wrote();
-                self.answer_dialog(allow, Some(reply)).await;
+                self.answer_dialog(allow, Some(reply));
             }
             Order::WaitIdle { quiet_ms, reply } => self.waiting.push((quiet_ms, reply)),
             Order::Resize { cols, rows } => self.resize((cols, rows)).await,
@@ -395,6 +394,7 @@ impl<'a> Follow<'a> {
         match self.desk.keys(viewer, bytes, now_ms) {
             Keys::Typed => {
                 self.somebody_wrote();
+                self.dialogue_is_left("somebody answers it by hand");
                 if let Err(error) = self.write_soon(bytes).await {
                     self.desk
                         .tell_one(viewer, ViewerEvent::Word(format!("your keys were not taken: {error}")));
@@ -443,6 +443,7 @@ impl<'a> Follow<'a> {
             self.desk.tell(&ViewerEvent::Grew { end: exit.log_end });
         }
         self.deliver(DeliveryEvent::Ended).await;
+        self.dialogue_is_left("the program ended");
         if self.talk.is_some() {
             self.hear().await;
             self.settle_turn().await;

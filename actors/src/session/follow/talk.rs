@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use niia_spec::detect::answer::{BETWEEN_KEYS_MS, split_keys};
 use niia_spec::detect::word::{LATER_BY_MS, RECORD_WITHIN_MS};
 use niia_spec::detect::{self, Process, Told, TurnEnd};
-use niia_spec::profile::{Profile, PromptBy, TurnEnds};
+use niia_spec::profile::{Profile, PromptBy, ScreenMeaning, TurnEnds};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ use crate::session::{Turned, clock, hooks};
 pub(super) const TURN_MARKS: u64 = 1 << 32;
 /// After a word of the tool what else it tells of the same is looked for so often.
 const LOOK_EVERY_MS: u64 = 100;
+/// Between two keys: in one burst they may be taken for one.
+const BETWEEN_KEYS: Duration = Duration::from_millis(BETWEEN_KEYS_MS);
+
 /// What is known of the conversation.
 pub(super) struct Talk {
     hooks: Hooks,
@@ -169,6 +173,17 @@ impl Follow<'_> {
         }
     }
 
+    /// Presses keys one after the other: several in one burst may be taken for one, or for a paste.
+    async fn press(&self, keys: &str) -> std::io::Result<()> {
+        for (n, key) in split_keys(keys).into_iter().enumerate() {
+            if n > 0 {
+                tokio::time::sleep(BETWEEN_KEYS).await;
+            }
+            self.write_soon(key.as_bytes()).await?;
+        }
+        Ok(())
+    }
+
     /// An interrupted prompt may stand in the composer again: it is taken out before the next one is typed.
     pub(super) async fn clear_composer(&mut self) {
         let interrupted = self.talk.as_ref().and_then(|talk| talk.last.as_ref());
@@ -309,6 +324,15 @@ impl Talk {
     /// How the last turn ended, and when.
     pub(super) fn last(&self) -> Option<(&TurnEnd, u64)> {
         self.last.as_ref().map(|last| (last, self.ended_ms))
+    }
+
+    /// Whether since then the tool told something else than that it asks.
+    pub(super) fn went_on(&self, profile: &Profile, since_ms: u64) -> bool {
+        let asks = |told: &Told| {
+            let mut rules = profile.hooks.iter().filter(|rule| rule.holds(&told.event, &told.body));
+            rules.any(|rule| rule.is == Some(ScreenMeaning::Permission))
+        };
+        self.told.iter().rev().take_while(|told| told.at_ms > since_ms).any(|told| !asks(told))
     }
 
     /// When the tool told something last.

@@ -60,7 +60,7 @@ impl Follow<'_> {
     }
 
     pub(super) fn work_due(&self) -> Option<Instant> {
-        let work = self.work.as_ref().filter(|work| !work.over)?;
+        let work = self.work.as_ref().filter(|work| !work.over && self.dialogue.is_none())?;
         let drawn = (self.end != work.seen_end).then(|| Instant::now() + LOOK_EVERY);
         Some(drawn.map_or(work.next, |drawn| drawn.min(work.next)))
     }
@@ -99,7 +99,7 @@ impl Follow<'_> {
     pub(super) async fn mind_work(&mut self) {
         let Some(profile) = profile_of(&self.life.assignment).cloned() else { return };
         let due = self.work.as_ref().is_some_and(|work| !work.over && work.next <= Instant::now());
-        if !due || self.life.ordered.is_some() || self.life.unsure.is_some() {
+        if !due || self.dialogue.is_some() || self.life.ordered.is_some() || self.life.unsure.is_some() {
             return;
         }
         let unasked = self.work.as_mut().and_then(|work| work.unasked.take());
@@ -125,7 +125,7 @@ impl Follow<'_> {
             Next::Answer { allow } => {
                 work.next = Instant::now() + ANSWERED;
                 work.answers += 1;
-                self.answer_dialog(allow, None).await;
+                self.answer_by_policy(allow);
             }
             Next::End(verdict) => self.end_work(&verdict).await,
         }
@@ -203,16 +203,17 @@ impl Follow<'_> {
         }
     }
 
-    pub(super) fn answered_by_policy(&mut self, how: Result<String, String>) {
-        let session = self.life.assignment.session.clone();
-        match how {
-            Ok(dialog) => tracing::info!(%session, dialog, "a dialog is answered as `on_dialog` says"),
-            Err(reason) => {
-                tracing::warn!(%session, reason, "a dialog could not be answered");
-                if let Some(work) = &mut self.work {
-                    work.answers = ANSWERS_MAX;
-                }
-            }
+    fn answer_by_policy(&mut self, allow: bool) {
+        let session = &self.life.assignment.session;
+        tracing::info!(%session, allow, "a dialog is answered as `on_dialog` says");
+        self.answer_dialog(allow, None);
+    }
+
+    /// The dialog takes no answer by keys: somebody is asked.
+    pub(super) fn is_not_answered(&mut self) {
+        if let Some(work) = &mut self.work {
+            work.answers = ANSWERS_MAX;
+            work.next = Instant::now();
         }
     }
 
