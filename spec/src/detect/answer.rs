@@ -89,6 +89,10 @@ impl Answering {
         if left_ms > 0 {
             return Step::Wait { ms: left_ms };
         }
+        // Some tools take a choice's number for the whole answer.
+        if self.presses > 0 && !self.moves() {
+            return Step::Answered;
+        }
         Step::Failed { reason: "it went away before it was answered".to_owned() }
     }
 
@@ -238,6 +242,12 @@ mod tests {
         let looks = [(0, Some(YES)), (20, Some(YES)), (60, Some(YES)), (20, None)];
         let wait = Step::Wait { ms: BETWEEN_KEYS_MS - 20 };
         assert_eq!(transcript("1\r", &looks), [press("1"), wait, press("\r"), Step::Answered]);
+    }
+
+    #[test]
+    fn a_number_may_be_the_whole_answer() {
+        let looks = [(0, Some(NO)), (20, None), (GONE_MS, None)];
+        assert_eq!(transcript("2\r", &looks), [press("2"), Step::Wait { ms: GONE_MS }, Step::Answered]);
     }
 
     #[test]
