@@ -12,14 +12,16 @@ use serde::{Deserialize, Serialize};
 
 pub use status::{Report, ReportState, Statuses};
 pub use word::{
-    Told, TurnEnd, Turned, goes_on_trying, is_foreign, is_receipt, is_taken, session_name, takes_a_prompt,
-    transcript_told, turn_end,
+    BY_DRAWING, Told, TurnEnd, Turned, goes_on_trying, is_foreign, is_receipt, is_taken, session_name,
+    takes_a_prompt, transcript_told, turn_end,
 };
 
 use crate::profile::{DialogRule, Exit, Profile, ScreenMeaning, ScreenRule};
 
 /// As much of the screen as evidence quotes.
 pub const EXCERPT_CHARS_MAX: usize = 200;
+/// A tool that has drawn for so long that it goes on trying what fails has failed: what is over sooner was a moment's.
+pub const DRAWN_FAILURE_MS: u64 = 6_000;
 /// A dialog with more choices than there are digits is none.
 pub const CHOICES_MAX: usize = 9;
 

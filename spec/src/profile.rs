@@ -182,6 +182,8 @@ pub struct ScreenRule {
     pub unless: Option<Pattern>,
     /// The screen must have been quiet for this long.
     pub quiet_ms: u64,
+    /// A tool that has drawn this for a while has failed, though it goes on trying.
+    pub ends: Option<TurnEnds>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

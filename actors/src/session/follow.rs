@@ -69,6 +69,10 @@ pub(super) struct Follow<'a> {
     work: Option<work::Work>,
     /// The dialog that is being answered.
     dialogue: Option<Dialogue>,
+    /// What is denied by itself was looked for at this end of the recording; next at this time.
+    denied_look: (u64, Instant),
+    /// Since when its screen says that it goes on trying what fails.
+    failing_ms: Option<u64>,
 }
 
 impl<'a> Follow<'a> {
@@ -90,6 +94,8 @@ impl<'a> Follow<'a> {
             talk: None,
             work: None,
             dialogue: None,
+            denied_look: (0, Instant::now()),
+            failing_ms: None,
         };
         follow.plan_prompt();
         follow.begin_talk();
@@ -161,6 +167,7 @@ impl<'a> Follow<'a> {
                 self.hear().await;
                 self.settle_turn().await;
             }
+            self.deny_by_itself();
             self.mind_dialogue().await;
             self.move_texts().await;
             self.mind_work().await;
@@ -192,7 +199,10 @@ impl<'a> Follow<'a> {
         let idle = self.waiting.iter().map(|(ms, _)| quiet_for(*ms)).min();
         let doubt = self.doubt.as_ref().map(|doubt| doubt.next);
         let dialogue = self.dialogue.as_ref().map(|dialogue| dialogue.next);
-        [wake, ready, idle, doubt, dialogue, self.turn_due(), self.work_due()].into_iter().flatten().min()
+        [wake, ready, idle, doubt, dialogue, self.denial_due(), self.turn_due(), self.work_due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The next time of quiet after which the program may count as ready.

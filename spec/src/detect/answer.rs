@@ -11,8 +11,11 @@ pub const SETTLED_MS: u64 = 300;
 pub const SETTLE_MAX_MS: u64 = 3_000;
 /// Between two keys: in one burst they may be taken for one, or for a paste.
 pub const BETWEEN_KEYS_MS: u64 = 80;
-/// A key that has changed nothing is pressed again after these times, and then no more: a busy machine takes its time.
+/// A key that has changed nothing is pressed again after the first of these times, then after the next, and after the last
+/// one it is given up: a busy machine takes its time.
 pub const AGAIN_AFTER_MS: [u64; 4] = [1_500, 2_500, 4_000, 6_000];
+/// A dialog whose choice never stays where it was moved to is given up after this time.
+pub const ANSWER_MAX_MS: u64 = 60_000;
 /// A dialog that is gone for so long before all keys were pressed was answered by somebody else.
 pub const GONE_MS: u64 = 1_000;
 
@@ -86,6 +89,10 @@ impl Answering {
         if left_ms > 0 {
             return Step::Wait { ms: left_ms };
         }
+        // Some tools take a choice's number for the whole answer.
+        if self.presses > 0 && !self.moves() {
+            return Step::Answered;
+        }
         Step::Failed { reason: "it went away before it was answered".to_owned() }
     }
 
@@ -120,13 +127,14 @@ impl Answering {
             self.presses = 0;
             return self.press(drawn, now_ms);
         }
-        // A second arrow, pressed for one that came late, may have moved the choice back.
-        let Some(wait_ms) = AGAIN_AFTER_MS.get(self.presses.saturating_sub(1)).copied() else {
-            return Step::Failed { reason: format!("it takes no keys: {} were pressed", self.presses) };
-        };
+        let wait_ms = AGAIN_AFTER_MS.get(self.presses.saturating_sub(1)).copied().unwrap_or_default();
         if since_ms < wait_ms {
             return Step::Wait { ms: wait_ms - since_ms };
         }
+        if self.presses >= AGAIN_AFTER_MS.len() || now_ms.saturating_sub(self.begun_ms) >= ANSWER_MAX_MS {
+            return Step::Failed { reason: "it takes no keys".to_owned() };
+        }
+        // A second arrow, pressed for one that came late, may have moved the choice back.
         if decides && self.is_back(drawn) {
             self.done = 0;
         }
@@ -234,6 +242,12 @@ mod tests {
         let looks = [(0, Some(YES)), (20, Some(YES)), (60, Some(YES)), (20, None)];
         let wait = Step::Wait { ms: BETWEEN_KEYS_MS - 20 };
         assert_eq!(transcript("1\r", &looks), [press("1"), wait, press("\r"), Step::Answered]);
+    }
+
+    #[test]
+    fn a_number_may_be_the_whole_answer() {
+        let looks = [(0, Some(NO)), (20, None), (GONE_MS, None)];
+        assert_eq!(transcript("2\r", &looks), [press("2"), Step::Wait { ms: GONE_MS }, Step::Answered]);
     }
 
     #[test]

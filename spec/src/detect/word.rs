@@ -16,6 +16,8 @@ use crate::profile::{AnswerIs, Profile, ReportRule, ScreenMeaning, TurnEnds, Wor
 pub const LATER_BY_MS: u64 = 300;
 /// What a transcript says of an end comes with the hook that tells of it, or so much later at most.
 pub const RECORD_WITHIN_MS: u64 = 1_500;
+/// The source of an end that the screen alone tells of.
+pub const BY_DRAWING: &str = "screen";
 /// An answer that a hook or record holds.
 pub const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -153,6 +155,15 @@ pub fn turn_end(profile: &Profile, seen: &Seen<'_>, since_ms: u64) -> Option<Tur
         .filter(|(_, _, at_ms)| stands(*at_ms))
         .map(|(end, ..)| end)
         .or_else(|| by_report(profile, seen, since_ms))
+        .or_else(|| by_drawing(profile, seen))
+}
+
+/// A tool that goes on trying for ever says so on its screen alone.
+fn by_drawing(profile: &Profile, seen: &Seen<'_>) -> Option<TurnEnd> {
+    let mut rules = profile.screens.iter().filter_map(|rule| Some((rule, rule.ends?)));
+    let (ends, reason) = rules.find_map(|(rule, ends)| Some((ends, super::holds(rule, seen)?)))?;
+    let class = class_of(profile, None, &reason).map(|(class, _)| class);
+    Some(TurnEnd { ends, answer: None, class, reason, source: BY_DRAWING.to_owned() })
 }
 
 /// What was told of the turn under way, the newest first: a prompt that was taken begins a turn of its own.
@@ -168,6 +179,9 @@ fn of_turn<'a>(
 
 /// Whether a tool whose turn has failed goes on trying by itself.
 pub fn goes_on_trying(profile: &Profile, seen: &Seen<'_>, since_ms: u64) -> bool {
+    if by_drawing(profile, seen).is_some() {
+        return true;
+    }
     let tries = |rules: &[WordRule], told: &[Told]| {
         of_turn(rules, told, since_ms)
             .any(|told| rules.iter().any(|rule| rule.stops && rule.holds(&told.event, &told.body)))

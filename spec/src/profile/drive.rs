@@ -135,6 +135,9 @@ pub struct DialogRule {
     pub enter: Enter,
     /// The tool's own words know nothing of this dialog, so they do not count against it.
     pub silent: bool,
+    /// It asks whether to go on trying what has failed. Nobody need be asked: it is denied by itself, and the tool then
+    /// says why it failed.
+    pub denied: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,7 +13,8 @@ use crate::profile::call::{Entry, Hole, Template};
 use crate::profile::mcp::{Handing, HandingKeys};
 use crate::profile::sandboxed::{Sandboxed, SandboxedKeys};
 use crate::profile::{
-    Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TypingWay, WorksBy,
+    Decides, ErrorRule, Pattern, Preflight, Profile, PromptWay, ScreenMeaning, ScreenRule, TurnEnds,
+    TypingWay, WorksBy,
 };
 use crate::usage::read::UsageRule;
 
@@ -104,6 +105,7 @@ struct ScreenKeys {
     unless: Option<Spanned<String>>,
     #[serde(default)]
     quiet_ms: u64,
+    ends: Option<TurnEnds>,
 }
 
 impl ProfileFile {
@@ -301,7 +303,7 @@ impl ProfileFile {
             let screen = keys.screen.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
             let title = keys.title.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
             let unless = keys.unless.as_ref().map(|pattern| self.pattern(pattern)).transpose()?;
-            Ok(ScreenRule { is: keys.is, screen, title, unless, quiet_ms: keys.quiet_ms })
+            Ok(ScreenRule { is: keys.is, screen, title, unless, quiet_ms: keys.quiet_ms, ends: keys.ends })
         };
         keys.iter().map(rule).collect()
     }

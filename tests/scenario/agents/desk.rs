@@ -1,14 +1,18 @@
 //! A house with the real tools in it, each with a stub of its own for its provider.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use niia_tests::house::{Call, House, Repository};
 use niia_tests::stub::Stub;
 use serde_json::{Value, json};
 
+/// A run that is cancelled ends its sessions in this time, each by force after a grace.
+const CANCELLED_WITHIN: Duration = Duration::from_secs(60);
 /// Where nothing listens.
 const NOWHERE: &str = "http://127.0.0.1:9";
 
@@ -16,7 +20,10 @@ pub struct Desk {
     pub house: House,
     pub claude: Stub,
     pub codex: Stub,
+    pub gemini: Stub,
+    pub aider: Stub,
     pub project: Repository,
+    begun: RefCell<Vec<String>>,
 }
 
 /// The folder the tools are installed in, where all of these are there; else nothing, and a word why.
@@ -46,12 +53,14 @@ impl Desk {
         for name in names {
             house.executable(name, &format!("#!/bin/sh\nexec '{}' \"$@\"\n", bin.join(name).display()));
         }
-        let (claude, codex) = (Stub::open(0).unwrap(), Stub::open(0).unwrap());
+        let [claude, codex, gemini, aider] = std::array::from_fn(|_| Stub::open(0).unwrap());
         let project = house.repository("project");
         let root = project.path().canonicalize().unwrap().display().to_string();
         let settings = json!({ "hasCompletedOnboarding": true, "projects": { root: { "hasTrustDialogAccepted": true } } });
         let _ = house.file("home/.claude.json", &settings.to_string());
-        let desk = Desk { house, claude, codex, project };
+        let settings = r#"{"security":{"auth":{"selectedType":"gemini-api-key"}}}"#;
+        let _ = house.file("home/.gemini/settings.json", settings);
+        let desk = Desk { house, claude, codex, gemini, aider, project, begun: RefCell::default() };
         desk.configure_codex(desk.codex.port());
         Some(desk)
     }
@@ -71,18 +80,24 @@ impl Desk {
         self.call(words, &BTreeMap::new())
     }
 
-    /// With some variables other than usual.
+    /// With some variables other than usual; one that is empty is not there.
     pub fn call<'a>(&'a self, words: &[&str], other: &BTreeMap<&str, String>) -> Call<'a> {
-        let port = self.claude.port();
+        let at = |stub: &Stub| format!("http://127.0.0.1:{}", stub.port());
         let usual = [
-            ("ANTHROPIC_BASE_URL", format!("http://127.0.0.1:{port}")),
+            ("ANTHROPIC_BASE_URL", at(&self.claude)),
             ("ANTHROPIC_AUTH_TOKEN", "none".to_owned()),
             ("OPENAI_API_KEY", "none".to_owned()),
+            ("OPENAI_API_BASE", at(&self.aider) + "/v1"),
+            ("GEMINI_API_KEY", "none".to_owned()),
+            ("GOOGLE_GEMINI_BASE_URL", at(&self.gemini)),
             ("HTTPS_PROXY", NOWHERE.to_owned()),
             ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
         ];
         let call = usual.into_iter().fold(self.house.niia(words), |call, (name, value)| {
-            call.env(name, other.get(name).cloned().unwrap_or(value))
+            match other.get(name).cloned().unwrap_or(value) {
+                none if none.is_empty() => call,
+                value => call.env(name, value),
+            }
         });
         call.inside(self.project.path())
     }
@@ -94,7 +109,18 @@ impl Desk {
 
     pub fn begin_with(&self, name: &str, document: &Value, other: &BTreeMap<&str, String>) -> String {
         let file = self.house.document(name, document).display().to_string();
-        self.call(&["run", &file, "--detach"], other).run().exits(0).run_id()
+        let run = self.call(&["run", &file, "--detach"], other).run().exits(0).run_id();
+        self.begun.borrow_mut().push(run.clone());
+        run
+    }
+
+    /// Ends whatever still runs.
+    pub fn cancel_all(&self) {
+        for run in self.begun.borrow().iter() {
+            // One that is over cannot be cancelled, and need not.
+            let _ = self.niia(&["cancel", run]).run();
+            let _ = self.house.wait_over(run, CANCELLED_WITHIN);
+        }
     }
 
     /// The text of what was committed on the run's line.

@@ -12,12 +12,15 @@ use super::desk::{Desk, attempts};
 const GOES_ON_WITHIN: Duration = Duration::from_secs(15);
 const LIMIT: Duration = Duration::from_secs(240);
 /// The profile's own limit for a tool that says nothing, made shorter by the user's file.
-const SILENT_MAX_MS: u64 = 8_000;
+const SILENT_MAX: Duration = Duration::from_secs(8);
+/// The same for tools that take so long to start.
+const SILENT_MAX_OF_SLOW: Duration = Duration::from_secs(25);
 
 /// What keeps a tool from answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
     NotInstalled,
+    NotLoggedIn,
     /// The provider fails so.
     Fails(&'static str),
     ConnectionRefused,
@@ -35,15 +38,14 @@ const fn row(tool: &'static str, trouble: Trouble, class: &'static str) -> Row {
     Row { tool, trouble, class }
 }
 
-use Trouble::{ConnectionRefused, CrashAfterATool, CrashBeforeATool, Fails, NotInstalled};
+use Trouble::{ConnectionRefused, CrashAfterATool, CrashBeforeATool, Fails, NotInstalled, NotLoggedIn};
 
-/// A few rows are played always, the others with `NIIA_MATRIX=all`.
-const MATRIX: [Row; 20] = [
+/// The first rows are played always, the others with `NIIA_MATRIX=all`, or with a word of a row's name.
+const MATRIX: [Row; 44] = [
     row("claude", Fails("429"), "rate_limited"),
     row("codex", Fails("401"), "not_logged_in"),
-    row("claude", CrashAfterATool, "crashed"),
-    row("codex", NotInstalled, "not_installed"),
     row("claude", NotInstalled, "not_installed"),
+    row("claude", NotLoggedIn, "not_logged_in"),
     row("claude", Fails("401"), "not_logged_in"),
     row("claude", Fails("429-bare"), "rate_limited"),
     row("claude", Fails("529"), "overloaded"),
@@ -51,6 +53,9 @@ const MATRIX: [Row; 20] = [
     row("claude", Fails("hang"), "hangs"),
     row("claude", ConnectionRefused, "network"),
     row("claude", CrashBeforeATool, "crashed"),
+    row("claude", CrashAfterATool, "crashed"),
+    row("codex", NotInstalled, "not_installed"),
+    row("codex", NotLoggedIn, "not_logged_in"),
     row("codex", Fails("429"), "rate_limited"),
     row("codex", Fails("429-bare"), "rate_limited"),
     row("codex", Fails("529"), "overloaded"),
@@ -59,6 +64,28 @@ const MATRIX: [Row; 20] = [
     row("codex", ConnectionRefused, "network"),
     row("codex", CrashBeforeATool, "crashed"),
     row("codex", CrashAfterATool, "crashed"),
+    row("gemini", NotInstalled, "not_installed"),
+    row("gemini", NotLoggedIn, "not_logged_in"),
+    row("gemini", Fails("401"), "not_logged_in"),
+    row("gemini", Fails("429"), "rate_limited"),
+    row("gemini", Fails("429-bare"), "rate_limited"),
+    row("gemini", Fails("529"), "overloaded"),
+    row("gemini", Fails("quota"), "quota"),
+    row("gemini", Fails("hang"), "hangs"),
+    row("gemini", ConnectionRefused, "network"),
+    row("gemini", CrashBeforeATool, "crashed"),
+    row("gemini", CrashAfterATool, "crashed"),
+    row("aider", NotInstalled, "not_installed"),
+    row("aider", NotLoggedIn, "not_logged_in"),
+    row("aider", Fails("401"), "not_logged_in"),
+    row("aider", Fails("429"), "rate_limited"),
+    row("aider", Fails("429-bare"), "rate_limited"),
+    row("aider", Fails("529"), "overloaded"),
+    row("aider", Fails("quota"), "quota"),
+    row("aider", Fails("hang"), "hangs"),
+    row("aider", ConnectionRefused, "network"),
+    row("aider", CrashBeforeATool, "crashed"),
+    row("aider", CrashAfterATool, "crashed"),
 ];
 const ALWAYS: usize = 2;
 
@@ -72,11 +99,18 @@ fn whatever_keeps_a_tool_from_answering_the_other_goes_on() {
     };
     let mut wrong = Vec::new();
     for (_, row) in MATRIX.iter().enumerate().filter(|(n, row)| wanted(*n, row)) {
-        let Some(desk) = Desk::with(&["claude", "codex"]) else { return };
+        let mut tools = vec!["claude", "codex"];
+        tools.extend(Some(row.tool).filter(|tool| !tools.contains(tool)));
+        let Some(desk) = Desk::with(&tools) else { return };
         let name = format!("{} {:?}", row.tool, row.trouble);
         match play(&desk, row) {
             Ok(took) => println!("{name}: {} after {took:.1?}", row.class),
-            Err(why) => wrong.push(format!("{name}: {why}")),
+            Err(why) => {
+                println!("{name}: FAILED {}", why.lines().next().unwrap_or_default());
+                wrong.push(format!("{name}: {why}"));
+                // What is wrong is known, and the other rows are to be played.
+                desk.cancel_all();
+            }
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
@@ -87,24 +121,48 @@ fn document(first: &str, second: &str, prompt: &str) -> Value {
         "pipeline": { "phases": [{ "name": "work", "model": first, "failover": [second], "prompt": prompt }] } })
 }
 
-fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
-    let (first, second) = if row.tool == "claude" { ("claude", "codex") } else { ("codex", "claude") };
-    let (failing, other) = match row.tool {
-        "claude" => (&desk.claude, &desk.codex),
-        _ => (&desk.codex, &desk.claude),
-    };
-    let own = format!("id = \"{first}\"\nsilent_max_ms = {SILENT_MAX_MS}\n");
-    let _ = desk.house.file(&format!("state/config/profiles/{first}.toml"), &own);
-    let mut other_env = BTreeMap::new();
-    match row.trouble {
-        NotInstalled => std::fs::remove_file(desk.house.at("bin").join(first)).unwrap(),
-        Fails(word) => failing.fail(Failure::by_word(word)),
-        ConnectionRefused if first == "claude" => {
-            other_env.insert("ANTHROPIC_BASE_URL", "http://127.0.0.1:9".to_owned());
-        }
-        ConnectionRefused => desk.configure_codex(9),
-        CrashBeforeATool | CrashAfterATool => {}
+/// The model that fails, the one that goes on, and the stubs of both.
+fn cast<'a>(desk: &'a Desk, row: &Row) -> (&'static str, &'static str, &'a Stub, &'a Stub) {
+    match row.tool {
+        "claude" => ("claude", "codex", &desk.claude, &desk.codex),
+        "codex" => ("codex", "claude", &desk.codex, &desk.claude),
+        "gemini" => ("gemini/gemini-2.5-flash", "claude", &desk.gemini, &desk.claude),
+        _ => ("aider/openai/stub", "claude", &desk.aider, &desk.claude),
     }
+}
+
+/// Brings about what keeps the tool from answering; the variables that are other than usual.
+fn bring_about(desk: &Desk, row: &Row, failing: &Stub) -> BTreeMap<&'static str, String> {
+    let nowhere = |name: &'static str| BTreeMap::from([(name, "http://127.0.0.1:9".to_owned())]);
+    match (row.trouble, row.tool) {
+        (NotInstalled, tool) => std::fs::remove_file(desk.house.at("bin").join(tool)).unwrap(),
+        (NotLoggedIn, tool) => {
+            let key = match tool {
+                "claude" => "ANTHROPIC_AUTH_TOKEN",
+                "gemini" => "GEMINI_API_KEY",
+                _ => "OPENAI_API_KEY",
+            };
+            return BTreeMap::from([(key, String::new())]);
+        }
+        (Fails(word), _) => failing.fail(Failure::by_word(word)),
+        (ConnectionRefused, "claude") => return nowhere("ANTHROPIC_BASE_URL"),
+        (ConnectionRefused, "codex") => desk.configure_codex(9),
+        (ConnectionRefused, "gemini") => return nowhere("GOOGLE_GEMINI_BASE_URL"),
+        (ConnectionRefused, _) => return nowhere("OPENAI_API_BASE"),
+        (CrashBeforeATool | CrashAfterATool, _) => {}
+    }
+    BTreeMap::new()
+}
+
+fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
+    let (first, second, failing, other) = cast(desk, row);
+    let silent_max = match row.tool {
+        "claude" | "codex" => SILENT_MAX,
+        _ => SILENT_MAX_OF_SLOW,
+    };
+    let own = format!("id = \"{0}\"\nsilent_max_ms = {1}\n", row.tool, silent_max.as_millis());
+    let _ = desk.house.file(&format!("state/config/profiles/{}.toml", row.tool), &own);
+    let other_env = bring_about(desk, row, failing);
     let begun = Instant::now();
     let run = desk.begin_with("over", &document(first, second, &prompt(row)), &other_env);
     if matches!(row.trouble, CrashBeforeATool | CrashAfterATool) {
@@ -134,11 +192,7 @@ fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
     let went_on = other.opened() + asked[0];
     let from = failing.seen().first().map_or(begun, |seen| failing.opened() + seen.after);
     let took = went_on.saturating_duration_since(from);
-    let most = if row.class == "hangs" {
-        Duration::from_millis(SILENT_MAX_MS) + GOES_ON_WITHIN
-    } else {
-        GOES_ON_WITHIN
-    };
+    let most = if row.class == "hangs" { silent_max + GOES_ON_WITHIN } else { GOES_ON_WITHIN };
     if took > most {
         return Err(format!("it went on after {took:?}"));
     }

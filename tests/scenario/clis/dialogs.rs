@@ -56,19 +56,22 @@ fn what_gemini_asks_is_shown_and_answered() {
     asks_before_it_acts("gemini", "tool", call);
 }
 
+const BOTH: &[&str] = &["approve", "deny"];
+
 /// A tool whose first screen is a question.
 struct Question {
     name: &'static str,
     dialog: &'static str,
     /// What it draws.
     text: &'static str,
-    /// Whether niia has keys for both answers.
-    answers: bool,
+    /// The answers niia has keys for.
+    verbs: &'static [&'static str],
 }
 
 /// The question is seen in time, is not answered by a text that waits, and is answered by a person, both ways.
 fn is_seen_and_answered(question: &Question, make: impl Fn() -> Option<Tool>) {
-    for verb in ["approve", "deny"] {
+    let verbs = question.verbs.iter().copied().map(Some);
+    for verb in verbs.chain(question.verbs.is_empty().then_some(None)) {
         let Some(tool) = make() else { return };
         let run = tool.serve();
         let view = seen(&tool, &run, question);
@@ -78,7 +81,7 @@ fn is_seen_and_answered(question: &Question, make: impl Fn() -> Option<Tool>) {
             let view = tool.view(&run).unwrap_or_default();
             assert_eq!(view["dialog"], question.dialog, "a text that waits has answered: {view}");
         }
-        if question.answers {
+        if let Some(verb) = verb {
             let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
             niia_tests::wait_until(&format!("{verb} answers {}", question.dialog), SOON, || {
                 let view = tool.view(&run).unwrap_or_default();
@@ -87,9 +90,6 @@ fn is_seen_and_answered(question: &Question, make: impl Fn() -> Option<Tool>) {
         }
         tool.end(&run);
         drop(waits.wait());
-        if !question.answers {
-            return;
-        }
     }
 }
 
@@ -116,14 +116,14 @@ fn claude() -> Option<Tool> {
 #[test]
 fn claude_asks_whether_a_folder_is_trusted() {
     let question =
-        Question { name: "claude", dialog: "trust-folder", text: "Quick safety check", answers: true };
+        Question { name: "claude", dialog: "trust-folder", text: "Quick safety check", verbs: BOTH };
     is_seen_and_answered(&question, claude);
 }
 
 #[test]
 fn claude_asks_whether_a_further_folder_is_trusted() {
     let question =
-        Question { name: "claude", dialog: "add-directory", text: "Adding a new directory", answers: true };
+        Question { name: "claude", dialog: "add-directory", text: "Adding a new directory", verbs: BOTH };
     is_seen_and_answered(&question, || {
         let tool = tool("claude")?;
         let other = tool.house.repository("other");
@@ -135,7 +135,7 @@ fn claude_asks_whether_a_further_folder_is_trusted() {
 #[test]
 fn claude_asks_whether_a_key_is_to_be_used() {
     let question =
-        Question { name: "claude", dialog: "api-key", text: "Detected a custom API key", answers: true };
+        Question { name: "claude", dialog: "api-key", text: "Detected a custom API key", verbs: BOTH };
     is_seen_and_answered(&question, || {
         let tool = tool("claude")?;
         tool.calls_with(
@@ -153,7 +153,7 @@ fn claude_asks_whether_it_may_go_without_asking() {
         name: "claude",
         dialog: "bypass-permissions",
         text: "Bypass Permissions mode",
-        answers: true,
+        verbs: BOTH,
     };
     is_seen_and_answered(&question, || {
         let tool = tool("claude")?;
@@ -165,7 +165,7 @@ fn claude_asks_whether_it_may_go_without_asking() {
 #[test]
 fn codex_asks_whether_a_folder_is_trusted() {
     let question =
-        Question { name: "codex", dialog: "trust-folder", text: "Trust this folder?", answers: true };
+        Question { name: "codex", dialog: "trust-folder", text: "Trust this folder?", verbs: BOTH };
     is_seen_and_answered(&question, || {
         let tool = bare("codex")?;
         let _ = tool.house.file("home/.codex/config.toml", &tool.codex_settings());
@@ -179,14 +179,13 @@ fn codex_asks_whether_a_folder_is_trusted() {
 
 #[test]
 fn codex_asks_for_a_login() {
-    let question =
-        Question { name: "codex", dialog: "sign-in", text: "Sign in with ChatGPT", answers: false };
+    let question = Question { name: "codex", dialog: "sign-in", text: "Sign in with ChatGPT", verbs: &[] };
     is_seen_and_answered(&question, || bare("codex"));
 }
 
 #[test]
 fn codex_asks_whether_hooks_are_trusted() {
-    let question = Question { name: "codex", dialog: "hooks", text: "Hooks need review", answers: true };
+    let question = Question { name: "codex", dialog: "hooks", text: "Hooks need review", verbs: BOTH };
     is_seen_and_answered(&question, || {
         let tool = tool("codex")?;
         tool.calls_with("", "--dangerously-bypass-hook-trust", "");
@@ -200,7 +199,7 @@ fn gemini_asks_whether_a_folder_is_trusted() {
         name: "gemini",
         dialog: "trust-folder",
         text: "Do you trust the files in this folder",
-        answers: true,
+        verbs: BOTH,
     };
     is_seen_and_answered(&question, || {
         let tool = tool("gemini")?;
@@ -215,7 +214,7 @@ fn gemini_asks_for_a_way_to_sign_in() {
         name: "gemini",
         dialog: "sign-in",
         text: "How would you like to authenticate",
-        answers: false,
+        verbs: &[],
     };
     is_seen_and_answered(&question, || {
         let tool = bare("gemini")?;
@@ -240,4 +239,65 @@ fn opencode_asks_before_it_runs_a_command() {
         assert_eq!(tool.has("made"), happens, "{verb}");
     }
     tool.end(&run);
+}
+
+#[test]
+fn codex_asks_whether_it_is_to_be_updated() {
+    let question = Question { name: "codex", dialog: "update", text: "Update available", verbs: &["deny"] };
+    is_seen_and_answered(&question, || {
+        let tool = tool("codex")?;
+        let newer =
+            r#"{"latest_version":"9.9.9","last_checked_at":"2026-11-30T23:00:00Z","dismissed_version":null}"#;
+        let _ = tool.house.file("home/.codex/version.json", newer);
+        tool.calls_with("", "", "-c check_for_update_on_startup=true");
+        Some(tool)
+    });
+}
+
+#[test]
+fn gemini_asks_for_its_key() {
+    let question = Question { name: "gemini", dialog: "api-key", text: "Enter Gemini API Key", verbs: &[] };
+    is_seen_and_answered(&question, || {
+        let tool = tool("gemini")?;
+        tool.calls_with("unset GEMINI_API_KEY", "", "");
+        Some(tool)
+    });
+}
+
+#[test]
+fn gemini_asks_before_it_reads_what_lies_outside() {
+    let question =
+        Question { name: "gemini", dialog: "read-file", text: "Do you want to allow this read", verbs: BOTH };
+    is_seen_and_answered(&question, || {
+        let tool = tool("gemini")?;
+        tool.calls_with("", "", "-i 'look at @/etc/hostname'");
+        Some(tool)
+    });
+}
+
+/// It asks whether a file that a prompt names is to be part of the talk.
+#[test]
+fn aider_asks_whether_a_file_is_meant() {
+    for verb in BOTH.iter().copied() {
+        let Some(tool) = tool("aider") else { return };
+        let _ = tool.house.file("home/alpha.txt", "a word\n");
+        let home = tool.house.at("home");
+        for words in [&["init", "-q"][..], &["add", "alpha.txt"]] {
+            let git = std::process::Command::new("git").arg("-C").arg(&home).args(words).status();
+            assert!(git.unwrap().success());
+        }
+        let run = tool.serve();
+        let asked = tool.asked(&run, "look at alpha.txt <<say I have looked>>").start();
+        let view = niia_tests::wait_until("aider asks", SOON, || {
+            tool.view(&run).filter(|view| view["dialog"] == "question")
+        });
+        assert_eq!(view["state"], "waiting_input", "{view}");
+        for _ in 0..LOOKS {
+            assert_eq!(tool.view(&run).unwrap_or_default()["dialog"], "question");
+        }
+        let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
+        let said = asked.wait();
+        assert!(said.out.contains("I have looked"), "{said:?}");
+        tool.end(&run);
+    }
 }

@@ -11,6 +11,9 @@ use crate::session::clock;
 /// What was drawn since is looked at so often.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// What is denied by itself is looked for so often.
+const DENIED_EVERY: Duration = Duration::from_millis(300);
+
 pub(super) struct Dialogue {
     id: String,
     answering: Answering,
@@ -35,6 +38,28 @@ impl Follow<'_> {
                 self.dialogue = Some(Dialogue { id, answering, pressed_ms: None, next, reply });
             }
             Err(reason) => self.tell_answer(reply, Err(reason)),
+        }
+    }
+
+    /// When a dialog that is denied by itself is looked for.
+    pub(super) fn denial_due(&self) -> Option<Instant> {
+        let may_ask =
+            profile_of(&self.life.assignment).is_some_and(|p| p.dialogs.iter().any(|rule| rule.denied));
+        let (looked_end, next) = self.denied_look;
+        (may_ask && self.is_in_turn() && self.dialogue.is_none() && self.end != looked_end).then_some(next)
+    }
+
+    /// A tool that asks whether to go on trying what has failed is told to stop.
+    pub(super) fn deny_by_itself(&mut self) {
+        if self.denial_due().is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        self.denied_look = (self.end, Instant::now() + DENIED_EVERY);
+        let seen = self.seen();
+        let detected = self.detect(&seen);
+        let rule = profile_of(&self.life.assignment).zip(detected.dialog.as_ref());
+        if rule.and_then(|(profile, id)| profile.dialog(id)).is_some_and(|rule| rule.denied) {
+            self.answer_dialog(false, None);
         }
     }
 

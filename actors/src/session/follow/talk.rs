@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use niia_spec::detect::answer::{BETWEEN_KEYS_MS, split_keys};
 use niia_spec::detect::word::{LATER_BY_MS, RECORD_WITHIN_MS};
-use niia_spec::detect::{self, Process, Told, TurnEnd};
+use niia_spec::detect::{self, BY_DRAWING, DRAWN_FAILURE_MS, Process, Told, TurnEnd};
 use niia_spec::profile::{Profile, PromptBy, ScreenMeaning, TurnEnds};
 use tokio::sync::oneshot;
 use tokio::time::{Duration, Instant};
@@ -252,7 +252,8 @@ impl Follow<'_> {
         let now_ms = clock::now_ms();
         let end = self.end;
         let report = self.reached.glass.statuses().strongest().map(|report| report.at_ms);
-        let looks = profile.hooks.iter().chain(&profile.records).any(|rule| rule.screen.is_some());
+        let looks = profile.hooks.iter().chain(&profile.records).any(|rule| rule.screen.is_some())
+            || profile.screens.iter().any(|rule| rule.ends.is_some());
         let screen = if looks || report.is_some_and(|at_ms| at_ms >= since_ms) {
             self.reached.glass.screen_at(end).map(|screen| screen.text()).unwrap_or_default()
         } else {
@@ -269,7 +270,13 @@ impl Follow<'_> {
             quiet_ms: now_ms.saturating_sub(self.grew_ms),
             now_ms,
         };
-        let end = detect::turn_end(profile, &seen, since_ms)?;
+        let end = detect::turn_end(profile, &seen, since_ms);
+        if end.as_ref().is_none_or(|end| end.source != BY_DRAWING) {
+            self.failing_ms = None;
+        } else if now_ms < *self.failing_ms.get_or_insert(now_ms) + DRAWN_FAILURE_MS {
+            return None;
+        }
+        let end = end?;
         // A tool that has just started says that it is idle more than once: only after it has the prompt is that an end.
         let taken_ms = self.talk.as_ref()?.turn.as_ref()?.taken_ms;
         let early = report.is_none_or(|at_ms| taken_ms.is_none_or(|taken_ms| at_ms <= taken_ms));

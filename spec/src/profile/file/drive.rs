@@ -79,6 +79,8 @@ pub(super) struct DialogKeys {
     enter: Enter,
     #[serde(default)]
     silent: bool,
+    #[serde(default)]
+    denied: bool,
 }
 
 fn unknown() -> Enter {
@@ -252,6 +254,7 @@ impl ProfileFile {
                 deny: keys.deny.clone(),
                 enter: keys.enter,
                 silent: keys.silent,
+                denied: keys.denied,
             });
         }
         Ok(rules)
