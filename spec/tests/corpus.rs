@@ -21,13 +21,14 @@ const TOLD_MS: u64 = 9_000;
 /// A screen is taken to be quiet for so long where its case says nothing else.
 const QUIET_MS: u64 = 5_000;
 
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("claude", include_str!("corpus/claude.txt")),
     ("codex", include_str!("corpus/codex.txt")),
     ("gemini", include_str!("corpus/gemini.txt")),
     ("opencode", include_str!("corpus/opencode.txt")),
     ("aider", include_str!("corpus/aider.txt")),
     ("rest", include_str!("corpus/rest.txt")),
+    ("real", include_str!("corpus/real.txt")),
 ];
 const ERRORS: &str = include_str!("corpus/errors.txt");
 
@@ -42,6 +43,8 @@ struct Case {
     process: Process,
     quiet_ms: u64,
     screen: String,
+    /// What the tool's own word said at that moment, of a frame cut from the recording of a real session.
+    label: Option<String>,
     /// `expect`, `by`, `ends`, `session` and what is asked of the last word, as written.
     wanted: Vec<(String, String)>,
 }
@@ -67,6 +70,7 @@ fn read(file: &str, text: &str) -> Case {
         process: Process::Running { has_printed: true },
         quiet_ms: QUIET_MS,
         screen: screen.trim_end_matches('\n').to_owned(),
+        label: None,
         wanted: Vec::new(),
     };
     for line in lines {
@@ -81,6 +85,7 @@ fn read(file: &str, text: &str) -> Case {
                 case.hooks.push(told(event, body));
             }
             "record" => case.records.push(told("", value)),
+            "label" => case.label = Some(value.to_owned()),
             "process" => case.process = process(value),
             "expect" | "by" | "ends" | "session" | "taken" | "foreign" | "tries" | "transcript" => {
                 case.wanted.push((key.to_owned(), value.to_owned()))
@@ -245,6 +250,20 @@ fn every_screen_and_word_of_the_corpus_is_understood() {
         })
         .collect();
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// Frames of real sessions (`NIIA_CUT=FOLDER tests/clis/run` cuts them): by the screen alone the same is found as the
+/// tool's own word said then.
+#[test]
+fn frames_of_real_sessions_are_understood_without_the_tools_word() {
+    let profiles = Profiles::built_in().unwrap();
+    let cases = cases();
+    let frames: Vec<&Case> = cases.iter().filter(|case| case.label.is_some()).collect();
+    assert!(frames.len() >= 14, "{} frames", frames.len());
+    for frame in frames {
+        assert!(frame.hooks.is_empty() && frame.records.is_empty(), "{}", frame.name);
+        assert_eq!(differs(frame, profiles.get(&frame.profile).unwrap()), None);
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@
 //! opencode and aider are run by it alone.
 
 mod dialogs;
+mod home;
 mod hostile;
 mod own;
 mod servers;
