@@ -118,7 +118,9 @@ impl Fixture {
         let (key, segment) = segment(&secret, number);
         let queue = crate::escape::sys::c(format!("{name}-queue"));
         let many = libc::O_CREAT | libc::O_RDWR;
-        let fd = must("make a queue", ask!(libc::SYS_mq_open, &queue, many, 0o600, 0));
+        // Room for one short letter: what all queues of a user may hold together is not much. (Flags, letters, bytes.)
+        let room: [libc::c_long; 8] = [0, 1, 64, 0, 0, 0, 0, 0];
+        let fd = must("make a queue", ask!(libc::SYS_mq_open, &queue, many, 0o600, room.as_ptr()));
         must("give a queue to its user", ask!(libc::SYS_fchown, fd, uid, uid));
         must("make a queue", ask!(libc::SYS_close, fd));
         let scene = Scene {
