@@ -89,6 +89,11 @@ async fn whatever_descends_from_a_program_is_gone_when_its_end_was_ordered() {
     terminal.acknowledge().await;
 }
 
+/// What it printed before may still be told.
+fn is_over(notice: &Notice) -> bool {
+    matches!(notice, Notice::Exited(_) | Notice::Lost(_))
+}
+
 #[tokio::test]
 async fn a_killed_minder_loses_its_own_session_and_the_keeper_ends_what_it_left() {
     let house = House::new();
@@ -97,7 +102,7 @@ async fn a_killed_minder_loses_its_own_session_and_the_keeper_ends_what_it_left(
     let terminal = clinging(&house, "killed", &tag, "", "sleep 600").await;
     let program = terminal.pid();
     kill(house.minder_pid("killed"), libc::SIGKILL);
-    let lost = keeper_house::notice(&terminal, |_| true).await;
+    let lost = keeper_house::notice(&terminal, is_over).await;
     assert!(matches!(lost, Notice::Lost(lost) if lost.pid == program), "{lost:?}");
     until("the descendants are gone", || sleepers(&tag).is_empty() && !is_alive(program));
     assert!(matches!(Terminal::open(&house.session("killed")).await.unwrap(), Opened::Lost(_)));
@@ -117,7 +122,7 @@ async fn what_a_killed_minder_left_is_swept_where_no_keeper_is() {
     assert!(sweep(&folder).unwrap().minded);
     kill(house.keeper_pid(), libc::SIGKILL);
     kill(house.minder_pid("swept"), libc::SIGKILL);
-    assert!(matches!(keeper_house::notice(&terminal, |_| true).await, Notice::Lost(_)));
+    assert!(matches!(keeper_house::notice(&terminal, is_over).await, Notice::Lost(_)));
     let swept = sweep(&folder).unwrap();
     assert_eq!((swept.ended.len(), swept.left_behind, swept.minded), (4, Vec::new(), false));
     assert_eq!(sleepers(&tag), Vec::<u32>::new());
