@@ -99,14 +99,23 @@ impl Client {
 
     /// Connects to the node, and starts it first where none runs.
     pub async fn reach(folders: &Folders) -> Result<Client, ClientError> {
-        match Client::connect(folders).await {
-            // A node that a session started would end with it: the next person's command starts one.
-            Err(ClientError::NotRunning { .. }) if !crate::command::is_inside_a_session() => {
-                start::start(folders).await?;
+        let patience = Patience::begins();
+        loop {
+            match Client::connect(folders).await {
+                // A node that a session started would end with it: the next person's command starts one.
+                Err(ClientError::NotRunning { .. }) if !crate::command::is_inside_a_session() => {
+                    start::start(folders).await?;
+                    return Client::connect(folders).await;
+                }
+                // One that is just ending may have taken the call and never greets.
+                Err(error @ ClientError::Link(_)) => {
+                    if !patience.bears(&error).await {
+                        return Err(error);
+                    }
+                }
+                connected => return connected,
             }
-            connected => return connected,
         }
-        Client::connect(folders).await
     }
 
     /// Connects to the node, and waits for it where none runs: somebody else starts it.
