@@ -132,17 +132,17 @@ fn a_sandboxed_tool_has_a_state_folder_of_its_own_and_finds_the_proxy() {
     drawn.sandbox = Some(niia_spec::plan::SandboxPlan::default());
     // A plugin has put something before it.
     drawn.argv = [&["nice".to_owned()][..], &facts.program.argv].concat();
-    drawn.cwd = "/work/tree".into();
+    drawn.cwd = "/srv/tree".into();
     confine(&mut drawn, &facts).unwrap();
     let state = facts.folder.join("state");
     assert_eq!(drawn.env["TOOL_HOME"], state.join("tool").display().to_string());
     assert_eq!(drawn.state.as_deref(), Some(&*state));
-    assert_eq!(drawn.argv, ["nice", "tool", "-c", "at=/work/tree", "-s", "off", "own"]);
+    assert_eq!(drawn.argv, ["nice", "tool", "-c", "at=/srv/tree", "-s", "off", "own"]);
     let files = drawn.preparations.iter().find_map(|preparation| match preparation {
         Preparation::State { files, .. } => Some(files.clone()),
         _ => None,
     });
-    assert_eq!(files.unwrap()["tool/trust"], "/work/tree");
+    assert_eq!(files.unwrap()["tool/trust"], "/srv/tree");
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "http_proxy"] {
         assert_eq!(drawn.env[name], "http://127.0.0.1:3128", "{name}");
     }
