@@ -97,12 +97,14 @@ impl Writer {
     pub fn run(mut self) {
         let mut reason = "it was closed".to_owned();
         while let Some(jobs) = self.gather() {
-            if let Err(stop) = self.commit(jobs) {
+            if let Err((unwritten, stop)) = self.commit(jobs) {
                 tracing::error!(reason = stop, "the journal stops");
                 reason = stop;
+                self.held = unwritten.into_iter().chain(self.held.drain(..)).collect();
                 break;
             }
         }
+        // Before the refusals: whoever is refused finds the journal stopped.
         self.health.send_replace(Health::Stopped { reason: reason.clone() });
         self.held.extend(self.queue.try_iter());
         let left: Vec<Job> = self.held.drain(..).collect();
@@ -134,12 +136,13 @@ impl Writer {
         (!jobs.is_empty()).then_some(jobs)
     }
 
-    /// Writes until the jobs are on disk. The error is the reason for which the writer must stop.
-    fn commit(&mut self, jobs: Vec<Job>) -> Result<(), String> {
+    /// Writes until the jobs are on disk. The error is what could not be written, and the reason for which the writer
+    /// must stop.
+    fn commit(&mut self, jobs: Vec<Job>) -> Result<(), (Vec<Job>, String)> {
         let mut reopenings = 0;
         loop {
             let Some(connection) = &self.connection else {
-                return Err("its file is closed".to_owned());
+                return Err((jobs, "its file is closed".to_owned()));
             };
             let (batch, written) = commit::write(connection, &self.runs, &jobs);
             let Err(error) = written else {
@@ -166,10 +169,7 @@ impl Writer {
                     self.acknowledge(jobs, batch);
                     return Ok(());
                 }
-                Err(reason) => {
-                    self.refuse(jobs, &reason);
-                    return Err(reason);
-                }
+                Err(reason) => return Err((jobs, reason)),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
+use std::thread::JoinHandle;
 
 use niia_actors::journal::{Durable, Health, Journal, JournalError, Row};
 use niia_spec::name::{RunId, Slug};
@@ -16,7 +17,7 @@ pub fn event(seq: u64) -> Vec<u8> {
 
 pub fn run(path: &Path) {
     let (journal, loaded) = Journal::open(path).unwrap();
-    watch(&journal);
+    let watcher = watch(&journal);
     let runs: Vec<RunId> = ["one", "two", "three"].iter().map(|name| Slug::new(name).unwrap()).collect();
     let mut next = Vec::new();
     for run in &runs {
@@ -40,14 +41,18 @@ pub fn run(path: &Path) {
         let Some((run, seq, durable)) = under_way.pop_front() else { continue };
         match durable.wait() {
             Ok(place) => assert_eq!(place, seq),
-            Err(JournalError::Stopped { .. }) => return journal.close(),
+            Err(JournalError::Stopped { .. }) => {
+                journal.close();
+                // What it says last is said before this process ends.
+                return watcher.join().unwrap();
+            }
             Err(error) => panic!("{error}"),
         }
         println!("row {run} {seq}");
     }
 }
 
-fn watch(journal: &Journal) {
+fn watch(journal: &Journal) -> JoinHandle<()> {
     let mut health = journal.health();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -57,5 +62,5 @@ fn watch(journal: &Journal) {
                 println!("health {now}");
             }
         });
-    });
+    })
 }
