@@ -42,7 +42,7 @@ pub use outputs::{
 };
 pub use phase::{PhaseCourse, PhaseState};
 pub use run::{RunCourse, RunState};
-pub use share::{Bound, Promise, Share, Withheld};
+pub use share::{Bound, COST_UNIT_USD_MILLIONTHS, Promise, Share, Withheld};
 pub use steps::{STEP_RUNS_MAX, Stepped, StepsCourse, StepsEnd};
 pub use talk::{Floor, Spoken, Talk, TalkEnd};
 pub use worker::{

@@ -94,7 +94,10 @@ fn every_kept_mutant_is_caught_by_the_laws() {
     assert_eq!(missed, [] as [&str; 0], "not caught");
 }
 
-/// A copy of this crate in a workspace of its own, which builds into the same target folder.
+/// A copy of this crate in a workspace of its own.
+///
+/// It builds into a target folder of its own, too: to cargo copy and original are the same crate, and it would take what
+/// was built of a mutant for the crate itself.
 struct Scratch {
     folder: PathBuf,
     crate_folder: PathBuf,
@@ -139,7 +142,8 @@ impl Scratch {
             "--message-format=json",
         ]);
         cargo.current_dir(&self.folder);
-        cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join(".."));
+        // Kept from one campaign to the next, for what this crate depends on.
+        cargo.env("CARGO_TARGET_DIR", Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants-built"));
         let built = cargo.output()?;
         let told = String::from_utf8_lossy(&built.stdout);
         let program = told.split("\"executable\":\"").nth(1).and_then(|rest| rest.split('"').next());

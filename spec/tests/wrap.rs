@@ -130,7 +130,7 @@ fn a_template_of_the_users_own_takes_the_place_of_the_built_in_one() {
 
 #[test]
 fn the_built_in_template_is_a_template() {
-    assert_eq!(Template::parse(Template::built_in_text()), Ok(Template::built_in()));
+    assert_eq!(Template::parse(Template::built_in_text()), Ok(Template::built_in().clone()));
 }
 
 #[test]

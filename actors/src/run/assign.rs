@@ -1,5 +1,6 @@
 //! What a session is told to do: its worker, its model, and its prompt with all that it must know around it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use niia_spec::course::{Ending, MENDER, Outcome, PhaseState, RunCourse};
@@ -47,9 +48,10 @@ pub(super) fn assignment(
     };
     let template = match &context.origin.wrapping {
         Some(text) => {
-            Template::parse(text).map_err(|error| failed(format!("the user's wrapping: {error}")))?
+            let users = Template::parse(text);
+            Cow::Owned(users.map_err(|error| failed(format!("the user's wrapping: {error}")))?)
         }
-        None => Template::built_in(),
+        None => Cow::Borrowed(Template::built_in()),
     };
     let connector = desk.connector()?;
     let bare = is_bare(worker, model) || mend.is_some() || connector.is_some();

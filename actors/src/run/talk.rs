@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use niia_spec::course::{Ending, Event, Floor, MENDER, Outcome, PhaseState};
 use niia_spec::name::{AttemptId, PhaseName, WorkerId};
@@ -31,7 +32,9 @@ impl RunState {
     /// What is told in this attempt's turn; nothing where it is no turn, and an ending where there is nothing to tell.
     pub(super) async fn turn_words(&mut self, attempt: &AttemptId) -> Result<Option<TurnWords>, Box<Ending>> {
         let phase = &attempt.worker.phase;
-        let Some(plan) = self.context.plan.phases.iter().find(|plan| plan.name == *phase).cloned() else {
+        // Borrowed from the context and not from the run: a phase may have a thousand workers, and each asks.
+        let context = Arc::clone(&self.context);
+        let Some(plan) = context.plan.phases.iter().find(|plan| plan.name == *phase) else {
             return Ok(None);
         };
         let seat = self.course.seat(&attempt.worker).filter(|_| attempt.worker.worker.as_str() != MENDER);
@@ -51,11 +54,11 @@ impl RunState {
         }
         let minutes = self.minutes.entry(phase.clone()).or_default();
         let (said, news) = match &plan.work {
-            PhaseWork::Mesh { .. } => of_mesh(minutes, &attempt.worker, &letters),
+            PhaseWork::Mesh { .. } => of_mesh(minutes, &attempt.worker, &letters, floor.letters.1),
             _ => of_all(minutes, &attempt.worker, &floor),
         };
         let transcript = self.context.scratchpad_folder().join(transcript_path(phase)).display().to_string();
-        let turn = turn_told(&plan, &attempt.worker, &floor);
+        let turn = turn_told(plan, &attempt.worker, &floor);
         Ok(Some(TurnWords { said, news, turn, transcript }))
     }
 
@@ -186,20 +189,22 @@ fn of_all(minutes: &Minutes, me: &WorkerId, floor: &Floor) -> (Vec<Said>, Vec<Sa
 }
 
 /// Where letters are written: what the reader said and read before, and the letters that are new.
-fn of_mesh(minutes: &Minutes, me: &WorkerId, letters: &[Letter]) -> (Vec<Said>, Vec<Said>) {
+///
+/// `told` is the number up to which letters are told in this turn: what came after that is not known yet.
+fn of_mesh(minutes: &Minutes, me: &WorkerId, letters: &[Letter], told: u64) -> (Vec<Said>, Vec<Said>) {
     let me = me.worker.as_str();
     let news: Vec<Said> = letters.iter().map(|letter| Entry::of_letter(letter).said()).collect();
-    let first = letters.first().map_or(u64::MAX, |letter| letter.number);
+    let first = letters.first().map_or(told.saturating_add(1), |letter| letter.number);
     let before = |entry: &&Entry| match entry.letter {
         Some(number) => (entry.to.as_deref() == Some(me) && number < first) || entry.from == me,
         None => entry.from == me,
     };
-    let told = |entry: &Entry| match &entry.to {
+    let as_told = |entry: &Entry| match &entry.to {
         Some(to) if entry.from == me => Said { place: format!("your letter to {to}"), ..entry.said() },
         None => Said { place: "your own answer".to_owned(), ..entry.said() },
         _ => entry.said(),
     };
-    let said = minutes.entries().iter().filter(before).map(told).chain(news.clone()).collect();
+    let said = minutes.entries().iter().filter(before).map(as_told).chain(news.clone()).collect();
     (said, news)
 }
 

@@ -96,6 +96,10 @@ impl RunCourse {
                 Afford::Wait => return None,
                 Afford::No(limit, of) => return Some(Launch::Breach { phase: at, limit, of }),
             }
+            let (next, _) = self.reserve(at, seat, model);
+            if let Some(question) = self.owes_cost(next) {
+                return Some(Launch::Owed(question));
+            }
             return Some(Launch::Start { phase: at, seat, model });
         }
         None
@@ -197,6 +201,14 @@ impl RunCourse {
     }
 
     fn finish(&self) -> Option<Command> {
+        let last = self.last_word()?;
+        match self.unsettled() {
+            Some(question) => question,
+            None => Some(last),
+        }
+    }
+
+    fn last_word(&self) -> Option<Command> {
         if let Some(halt @ Halt::Hold { .. }) = &self.state.halt {
             return self.rests().then(|| Command::Hold { reason: halt.told(&self.plan) });
         }

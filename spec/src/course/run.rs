@@ -203,7 +203,8 @@ impl RunCourse {
         }
         if let Some(withheld) = self.state.promise.as_ref().and_then(|promise| promise.withheld.as_ref()) {
             let at = self.state.underway.first()?;
-            let told = format!("{} ({}) of `{}`", withheld.of.word(), withheld.limit, withheld.by);
+            let limit = withheld.of.told(withheld.limit);
+            let told = format!("{} ({limit}) of `{}`", withheld.of.word(), withheld.by);
             return Some((*at, told));
         }
         if let Some(Launch::Breach { phase, limit, of }) = self.launch() {

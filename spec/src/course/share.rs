@@ -6,9 +6,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::halt::Halt;
 use super::next::granted;
 use super::{Command, RunCourse};
 use crate::name::RunId;
+use crate::usage::{dollars, price};
+
+/// What costs are counted in between runs: a hundredth of a cent.
+pub const COST_UNIT_USD_MILLIONTHS: u64 = 100;
 
 /// What is bounded over a whole tree of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -17,6 +22,10 @@ pub enum Bound {
     Agents,
     Turns,
     Letters,
+    /// What was spent and what is set aside, in units of [`COST_UNIT_USD_MILLIONTHS`].
+    Cost,
+    /// The same at the end of a run, when nothing is set aside any more. A fact, which nobody can refuse.
+    Spent,
 }
 
 impl Bound {
@@ -26,8 +35,21 @@ impl Bound {
             Bound::Agents => "max_total_agents",
             Bound::Turns => "max_turns",
             Bound::Letters => "max_messages",
+            Bound::Cost | Bound::Spent => "max_cost_usd",
         }
     }
+
+    /// So much of it, as people read it.
+    pub fn told(self, total: u32) -> String {
+        match self {
+            Bound::Cost | Bound::Spent => dollars(u64::from(total) * COST_UNIT_USD_MILLIONTHS),
+            Bound::Agents | Bound::Turns | Bound::Letters => total.to_string(),
+        }
+    }
+}
+
+fn units(millionths: u64) -> u32 {
+    u32::try_from(millionths.div_ceil(COST_UNIT_USD_MILLIONTHS)).unwrap_or(u32::MAX)
 }
 
 /// So much of each.
@@ -36,6 +58,9 @@ pub struct Share {
     agents: u32,
     turns: u32,
     letters: u32,
+    /// As it was said last: what is set aside is given back.
+    #[serde(default)]
+    cost: u32,
 }
 
 impl Share {
@@ -44,16 +69,17 @@ impl Share {
             Bound::Agents => self.agents,
             Bound::Turns => self.turns,
             Bound::Letters => self.letters,
+            Bound::Cost | Bound::Spent => self.cost,
         }
     }
 
-    fn raise(&mut self, bound: Bound, total: u32) {
-        let own = match bound {
-            Bound::Agents => &mut self.agents,
-            Bound::Turns => &mut self.turns,
-            Bound::Letters => &mut self.letters,
-        };
-        *own = total.max(*own);
+    fn set(&mut self, bound: Bound, total: u32) {
+        match bound {
+            Bound::Agents => self.agents = total.max(self.agents),
+            Bound::Turns => self.turns = total.max(self.turns),
+            Bound::Letters => self.letters = total.max(self.letters),
+            Bound::Cost | Bound::Spent => self.cost = total,
+        }
     }
 }
 
@@ -63,6 +89,9 @@ pub struct Promise {
     has: Share,
     /// It has asked for this much, and waits for the answer.
     asks: Option<(Bound, u32)>,
+    /// A run above cannot pay for one more now; when one of those who live has ended, less may be set aside.
+    #[serde(default)]
+    waits: bool,
     /// A run above has no more.
     pub(super) withheld: Option<Withheld>,
 }
@@ -77,8 +106,11 @@ pub struct Withheld {
 impl RunCourse {
     /// What the run has had, itself and inside it.
     pub(super) fn had(&self, bound: Bound) -> u32 {
-        let lent: u32 = self.state.lent.values().map(|share| share.of(bound)).sum();
-        self.own(bound).saturating_add(lent)
+        self.own(bound).saturating_add(self.all_lent(bound))
+    }
+
+    pub(super) fn all_lent(&self, bound: Bound) -> u32 {
+        self.state.lent.values().fold(0, |sum, share| sum.saturating_add(share.of(bound)))
     }
 
     fn own(&self, bound: Bound) -> u32 {
@@ -86,6 +118,7 @@ impl RunCourse {
             Bound::Agents => self.state.attempts,
             Bound::Turns => self.state.turns,
             Bound::Letters => u32::try_from(self.state.letters).unwrap_or(u32::MAX),
+            Bound::Cost | Bound::Spent => units(self.state.budget.held()),
         }
     }
 
@@ -96,6 +129,13 @@ impl RunCourse {
             Bound::Agents => granted(limits.max_total_agents, state.granted),
             Bound::Turns => granted(limits.max_turns, state.granted_turns),
             Bound::Letters => granted(limits.max_messages, state.granted_letters),
+            Bound::Cost | Bound::Spent => {
+                let max = limits.max_cost_usd.and_then(price::millionths);
+                max.map_or(u32::MAX, |max| {
+                    let max = max.saturating_mul(u64::from(state.budget.granted) + 1);
+                    u32::try_from(max / COST_UNIT_USD_MILLIONTHS).unwrap_or(u32::MAX)
+                })
+            }
         }
     }
 
@@ -106,17 +146,50 @@ impl RunCourse {
 
     /// Whether the next one of these has to be asked for first; the question, where it was not asked yet.
     pub(super) fn owes(&self, bound: Bound) -> Option<Option<(Bound, u32)>> {
+        self.owes_up_to(
+            bound,
+            match bound {
+                // A letter is asked for when it was sent; the others before they begin.
+                Bound::Letters | Bound::Cost | Bound::Spent => self.own(bound),
+                Bound::Agents | Bound::Turns => self.own(bound).saturating_add(1),
+            },
+        )
+    }
+
+    /// The same for an attempt for which so much is to be set aside. Where no run above has a bound of costs, this one has
+    /// none either.
+    pub(super) fn owes_cost(&self, next: u64) -> Option<Option<(Bound, u32)>> {
+        self.plan.limits.max_cost_usd?;
+        self.owes_up_to(Bound::Cost, units(self.state.budget.held().saturating_add(next)))
+    }
+
+    fn owes_up_to(&self, bound: Bound, wanted: u32) -> Option<Option<(Bound, u32)>> {
         let promise = self.state.promise.as_ref()?;
-        let wanted = match bound {
-            // A letter is asked for when it was sent; the others before they begin.
-            Bound::Letters => self.own(bound),
-            Bound::Agents | Bound::Turns => self.own(bound).saturating_add(1),
-        };
         if promise.has.of(bound) >= wanted {
             return None;
         }
-        let may_ask = promise.asks.is_none() && promise.withheld.is_none();
+        let may_ask = promise.asks.is_none() && promise.withheld.is_none() && !promise.waits;
         Some(may_ask.then_some((bound, wanted)))
+    }
+
+    /// What the run has spent is to be said before it ends; the word, where it was not said yet.
+    ///
+    /// One that is cancelled does not wait for that: the run above may be gone. What was set aside for it stays.
+    pub(super) fn unsettled(&self) -> Option<Option<Command>> {
+        let promise = self.state.promise.as_ref()?;
+        let own = self.own(Bound::Spent);
+        let cancelled = matches!(self.state.halt, Some(Halt::Cancel { .. }));
+        if cancelled || self.plan.limits.max_cost_usd.is_none() || promise.has.of(Bound::Spent) == own {
+            return None;
+        }
+        Some(promise.asks.is_none().then_some(Command::Reserve { of: Bound::Spent, total: own }))
+    }
+
+    /// One of those who lived has ended.
+    pub(super) fn may_pay_again(&mut self) {
+        if let Some(promise) = &mut self.state.promise {
+            promise.waits = false;
+        }
     }
 
     pub(super) fn reserving(&self) -> Option<Command> {
@@ -135,30 +208,37 @@ impl RunCourse {
             return false;
         };
         promise.asks = None;
-        promise.has.raise(of, total);
+        promise.has.set(of, total);
         true
     }
 
     pub(super) fn withheld(&mut self, withheld: &Withheld) -> bool {
-        let asked = |promise: &&mut Promise| promise.asks.is_some_and(|(of, _)| of == withheld.of);
-        let Some(promise) = self.state.promise.as_mut().filter(asked) else {
-            return false;
-        };
+        let lives = self.state.live > 0;
+        let Some(promise) = &mut self.state.promise else { return false };
+        let Some((of, total)) = promise.asks.filter(|(of, _)| *of == withheld.of) else { return false };
         promise.asks = None;
-        promise.withheld = Some(withheld.clone());
+        match of {
+            Bound::Cost if lives => promise.waits = true,
+            // The run above is over and counts no more.
+            Bound::Spent => promise.has.set(of, total),
+            _ => promise.withheld = Some(withheld.clone()),
+        }
         true
     }
 
     /// A run inside asks for so much, all together; it is promised if there is so much left.
     pub(super) fn lends(&mut self, to: &RunId, of: Bound, total: u32) -> bool {
         let before = self.lent(to).of(of);
-        if total <= before || self.state.over.is_some() {
+        if self.state.over.is_some() {
             return false;
         }
-        if self.had(of).saturating_add(total - before) > self.bound(of) {
-            return false;
+        let is_there = match of {
+            Bound::Spent => total != before,
+            _ => total > before && self.had(of).saturating_add(total - before) <= self.bound(of),
+        };
+        if is_there {
+            self.state.lent.entry(to.clone()).or_default().set(of, total);
         }
-        self.state.lent.entry(to.clone()).or_default().raise(of, total);
-        true
+        is_there
     }
 }

@@ -43,7 +43,8 @@ pub fn whole(task: &str, said: &[Said], transcript: &str, turn: &TurnTold) -> St
     if !said.is_empty() {
         parts.push(format!("# What was said so far\n{}\n\n{}", MATERIAL, told(said, transcript)));
     }
-    parts.push(turn.told(!said.is_empty()));
+    // Who is begun anew knows its own words; nobody has called for anything yet.
+    parts.push(turn.told(said.iter().any(|one| one.from != turn.me)));
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n") + "\n"
 }
@@ -150,6 +151,16 @@ mod tests {
         let places: Vec<usize> = order.iter().map(|words| prompt.find(words).unwrap()).collect();
         assert!(places.is_sorted(), "{prompt}");
         assert_eq!(prompt.matches("`bob`").count(), 1, "{prompt}");
+    }
+
+    #[test]
+    fn who_is_begun_anew_in_its_first_turn_is_not_told_of_letters_that_never_came() {
+        let me = "ann".to_owned();
+        let turn = TurnTold { me, kind: "mesh".to_owned(), letters: true, ..TurnTold::default() };
+        let own = whole("Find a name.", &[said("ann", "asked bob")], "t.md", &turn);
+        assert!(own.contains("Begin with your task.") && !own.contains("Letters have come"), "{own}");
+        let answered = whole("Find a name.", &[said("ann", "asked bob"), said("bob", "niia")], "t.md", &turn);
+        assert!(answered.contains("Letters have come"), "{answered}");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The template of a prompt: markdown with `{placeholders}`.
 
+use std::sync::LazyLock;
+
 use super::Wrapping;
 
 const BUILT_IN: &str = include_str!("wrap.md");
@@ -84,8 +86,9 @@ impl Template {
     }
 
     /// The template that is used where the user has none.
-    pub fn built_in() -> Template {
-        Template::read(BUILT_IN).0
+    pub fn built_in() -> &'static Template {
+        static TEMPLATE: LazyLock<Template> = LazyLock::new(|| Template::read(BUILT_IN).0);
+        &TEMPLATE
     }
 
     /// The text of the built-in template, for a user to start from.

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use niia_spec::course::{
-    Bound, Command, Ending, Event, Gathering, Outcome, RunCourse, STEP_RUNS_MAX, Stepped, Withheld,
+    Bound, COST_UNIT_USD_MILLIONTHS, Command, Ending, Event, Gathering, Outcome, RunCourse, RunOutcome,
+    STEP_RUNS_MAX, Stepped, Withheld,
 };
 use niia_spec::name::{AttemptId, RunId};
-use niia_spec::plan::{OnBreach, Permission, PhaseWork, Plan, StepPlan, StepRule};
+use niia_spec::plan::{CostPlan, OnBreach, Permission, PhaseWork, Plan, StepPlan, StepRule};
+use niia_spec::usage::Usage;
 
 use crate::document::{judge, plan, slug, worker};
 use crate::transcript::ending;
@@ -17,6 +19,9 @@ use crate::transcript::ending;
 const SEEDS: u64 = 1_000;
 /// A tree of random runs has a few hundred steps; one that has not ended after so many never will.
 const STEPS_MAX: usize = 20_000;
+/// What an attempt costs at most, in dollars and in millionths of one.
+const PRICE_USD: f64 = 0.01;
+const PRICE: u64 = 10_000;
 
 fn seeds() -> u64 {
     std::env::var("NIIA_LAWS").ok().and_then(|seeds| seeds.parse().ok()).unwrap_or(SEEDS)
@@ -36,6 +41,16 @@ struct Member {
     started: u32,
     finished: u32,
     steps: BTreeMap<AttemptId, u32>,
+    /// What its attempts that have ended cost, and what those that live may cost, in millionths of a dollar.
+    spent: u64,
+    set_aside: u64,
+}
+
+impl Member {
+    /// Whether what its attempts may cost is known before, and bounded.
+    fn is_priced(&self) -> bool {
+        self.plan.limits.max_cost_usd.is_some() && self.plan.phases.iter().all(|phase| phase.steps.is_empty())
+    }
 }
 
 struct Forest {
@@ -51,6 +66,24 @@ fn limited(mut plan: Plan, rng: &mut Rng, inside: bool) -> Plan {
         phase.limits.on_breach = plan.limits.on_breach;
     }
     plan.is_inside = inside;
+    plan
+}
+
+/// A bound of costs for some trees; inside one of them it is as narrow as that above or narrower.
+fn priced(mut plan: Plan, rng: &mut Rng, above: Option<&Plan>) -> Plan {
+    let steps = plan.phases.iter().any(|phase| !phase.steps.is_empty());
+    let own = (rng.bool() && !steps).then(|| f64::from(rng.u32(1..9)) * PRICE_USD);
+    plan.limits.max_cost_usd = match above.map(|above| above.limits.max_cost_usd) {
+        None => own,
+        Some(None) => None,
+        Some(Some(above)) => Some(own.map_or(above, |own| own.min(above))),
+    };
+    for phase in &mut plan.phases {
+        if let PhaseWork::Workers { workers, .. } = &mut phase.work {
+            let models = workers.iter_mut().flat_map(|worker| &mut worker.models);
+            models.for_each(|model| model.cost = Some(CostPlan::PerSession(PRICE_USD)));
+        }
+    }
     plan
 }
 
@@ -87,7 +120,7 @@ impl Forest {
     fn new(seed: u64) -> Forest {
         let mut rng = Rng::with_seed(seed);
         let plan = random_plan(&mut rng);
-        let plan = limited(plan, &mut rng, false);
+        let plan = priced(limited(plan, &mut rng, false), &mut rng, None);
         let mut forest = Forest { rng, runs: Vec::new(), cancelled: false };
         forest.begin(plan, Vec::new(), None);
         forest
@@ -108,6 +141,8 @@ impl Forest {
             started: 0,
             finished: 0,
             steps: BTreeMap::new(),
+            spent: 0,
+            set_aside: 0,
         });
     }
 
@@ -118,6 +153,11 @@ impl Forest {
     /// Tells one run something, and looks at the laws.
     fn tell(&mut self, at: usize, event: Event) {
         let one = &mut self.runs[at];
+        if let Event::Ended { ending, .. } = &event {
+            one.set_aside -= PRICE;
+            one.spent +=
+                ending.usage.as_ref().and_then(|usage| usage.cost_usd_millionths).unwrap_or_default();
+        }
         let over = one.course.over().is_some();
         let commands = one.course.on(&event);
         assert!(!over || commands.is_empty(), "a run that is over does something about {event:?}");
@@ -139,6 +179,7 @@ impl Forest {
                         }
                     }
                     one.started += u32::from(!is_step);
+                    one.set_aside += PRICE;
                 }
                 Command::Finish { .. } => one.finished += 1,
                 _ => {}
@@ -148,6 +189,9 @@ impl Forest {
         one.todo.extend(commands.clone());
         one.rows.push((event, commands));
         self.hold_bounds();
+        if !over {
+            self.hold_books(at);
+        }
     }
 
     /// What a run and everything inside it has had is never more than its bound.
@@ -157,6 +201,27 @@ impl Forest {
             let had: u32 = one.started + inside.map(|other| other.started).sum::<u32>();
             let bound = one.course.bound(Bound::Agents);
             assert!(had <= bound, "{had} agents in run {at}, whose bound is {bound}");
+            if !one.is_priced() {
+                continue;
+            }
+            let inside = self.runs.iter().filter(|other| other.above.contains(&at));
+            let cost: u64 = inside.chain([one]).map(|one| one.spent + one.set_aside).sum();
+            let bound = u64::from(one.course.bound(Bound::Cost)) * COST_UNIT_USD_MILLIONTHS;
+            assert!(cost <= bound, "{cost} millionths of a dollar in run {at}, whose bound is {bound}");
+        }
+    }
+
+    /// What a run has spent that ends by itself is what each run above has in its books, if that is not over.
+    fn hold_books(&self, at: usize) {
+        let one = &self.runs[at];
+        let done = matches!(one.course.over(), Some(RunOutcome::Done));
+        if !done || one.plan.limits.max_cost_usd.is_none() {
+            return;
+        }
+        for &above in one.above.iter().filter(|above| self.runs[**above].course.over().is_none()) {
+            let told = self.runs[above].course.lent(&Forest::name(at)).of(Bound::Spent);
+            let told = u64::from(told) * COST_UNIT_USD_MILLIONTHS;
+            assert_eq!(told, one.spent, "run {above} has another sum for run {at} in its books");
         }
     }
 
@@ -171,6 +236,7 @@ impl Forest {
                 if self.runs[at].plan.step(&attempt.worker).is_none() && deep < 4 && self.rng.u32(0..2) == 0 {
                     let plan = random_plan(&mut self.rng);
                     let plan = limited(plan, &mut self.rng, true);
+                    let plan = priced(plan, &mut self.rng, Some(&self.runs[at].plan));
                     let above = self.runs[at].above.iter().copied().chain([at]).collect();
                     let child = Forest::name(self.runs.len());
                     self.begin(plan, above, Some(attempt.clone()));
@@ -218,7 +284,11 @@ impl Forest {
 
     fn cancel_children(&mut self, at: usize, attempt: &AttemptId) {
         for child in self.children(at, attempt) {
-            self.runs[child].news.push(Event::Cancelled { reason: "its session is over".to_owned() });
+            let news = &mut self.runs[child].news;
+            // Said again and again it would keep a run from anything else.
+            if !news.iter().any(|event| matches!(event, Event::Cancelled { .. })) {
+                news.push(Event::Cancelled { reason: "its session is over".to_owned() });
+            }
         }
     }
 
@@ -240,6 +310,8 @@ impl Forest {
         let Some(lives @ true) = one.live.get_mut(attempt) else { return };
         *lives = false;
         let mut ending: Ending = ending(outcome, None);
+        let cost = self.rng.u64(..=PRICE / COST_UNIT_USD_MILLIONTHS) * COST_UNIT_USD_MILLIONTHS;
+        ending.usage = Some(Usage { cost_usd_millionths: Some(cost), ..Usage::default() });
         if let Some(step) = one.plan.step(&attempt.worker) {
             *one.steps.entry(attempt.clone()).or_default() += 1;
             let exit = i32::from(self.rng.u32(0..4) == 0);
@@ -280,6 +352,9 @@ impl Forest {
         assert_eq!(course.state(), one.course.state(), "the replay comes to something else");
         one.course = course;
         let asked_again = one.course.open_effects();
+        // Who was about to ask is gone with the node, and so is an answer that was not taken in.
+        one.todo.retain(|command| !matches!(command, Command::Reserve { .. }));
+        one.news.retain(|event| !matches!(event, Event::Reserved { .. } | Event::Withheld(_)));
         // What lives lives on; only questions and orders are put once more.
         one.todo.extend(asked_again.into_iter().filter(|command| !matches!(command, Command::Start { .. })));
     }
