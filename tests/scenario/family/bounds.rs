@@ -89,6 +89,32 @@ fn a_fan_of_agents_is_stopped_at_the_bound_over_the_whole_tree() {
     assert!(told.contains("the limit max_total_agents (9) of `outer-"), "{told}");
 }
 
+#[test]
+fn what_a_document_inside_costs_counts_in_every_run_above() {
+    let house = House::new();
+    let project = house.repository("project");
+    tool(&house, "codex", "echo paid >&3; echo ok");
+    house.document(
+        "sub",
+        &json!({ "name": "sub", "models": { "cheap": { "use": "codex", "cost": 0.01 } },
+            "limits": { "max_cost_usd": 9, "on_breach": "stop" },
+            "pipeline": { "phases": [{ "name": "work", "model": "cheap", "prompt": "x", "workers": 3 }] } }),
+    );
+    let outer = json!({ "name": "outer", "limits": { "max_cost_usd": 0.05, "on_breach": "stop" },
+        "pipeline": { "phases": [
+            { "name": "first", "connector": "sub.connector.json" },
+            { "name": "second", "connector": "sub.connector.json" } ] } });
+    let outer = house.document("outer", &outer);
+    let told = house.run(project.path(), &outer).err;
+    assert_eq!(said(&house).matches("paid").count(), 5, "five cents are five sessions: {told}");
+    let runs = all_runs(&house);
+    let outer = runs.iter().find(|run| run["depth"] == 0).unwrap();
+    let last = runs.iter().find(|run| run["depth"] == 1 && run["state"] == "failed").unwrap();
+    let why = house.niia(["explain", last["run"].as_str().unwrap()]).run().exits(0).out;
+    let named = format!("the limit max_cost_usd ($0.05) of `{}`", outer["run"].as_str().unwrap());
+    assert!(why.contains(&named), "{why}");
+}
+
 /// A fan that is wider than the bound of the whole tree, which is 200 where nobody sets it: `NIIA_FAN=200`.
 #[test]
 fn a_fan_over_the_bound_has_not_one_agent_more_and_the_bound_is_named() {
