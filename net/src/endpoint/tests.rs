@@ -60,9 +60,12 @@ async fn a_link_is_served_where_it_is_used_and_its_port_is_free_once_all_is_over
     here.closed().await;
     drop(here);
     // The task that reads the socket has moved; it must be told all the same that nobody needs it any more.
-    while std::net::UdpSocket::bind(address).is_err() {
-        tokio::task::yield_now().await;
-    }
+    let free = async {
+        while std::net::UdpSocket::bind(address).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(IDLE, free).await.expect("the port is free");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

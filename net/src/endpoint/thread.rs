@@ -1,7 +1,7 @@
-//! A thread of its own for everything that comes off the network.
+//! A thread of its own for what strangers send.
 //!
-//! Whatever strangers throw at the node's port, decrypting it, refusing it and asking for tokens happens here, so that
-//! the threads on which sessions are followed and keys are carried never wait behind it.
+//! Whatever they throw at the node's port, decrypting it, refusing it and asking for tokens happens here, so that the
+//! threads on which sessions are followed and keys are carried never wait behind it. Who is let in moves away from here.
 
 use std::future::Future;
 use std::io;
