@@ -5,7 +5,10 @@
 //! both sides in words.
 
 mod certificate;
+mod driver;
+mod socket;
 mod thread;
+mod weather;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +24,9 @@ use tokio::task::JoinSet;
 use crate::identity::{CERTIFICATE_NAME, Identity, NodeId};
 use crate::peer::Tap;
 use certificate::SelfMade;
+use driver::Driver;
+use thread::OwnThread;
+use weather::Knocks;
 
 pub use certificate::CERTIFICATE_BYTES_MAX;
 
@@ -78,6 +84,15 @@ pub struct Shaken {
     pub id: NodeId,
     /// Writes down what is said to it.
     pub tap: Option<Tap>,
+    /// Of the connection, and of the socket.
+    drivers: [Option<Driver>; 2],
+}
+
+impl Shaken {
+    /// Has the connection driven where this is called from, and the socket read there: its other end is no stranger any more.
+    pub(crate) fn come_here(&self) {
+        self.drivers.iter().flatten().for_each(Driver::come_here);
+    }
 }
 
 /// The node's socket. Clones share it.
@@ -87,6 +102,9 @@ pub struct Endpoint {
     client: quinn::ClientConfig,
     handshakes: Arc<Semaphore>,
     tap: Option<Tap>,
+    knocks: Knocks,
+    /// What reads the socket.
+    driver: Option<Driver>,
 }
 
 impl Endpoint {
@@ -94,10 +112,9 @@ impl Endpoint {
     pub fn bind(identity: &Identity, address: SocketAddr, idle: Duration) -> Result<Endpoint, EndpointError> {
         let failed = |source| EndpointError::Bind { address, source };
         let socket = std::net::UdpSocket::bind(address).map_err(failed)?;
-        let thread = thread::OwnThread::new().map_err(failed)?;
-        let (server, client) = (server(identity, idle)?, client(identity, idle)?);
-        let quinn = quinn::Endpoint::new(own(identity), Some(server), socket, thread).map_err(failed)?;
-        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), tap: None })
+        Endpoint::with(identity, idle, address, |own, server, thread| {
+            quinn::Endpoint::new(own, Some(server), socket, thread)
+        })
     }
 
     /// The same over something that carries datagrams and is no socket of this machine's.
@@ -106,12 +123,24 @@ impl Endpoint {
         socket: Arc<dyn quinn::AsyncUdpSocket>,
         idle: Duration,
     ) -> Result<Endpoint, EndpointError> {
-        let failed = |source| EndpointError::Bind { address: no_address(), source };
-        let thread = thread::OwnThread::new().map_err(failed)?;
+        Endpoint::with(identity, idle, no_address(), |own, server, thread| {
+            quinn::Endpoint::new_with_abstract_socket(own, Some(server), socket, thread)
+        })
+    }
+
+    fn with(
+        identity: &Identity,
+        idle: Duration,
+        address: SocketAddr,
+        begin: impl FnOnce(EndpointConfig, quinn::ServerConfig, Arc<OwnThread>) -> io::Result<quinn::Endpoint>,
+    ) -> Result<Endpoint, EndpointError> {
+        let failed = |source| EndpointError::Bind { address, source };
+        let knocks = Knocks::default();
+        let thread = OwnThread::new(&knocks).map_err(failed)?;
         let (server, client) = (server(identity, idle)?, client(identity, idle)?);
-        let quinn = quinn::Endpoint::new_with_abstract_socket(own(identity), Some(server), socket, thread);
-        let quinn = quinn.map_err(failed)?;
-        Ok(Endpoint { quinn, client, handshakes: Arc::new(Semaphore::new(HANDSHAKES_MAX)), tap: None })
+        let (quinn, driver) = driver::started(|| begin(own(identity), server, thread));
+        let (quinn, handshakes) = (quinn.map_err(failed)?, Arc::new(Semaphore::new(HANDSHAKES_MAX)));
+        Ok(Endpoint { quinn, client, handshakes, tap: None, knocks, driver })
     }
 
     /// The same, with everything it says to others written down before it is encrypted.
@@ -136,11 +165,11 @@ impl Endpoint {
         let accepting = async move {
             while let Some(incoming) = this.quinn.accept().await {
                 let Some((incoming, place)) = this.place_for(incoming) else { continue };
-                let (admit, callers, tap) = (admit.clone(), callers.clone(), this.tap.clone());
+                let (admit, callers, at) = (admit.clone(), callers.clone(), this.clone());
                 tokio::spawn(async move {
                     let from = incoming.remote_address();
-                    match shake(incoming).await {
-                        Ok(shaken) => drop(callers.spawn(admit(Shaken { tap, ..shaken }, place))),
+                    match shake(at, incoming).await {
+                        Ok(shaken) => drop(callers.spawn(admit(shaken, place))),
                         Err(error) => tracing::info!(%from, %error, "somebody who came was not let in"),
                     }
                 });
@@ -155,6 +184,7 @@ impl Endpoint {
 
     /// A place for somebody who has come; whoever may be a flood must first prove that he is where he says.
     fn place_for(&self, incoming: quinn::Incoming) -> Option<(quinn::Incoming, OwnedSemaphorePermit)> {
+        self.knocks.one();
         let under_way = HANDSHAKES_MAX - self.handshakes.available_permits();
         if under_way >= HANDSHAKES_CALM && incoming.may_retry() {
             // An answer no larger than the question, and no memory: a flood with borrowed addresses ends here.
@@ -225,12 +255,13 @@ enum ShakeError {
     Nameless,
 }
 
-async fn shake(incoming: quinn::Incoming) -> Result<Shaken, ShakeError> {
-    let connecting = incoming.accept().map_err(ShakeError::Connection)?;
+async fn shake(endpoint: Endpoint, incoming: quinn::Incoming) -> Result<Shaken, ShakeError> {
+    let (connecting, driver) = driver::started(|| incoming.accept());
+    let connecting = connecting.map_err(ShakeError::Connection)?;
     match tokio::time::timeout(HANDSHAKE_WITHIN, connecting).await {
         Ok(Ok(connection)) => {
             let id = certificate::node_of(&connection).ok_or(ShakeError::Nameless)?;
-            Ok(Shaken { connection, id, tap: None })
+            Ok(Shaken { connection, id, tap: endpoint.tap, drivers: [driver, endpoint.driver] })
         }
         Ok(Err(error)) => Err(ShakeError::Connection(error)),
         Err(_) => Err(ShakeError::Slow),
@@ -238,12 +269,13 @@ async fn shake(incoming: quinn::Incoming) -> Result<Shaken, ShakeError> {
 }
 
 async fn dial(endpoint: Endpoint, address: SocketAddr) -> Result<Shaken, ConnectError> {
-    let connecting = endpoint.quinn.connect_with(endpoint.client.clone(), address, CERTIFICATE_NAME);
+    let (connecting, driver) =
+        driver::started(|| endpoint.quinn.connect_with(endpoint.client.clone(), address, CERTIFICATE_NAME));
     let connecting = connecting.map_err(|source| ConnectError::Dial { address, source })?;
     match tokio::time::timeout(HANDSHAKE_WITHIN, connecting).await {
         Ok(Ok(connection)) => {
             let id = certificate::node_of(&connection).ok_or(ConnectError::Nameless { address })?;
-            Ok(Shaken { connection, id, tap: endpoint.tap })
+            Ok(Shaken { connection, id, tap: endpoint.tap, drivers: [driver, endpoint.driver] })
         }
         Ok(Err(source)) => Err(ConnectError::Connection { address, source }),
         Err(_) => Err(ConnectError::Slow { address }),
@@ -347,3 +379,6 @@ fn client(identity: &Identity, idle: Duration) -> Result<quinn::ClientConfig, En
     config.transport_config(transport(idle));
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! What is sent waits in a bounded queue, so that a slow reader at the other end is felt by its sender and by nobody
 //! else. What is received is read only when somebody asks for it. The first thing that is wrong ends the link.
 
+mod out;
 mod receiver;
 mod sender;
 

@@ -5,13 +5,15 @@
 
 mod greeting;
 mod link;
+mod outgoing;
 mod pair;
 mod tap;
 
 pub use greeting::{Greeting, Pairing, Refused, RefusedWhy, Refusing, Welcomed, admit_work, greet};
 pub use link::{CloseCode, PeerLink, Stream};
+pub use outgoing::Outgoing;
 pub use pair::{PairError, Paired, show, type_in};
-pub use tap::{CAPTURE_BYTES_MAX, Outgoing, Tap};
+pub use tap::{CAPTURE_BYTES_MAX, Tap};
 
 use crate::identity::NodeId;
 use crate::link::LinkError;

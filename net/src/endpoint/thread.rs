@@ -1,16 +1,20 @@
-//! A thread of its own for everything that comes off the network.
+//! A thread of its own for what strangers send.
 //!
-//! Whatever strangers throw at the node's port, decrypting it, refusing it and asking for tokens happens here, so that
-//! the threads on which sessions are followed and keys are carried never wait behind it.
+//! Whatever they throw at the node's port, decrypting it, refusing it and asking for tokens happens here, so that the
+//! threads on which sessions are followed and keys are carried never wait behind it. Who is let in moves away from here.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime, TokioRuntime};
 use tokio::runtime::{Builder, Handle};
+
+use super::driver::{self, Timer};
+use super::socket::Socket;
+use super::weather::{Knocks, Weather};
 
 /// The thread of this process; started with its first socket, and there as long as the process.
 pub(super) fn handle() -> io::Result<Handle> {
@@ -27,29 +31,35 @@ pub(super) fn handle() -> io::Result<Handle> {
     THREAD.get().map(|thread| thread.handle().clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// Has QUIC do its work on that thread, whoever asks for it.
+/// Has QUIC begin its work on that thread, whoever asks for it.
 #[derive(Debug)]
-pub(super) struct OwnThread(Handle);
+pub(super) struct OwnThread {
+    network: Handle,
+    /// For the first task that is started: the one that reads the socket.
+    weather: Mutex<Option<Weather>>,
+}
 
 impl OwnThread {
-    pub fn new() -> io::Result<Arc<OwnThread>> {
-        Ok(Arc::new(OwnThread(handle()?)))
+    pub fn new(knocks: &Knocks) -> io::Result<Arc<OwnThread>> {
+        let weather = Mutex::new(Some(Weather::new(knocks.clone())));
+        Ok(Arc::new(OwnThread { network: handle()?, weather }))
     }
 }
 
 impl Runtime for OwnThread {
+    /// Asked for by a task that runs.
     fn new_timer(&self, at: Instant) -> Pin<Box<dyn AsyncTimer>> {
-        let _there = self.0.enter();
-        TokioRuntime.new_timer(at)
+        Box::pin(Timer::new(at))
     }
 
-    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        drop(self.0.spawn(future));
+    fn spawn(&self, task: Pin<Box<dyn Future<Output = ()> + Send>>) {
+        let weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner).take();
+        driver::start(task, weather, &self.network);
     }
 
     fn wrap_udp_socket(&self, socket: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {
-        let _there = self.0.enter();
-        TokioRuntime.wrap_udp_socket(socket)
+        let _there = self.network.enter();
+        Ok(Arc::new(Socket::new(socket)?))
     }
 
     fn now(&self) -> Instant {

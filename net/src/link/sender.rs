@@ -1,4 +1,5 @@
-//! The sending direction: a queue with two bounds, and the task that empties it.
+//! The sending direction: a message goes out where it is sent, as long as nothing waits; else into a queue with two
+//! bounds, which a task empties.
 
 use std::convert::Infallible;
 use std::io;
@@ -7,11 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWrite;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use super::LinkError;
+use super::out::Out;
 use crate::wire::{self, FRAME_BYTES_MAX, LENGTH_BYTES};
 
 /// The most frames that wait for a slow reader.
@@ -27,6 +29,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// stream is shut.
 #[derive(Clone, Debug)]
 pub struct LinkSender {
+    out: Out,
     queue: mpsc::Sender<Item>,
     room: Arc<Semaphore>,
     ended: watch::Receiver<Option<String>>,
@@ -49,39 +52,61 @@ impl LinkSender {
         let (queue, items) = mpsc::channel(QUEUE_FRAMES_MAX);
         let (end, ended) = watch::channel(None);
         let (alive, senders) = mpsc::channel(1);
-        tokio::spawn(empty(writer, items, senders, end));
-        LinkSender { queue, room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)), ended, _alive: alive }
+        let out = Out::new(Box::new(writer));
+        tokio::spawn(empty(out.clone(), items, senders, end));
+        LinkSender { out, queue, room: Arc::new(Semaphore::new(QUEUE_BYTES_MAX)), ended, _alive: alive }
     }
 
-    /// Puts a message into the queue, waiting for room in it.
+    /// Sends a message, or puts it into the queue behind what waits there, once there is room in it.
     pub async fn send<T: Serialize + ?Sized>(&self, message: &T) -> Result<(), LinkError> {
         let frame = wire::encode(message)?;
-        let room = Arc::clone(&self.room).acquire_many_owned(frame.len() as u32);
-        let room = tokio::select! {
-            room = room => room.map_err(|_| self.over())?,
-            () = self.queue.closed() => return Err(self.over()),
+        let (frame, room) = match self.room_for(&frame) {
+            Some(room) => match self.out.at_once(frame, room) {
+                Some(waits) => waits,
+                None => return Ok(()),
+            },
+            None => {
+                let room = Arc::clone(&self.room).acquire_many_owned(frame.len() as u32);
+                let room = tokio::select! {
+                    room = room => room.map_err(|_| self.over())?,
+                    () = self.queue.closed() => return Err(self.over()),
+                };
+                (frame, room)
+            }
         };
-        self.queue.send(Item::Frame { frame, _room: room }).await.map_err(|_| self.over())
+        let place = self.queue.reserve().await.map_err(|_| self.over())?;
+        self.out.queued(1);
+        place.send(Item::Frame { frame, _room: room });
+        Ok(())
     }
 
-    /// Puts a message into the queue if there is room: for watchers, who must never hold up what they watch.
+    fn room_for(&self, frame: &[u8]) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_many_owned(frame.len() as u32).ok()
+    }
+
+    /// Sends a message, or queues it if there is room: for watchers, who must never hold up what they watch.
     pub fn try_send<T: Serialize + ?Sized>(&self, message: &T) -> Result<(), LinkError> {
         let frame = wire::encode(message)?;
         if self.queue.is_closed() {
             return Err(self.over());
         }
-        let room = Arc::clone(&self.room).try_acquire_many_owned(frame.len() as u32);
-        let room = room.map_err(|_| LinkError::Full)?;
-        self.queue.try_send(Item::Frame { frame, _room: room }).map_err(|error| match error {
-            TrySendError::Full(_) => LinkError::Full,
-            TrySendError::Closed(_) => self.over(),
-        })
+        let room = self.room_for(&frame).ok_or(LinkError::Full)?;
+        let Some((frame, room)) = self.out.at_once(frame, room) else { return Ok(()) };
+        let place = self.queue.try_reserve().map_err(|error| match error {
+            TrySendError::Full(()) => LinkError::Full,
+            TrySendError::Closed(()) => self.over(),
+        })?;
+        self.out.queued(1);
+        place.send(Item::Frame { frame, _room: room });
+        Ok(())
     }
 
     /// Returns when everything sent so far is written.
     pub async fn flush(&self) -> Result<(), LinkError> {
         let (mark, written) = oneshot::channel();
-        self.queue.send(Item::Mark(mark)).await.map_err(|_| self.over())?;
+        let place = self.queue.reserve().await.map_err(|_| self.over())?;
+        self.out.queued(1);
+        place.send(Item::Mark(mark));
         written.await.map_err(|_| self.over())
     }
 
@@ -96,14 +121,14 @@ impl LinkSender {
     }
 }
 
-async fn empty<W: AsyncWrite + Unpin>(
-    mut writer: W,
+async fn empty(
+    out: Out,
     mut items: mpsc::Receiver<Item>,
     mut senders: mpsc::Receiver<Infallible>,
     end: watch::Sender<Option<String>>,
 ) {
     let ended = {
-        let mut work = pin!(pump(&mut writer, &mut items));
+        let mut work = pin!(pump(&out, &mut items));
         tokio::select! {
             ended = &mut work => ended,
             // Comes with nothing once the last sender is gone.
@@ -113,27 +138,37 @@ async fn empty<W: AsyncWrite + Unpin>(
     if let Err(error) = ended {
         end.send_replace(Some(error.to_string()));
     }
+    out.close();
 }
 
-async fn pump<W: AsyncWrite + Unpin>(writer: &mut W, items: &mut mpsc::Receiver<Item>) -> io::Result<()> {
+async fn pump(out: &Out, items: &mut mpsc::Receiver<Item>) -> io::Result<()> {
     let mut waiting = Vec::new();
-    let mut out = Vec::new();
-    while items.recv_many(&mut waiting, QUEUE_FRAMES_MAX).await > 0 {
+    let mut bytes = Vec::new();
+    loop {
+        // A frame that went out by half goes on here, though nothing came into the queue.
+        tokio::select! {
+            left = out.left_over() => {
+                left?;
+                continue;
+            }
+            count = items.recv_many(&mut waiting, QUEUE_FRAMES_MAX) => if count == 0 { break },
+        }
         for item in &waiting {
             let Item::Frame { frame, .. } = item else { continue };
-            if out.len() + frame.len() > WRITE_BYTES {
-                writer.write_all(&out).await?;
-                out.clear();
+            if bytes.len() + frame.len() > WRITE_BYTES {
+                out.write_all(&bytes).await?;
+                bytes.clear();
             }
             if frame.len() > WRITE_BYTES {
-                writer.write_all(frame).await?;
+                out.write_all(frame).await?;
             } else {
-                out.extend_from_slice(frame);
+                bytes.extend_from_slice(frame);
             }
         }
-        writer.write_all(&out).await?;
-        writer.flush().await?;
-        out.clear();
+        out.write_all(&bytes).await?;
+        out.flush().await?;
+        bytes.clear();
+        out.written(waiting.len());
         for item in waiting.drain(..) {
             if let Item::Mark(mark) = item {
                 // Whoever asked may have given up waiting.
@@ -141,5 +176,5 @@ async fn pump<W: AsyncWrite + Unpin>(writer: &mut W, items: &mut mpsc::Receiver<
             }
         }
     }
-    writer.shutdown().await
+    out.shutdown().await
 }

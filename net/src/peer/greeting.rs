@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::PeerError;
 use super::link::{CloseCode, PeerLink, Stream, broken};
-use super::tap::Outgoing;
+use super::outgoing::{Lively, Outgoing};
 use crate::endpoint::Shaken;
 use crate::frame;
 use crate::identity::NodeId;
@@ -188,7 +188,8 @@ pub async fn admit_work(
 async fn first_frame(shaken: &Shaken) -> Result<(Stream, Greeting), PeerError> {
     let greeting = async {
         let (writer, reader) = shaken.connection.accept_bi().await.map_err(broken)?;
-        let mut control = tokio::io::join(reader, Outgoing::new(writer, shaken.tap.clone()));
+        let mut control =
+            tokio::io::join(reader, Outgoing::new(writer, shaken.tap.clone(), Lively::default()));
         let greeting: Greeting = frame::read_up_to(&mut control, GREETING_BYTES_MAX).await?;
         Ok((control, greeting))
     };
@@ -215,7 +216,8 @@ pub async fn greet(
     let want = ours.want;
     let greeting = async {
         let (writer, reader) = shaken.connection.open_bi().await.map_err(broken)?;
-        let mut control = tokio::io::join(reader, Outgoing::new(writer, shaken.tap.clone()));
+        let mut control =
+            tokio::io::join(reader, Outgoing::new(writer, shaken.tap.clone(), Lively::default()));
         frame::write(&mut control, &ours).await?;
         let answer: Answer = frame::read_up_to(&mut control, GREETING_BYTES_MAX).await?;
         Ok::<_, PeerError>((control, answer))

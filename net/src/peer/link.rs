@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use tokio::io::Join;
 
 use super::PeerError;
-use super::tap::{Outgoing, Tap};
+use super::outgoing::{Lively, Outgoing};
+use super::tap::Tap;
 use crate::endpoint::{Shaken, explain};
 use crate::frame;
 use crate::identity::NodeId;
@@ -54,6 +55,7 @@ pub struct PeerLink {
     /// What it may do here, as of the greeting; what is trusted now decides.
     pub rights: Rights,
     tap: Option<Tap>,
+    lively: Lively,
 }
 
 impl PeerLink {
@@ -63,16 +65,28 @@ impl PeerLink {
         about: (String, u64, u32),
         rights: Rights,
     ) -> PeerLink {
-        let Shaken { connection, id, tap } = shaken;
+        shaken.come_here();
+        let Shaken { connection, id, tap, .. } = shaken;
         let (name, incarnation, version) = about;
         let control = Arc::new(tokio::sync::Mutex::new(control));
-        PeerLink { connection, control, id, name, incarnation, version, rights, tap }
+        PeerLink {
+            connection,
+            control,
+            id,
+            name,
+            incarnation,
+            version,
+            rights,
+            tap,
+            lively: Lively::default(),
+        }
     }
 
     /// Opens a stream and says what it is for.
     pub async fn open<T: Serialize + ?Sized>(&self, purpose: &T) -> Result<Stream, PeerError> {
         let (writer, reader) = self.connection.open_bi().await.map_err(broken)?;
-        let mut stream = tokio::io::join(reader, Outgoing::new(writer, self.tap.clone()));
+        let mut stream =
+            tokio::io::join(reader, Outgoing::new(writer, self.tap.clone(), self.lively.clone()));
         frame::write(&mut stream, purpose).await?;
         Ok(stream)
     }
@@ -81,13 +95,13 @@ impl PeerLink {
     #[cfg(feature = "probe")]
     pub async fn bare(&self) -> Result<Stream, PeerError> {
         let (writer, reader) = self.connection.open_bi().await.map_err(broken)?;
-        Ok(tokio::io::join(reader, Outgoing::new(writer, None)))
+        Ok(tokio::io::join(reader, Outgoing::new(writer, None, self.lively.clone())))
     }
 
     /// The next stream the other end opens. What it is for stands in its first frame, see [`PeerLink::purpose`].
     pub async fn accept(&self) -> Result<Stream, PeerError> {
         let (writer, reader) = self.connection.accept_bi().await.map_err(broken)?;
-        Ok(tokio::io::join(reader, Outgoing::new(writer, self.tap.clone())))
+        Ok(tokio::io::join(reader, Outgoing::new(writer, self.tap.clone(), self.lively.clone())))
     }
 
     /// Reads what a stream is for.

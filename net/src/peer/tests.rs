@@ -320,3 +320,33 @@ async fn of_several_addresses_the_one_that_answers_with_the_right_key_is_taken()
     assert_eq!(shaken.id, there.id);
     assert!(matches!(here.endpoint.connect(&[], None).await, Err(ConnectError::NoAddress)));
 }
+
+#[tokio::test]
+async fn what_is_long_gives_way_to_words_and_arrives_whole() {
+    const BYTES: usize = 2 * 1024 * 1024;
+    let (here, mut there) = (node(), node());
+    there.trust(here.id);
+    let link = here.link_to(&there).await;
+    let Came::Link(theirs) = there.came().await else { panic!("a link") };
+    let mut long = link.open("long").await.unwrap();
+    let mut words = link.open("words").await.unwrap();
+    let reading = tokio::spawn(async move {
+        let mut read = Vec::new();
+        for _ in 0..2 {
+            let mut stream = theirs.accept().await.unwrap();
+            let purpose: String = PeerLink::purpose(&mut stream).await.unwrap();
+            if purpose == "long" {
+                stream.read_to_end(&mut read).await.unwrap();
+            }
+        }
+        read
+    });
+    long.writer_mut().yields();
+    let contents: Vec<u8> = (0..BYTES).map(|at| (at % 251) as u8).collect();
+    for piece in contents.chunks(300_000) {
+        words.write_all(b"a word").await.unwrap();
+        long.write_all(piece).await.unwrap();
+    }
+    long.shutdown().await.unwrap();
+    assert!(reading.await.unwrap() == contents);
+}

@@ -96,6 +96,8 @@ pub(super) struct Connection {
     sender: LinkSender,
     receiver: LinkReceiver<Reader>,
     unpacker: Unpacker,
+    /// What a visitor looked at.
+    looked: egress::Looked,
 }
 
 /// `known` is the session whose own door was knocked at; otherwise the caller's ancestors say who it is.
@@ -123,8 +125,15 @@ where
     let mut link = Link::new(Box::new(reader) as Reader, writer);
     link.greet(&Hello::new(SPOKEN, env!("CARGO_PKG_VERSION"))).await?;
     let (sender, receiver) = link.split();
-    let mut connection =
-        Connection { node, caller, visitor, sender, receiver, unpacker: Unpacker::default() };
+    let mut connection = Connection {
+        node,
+        caller,
+        visitor,
+        sender,
+        receiver,
+        unpacker: Unpacker::default(),
+        looked: Default::default(),
+    };
     while let Some(request) = connection.next().await? {
         connection.handle(request).await?;
     }

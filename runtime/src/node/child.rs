@@ -71,6 +71,7 @@ impl Parent {
 
 /// Begins a run inside a session. When this returns its name it is durable, and its parent knows of it.
 pub async fn begin(node: &Node, session: &SessionId, plan: Plan, claimed: Origin) -> Result<RunId, Refusal> {
+    is_here(node, session)?;
     let parent = Parent::of(node, session)?;
     let worker = parent.worker()?.clone();
     let trees = trees_of(node, &parent)?;
@@ -81,6 +82,24 @@ pub async fn begin(node: &Node, session: &SessionId, plan: Plan, claimed: Origin
         _ => From::Checkout,
     };
     take_in(node, parent, plan, origin, from, None).await
+}
+
+/// A child goes on from its parent's tree, and belongs where its parent's other children are: both are known of sessions of
+/// this machine alone.
+fn is_here(node: &Node, session: &SessionId) -> Result<(), Refusal> {
+    if !node.remotes.as_ref().is_some_and(|remotes| remotes.is_away(session)) {
+        return Ok(());
+    }
+    Err(Refusal {
+        code: RefusalCode::NotAllowed,
+        message: format!(
+            "{session} works on another machine than its run is at home on: no run is begun there"
+        ),
+        help: Some(
+            "make it a phase of the document instead: `connector` names its file, and it runs at home"
+                .to_owned(),
+        ),
+    })
 }
 
 /// The same for what a session, or a phase, is: everything that could speak against it is asked first.

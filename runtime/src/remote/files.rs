@@ -130,7 +130,7 @@ pub async fn give(node: Arc<Node>, from: NodeId, mut stream: Stream, path: Strin
         Ok(opened) => opened,
         Err(reason) => return refuse(&mut stream, &from, &path, reason).await,
     };
-    stream.writer().yields();
+    stream.writer_mut().yields();
     frame::write(&mut stream, &Said::Ready { bytes }).await.map_err(|error| chain(&error))?;
     let mut file = tokio::fs::File::from_std(file);
     transfer::send(&mut stream, &mut file, bytes).await.map_err(|error| chain(&error))?;
@@ -254,7 +254,7 @@ pub async fn bring(network: &Network, id: &NodeId, here: &Path, there: &str) -> 
     let name = here.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let mut stream = stream_to(network, id, &Purpose::Put { path: there.to_owned(), name }).await?;
     ready(&mut stream).await?;
-    stream.writer().yields();
+    stream.writer_mut().yields();
     transfer::send(&mut stream, &mut file, about.len()).await.map_err(|error| chain(&error))?;
     match frame::read(&mut stream).await.map_err(|error| chain(&error))? {
         Said::Done => Ok(about.len()),

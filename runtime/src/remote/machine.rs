@@ -43,6 +43,11 @@ impl Remotes {
         self.with(|given| given.get(session) == Some(id))
     }
 
+    /// Whether this session was given to any other node.
+    pub fn is_away(&self, session: &SessionId) -> bool {
+        self.with(|given| given.contains_key(session))
+    }
+
     /// How many sessions that node has of this one.
     pub(super) fn count_with(&self, id: &NodeId) -> u32 {
         self.with(|given| given.values().filter(|other| *other == id).count().try_into().unwrap_or(u32::MAX))

@@ -161,3 +161,37 @@ fn a_machine_that_does_not_let_us_run_says_so_and_nothing_starts_there() {
     assert!(status.to_string().contains("needs the right `run`"), "{status:#}");
     assert!(files_below(&seoul.at("state/guests")).is_empty());
 }
+
+#[test]
+fn a_run_that_is_begun_in_a_session_elsewhere_is_refused_in_words() {
+    let (laptop, seoul) = (machine("laptop"), machine("seoul-server"));
+    paired(&laptop, &seoul, "run");
+    let sub = seoul.document(
+        "sub",
+        &json!({ "name": "sub", "pipeline": { "phases": [{ "name": "work", "model": "codex", "prompt": "x" }] } }),
+    );
+    let told = seoul.at("home/told");
+    let script = format!(
+        "#!/bin/sh\nniia run '{}' </dev/null >'{told}' 2>&1; echo \"code $?\" >>'{told}'; echo done\n",
+        sub.display(),
+        told = told.display()
+    );
+    seoul.executable("claude", &script);
+    for machine in [&laptop, &seoul] {
+        machine.executable("codex", "#!/bin/sh\necho the child answers\n");
+    }
+    let document = json!({
+        "name": "outer",
+        "machines": { "seoul": "seoul-server.local" },
+        "pipeline": { "phases": [{ "name": "work", "model": "claude", "machine": "seoul", "prompt": "x" }] }
+    });
+    let (status, said) = run(&laptop, &document);
+    let told = std::fs::read_to_string(&told).unwrap();
+    assert_eq!(status["state"], "done", "{said}\n{told}\n{status:#}");
+    for word in ["works on another machine than its run is at home on", "`connector` names its file"] {
+        assert!(told.contains(word), "{told}");
+    }
+    assert!(!told.contains("code 0"), "{told}");
+    let runs = laptop.niia(["runs", "--json"]).run().exits(0).json();
+    assert_eq!(runs.as_array().map(Vec::len), Some(1), "nothing was begun: {runs:#}");
+}

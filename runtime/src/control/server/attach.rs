@@ -1,10 +1,14 @@
 //! A person at a terminal: the screen once, then news of how far the recording has grown; keys the other way.
 
+use std::io;
+use std::path::PathBuf;
+
+use niia_actors::recording::Recording;
 use niia_actors::session::{Painted, SessionHandle, VIEWER_EVENTS_MAX, ViewerEvent, ViewerId};
 use tokio::sync::mpsc;
 
 use super::find::{live_session, trouble};
-use super::sessions::recorded;
+use super::sessions::recorded_in;
 use super::{Connection, ServeError};
 use crate::control::words::{Reply, Request};
 use niia_actors::ask::chain;
@@ -13,16 +17,40 @@ use niia_actors::ask::chain;
 const CARRIED_BYTES_MAX: u64 = 1024 * 1024;
 /// Bytes carried at a time, so that keys are heard in between.
 const CARRIED_PIECE_BYTES: u64 = 64 * 1024;
+/// As much is read without a thread of its own: the answer to a key was written a moment ago and lies in memory yet.
+const READ_AT_ONCE_BYTES: u64 = 4 * 1024;
 
 /// How far a viewer on another machine was sent what was printed.
 struct Carried {
-    folder: std::path::PathBuf,
+    folder: PathBuf,
     sent: u64,
+    /// Once something of it was read.
+    recording: Option<Recording>,
 }
 
 impl Carried {
     fn from(painted: &Painted) -> Carried {
-        Carried { folder: painted.folder.clone(), sent: painted.offset }
+        Carried { folder: painted.folder.clone(), sent: painted.offset, recording: None }
+    }
+
+    async fn read(&mut self, to: u64) -> io::Result<Vec<u8>> {
+        let (from, folder, recording) = (self.sent, self.folder.clone(), self.recording.take());
+        let read = move || {
+            let mut recording = match recording {
+                Some(recording) => recording,
+                None => Recording::open(&folder).map_err(io::Error::other)?,
+            };
+            let bytes = recorded_in(&mut recording, from, to)?;
+            Ok((recording, bytes))
+        };
+        let (recording, bytes) = if to - from <= READ_AT_ONCE_BYTES {
+            read()?
+        } else {
+            let read = tokio::task::spawn_blocking(read).await;
+            read.unwrap_or_else(|error| Err(io::Error::other(error)))?
+        };
+        self.recording = Some(recording);
+        Ok(bytes)
     }
 }
 
@@ -82,11 +110,9 @@ impl Connection {
     async fn carry(&self, carried: &mut Carried, end: u64) -> Result<(), ServeError> {
         carried.sent = carried.sent.max(end.saturating_sub(CARRIED_BYTES_MAX));
         while carried.sent < end {
-            let (folder, from) = (carried.folder.clone(), carried.sent);
+            let from = carried.sent;
             let to = end.min(from + CARRIED_PIECE_BYTES);
-            let read = tokio::task::spawn_blocking(move || recorded(&folder, from, to)).await;
-            let bytes = read.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-            match bytes {
+            match carried.read(to).await {
                 Ok(bytes) if bytes.len() as u64 == to - from => {
                     self.reply(Reply::Output { from, bytes }).await?
                 }

@@ -1,8 +1,10 @@
 //! What stays on this machine, whoever asks from another one: the work of sessions whose `egress` lets only their result
 //! go, or nothing.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use niia_spec::course::{Outcome, STAYS};
-use niia_spec::name::SessionId;
+use niia_spec::name::{RunId, SessionId};
 use niia_spec::notice::{RunView, SessionView};
 use niia_spec::plan::{Egress, Plan};
 
@@ -13,11 +15,28 @@ use crate::control::words::{Refusal, RefusalCode, Reply, Request};
 use crate::node::{Node, admission};
 
 /// The plan of a run that is here, whether it has its home here or only some of its sessions.
-fn plan_of(node: &Node, run: &niia_spec::name::RunId) -> Option<Plan> {
+fn plan_of(node: &Node, run: &RunId) -> Option<Arc<Plan>> {
     if let Some(plan) = node.guests.plan_of(run) {
-        return Some((*plan).clone());
+        return Some(plan);
     }
-    serde_json::from_slice(&node.journal.load(run).ok()?.plan).ok()
+    serde_json::from_slice(&node.journal.load(run).ok()?.plan).ok().map(Arc::new)
+}
+
+/// The plan of the run a visitor looks at: it never changes, and whoever follows a run is shown it each second, while
+/// reading it takes the run's whole journal.
+#[derive(Debug, Default)]
+pub(super) struct Looked(Mutex<Option<(RunId, Arc<Plan>)>>);
+
+impl Looked {
+    fn plan_of(&self, node: &Node, run: &RunId) -> Option<Arc<Plan>> {
+        let mut looked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, plan)) = looked.as_ref().filter(|(looked, _)| looked == run) {
+            return Some(Arc::clone(plan));
+        }
+        let plan = plan_of(node, run)?;
+        *looked = Some((run.clone(), Arc::clone(&plan)));
+        Some(plan)
+    }
 }
 
 fn egress_in(plan: &Plan, session: &SessionId) -> Egress {
@@ -36,7 +55,7 @@ fn egress_of(node: &Node, session: &SessionId) -> Egress {
 }
 
 /// Whether a run has workers here whose work does not leave this machine.
-pub(crate) fn run_stays(node: &Node, run: &niia_spec::name::RunId) -> bool {
+pub(crate) fn run_stays(node: &Node, run: &RunId) -> bool {
     let Some(plan) = plan_of(node, run) else { return false };
     let (own, guest) = (node.hosts(), node.guests.plan_of(run).is_some());
     let mut workers = plan.phases.iter().flat_map(|phase| phase.work.workers());
@@ -94,9 +113,16 @@ impl Connection {
             Reply::Sessions(views) => {
                 Reply::Sessions(views.into_iter().map(|view| session(node, view)).collect())
             }
-            Reply::Run(view) => Reply::Run(Box::new(run(node, *view))),
-            Reply::Runs(views) => Reply::Runs(views.into_iter().map(|view| run(node, view)).collect()),
+            Reply::Run(view) => Reply::Run(Box::new(self.run(*view))),
+            Reply::Runs(views) => Reply::Runs(views.into_iter().map(|view| self.run(view)).collect()),
             other => other,
+        }
+    }
+
+    fn run(&self, view: RunView) -> RunView {
+        match self.looked.plan_of(&self.node, &view.run) {
+            Some(plan) => leaving(&plan, view),
+            None => view,
         }
     }
 }
@@ -121,8 +147,14 @@ fn session(node: &Node, view: SessionView) -> SessionView {
 }
 
 /// A run as another machine may see it.
-pub(crate) fn run(node: &Node, mut view: RunView) -> RunView {
-    let Some(plan) = plan_of(node, &view.run) else { return view };
+pub(crate) fn run(node: &Node, view: RunView) -> RunView {
+    match plan_of(node, &view.run) {
+        Some(plan) => leaving(&plan, view),
+        None => view,
+    }
+}
+
+fn leaving(plan: &Plan, mut view: RunView) -> RunView {
     let mut stays = false;
     for phase in &mut view.phases {
         let planned = plan.phases.iter().find(|planned| planned.name == phase.phase);

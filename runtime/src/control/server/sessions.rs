@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use niia_actors::ask::AskError;
+use niia_actors::recording::{Read, Recording};
 use niia_actors::session::look::ended_view;
 use niia_spec::course::EndReason;
 use niia_spec::name::SessionId;
@@ -120,9 +121,12 @@ pub(super) async fn printed(
 
 /// Bytes of a recording; what is past its bound is left out.
 pub(super) fn recorded(folder: &std::path::Path, from: u64, to: u64) -> std::io::Result<Vec<u8>> {
-    use niia_actors::recording::{Read, Recording};
-
     let mut recording = Recording::open(folder).map_err(std::io::Error::other)?;
+    recorded_in(&mut recording, from, to)
+}
+
+/// The same of one that is open.
+pub(super) fn recorded_in(recording: &mut Recording, from: u64, to: u64) -> std::io::Result<Vec<u8>> {
     let (mut bytes, mut offset) = (Vec::new(), from);
     while offset < to {
         let have = bytes.len();
