@@ -65,6 +65,8 @@ pub struct Seen {
     pub model: String,
     /// The last text a person said in it.
     pub prompt: String,
+    /// All that persons said in it before.
+    pub before: String,
     /// How many times a person spoke in it.
     pub turns: usize,
     pub status: u16,
@@ -167,6 +169,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         path: request.path.clone(),
         model: asked.model.clone(),
         prompt: asked.prompt.clone(),
+        before: asked.before.clone(),
         turns: asked.turns,
         status,
     };

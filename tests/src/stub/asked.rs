@@ -32,7 +32,7 @@ pub struct Asked {
     pub turns: usize,
     first: String,
     /// All that persons said before the last text.
-    before: String,
+    pub before: String,
     /// What a tool returned, where that is the last word.
     result: Option<String>,
     /// How many results came since a person spoke.
