@@ -69,6 +69,8 @@ pub struct Seen {
     pub before: String,
     /// How many times a person spoke in it.
     pub turns: usize,
+    /// How many results of tools came since.
+    pub results: usize,
     pub status: u16,
 }
 
@@ -171,6 +173,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         prompt: asked.prompt.clone(),
         before: asked.before.clone(),
         turns: asked.turns,
+        results: asked.results,
         status,
     };
     shared.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);

@@ -225,7 +225,7 @@ fn order(row: &Row) -> String {
     }
 }
 
-/// Kills the tool once its provider was asked, or once a word of the answer was to be seen.
+/// Kills the tool once its provider was asked, or was told what the tool's own command said.
 fn kill_in_turn(desk: &Desk, run: &str, failing: &Stub, row: &Row) -> Result<(), String> {
     let asked = || failing.seen().iter().any(|seen| seen.prompt.contains("the task"));
     niia_tests::wait_until("it is asked", LIMIT, || asked().then_some(()));
@@ -235,11 +235,17 @@ fn kill_in_turn(desk: &Desk, run: &str, failing: &Stub, row: &Row) -> Result<(),
             serde_json::from_str(&desk.niia(&["explain", "--json", &session]).run().out).ok()?;
         view["pid"].as_i64()
     });
+    let says = || {
+        let screen = desk.niia(&["read", &session]).run().out;
+        screen.lines().any(|line| line.contains("the task") && !line.contains("<<"))
+    };
+    // Aider shows its answer as it comes; others may show it only once it is whole.
+    let told = || match row.tool {
+        "aider" => says(),
+        _ => failing.seen().iter().any(|seen| seen.results > 0 && seen.prompt.contains("the task")),
+    };
     if row.trouble == CrashAfterATool {
-        niia_tests::wait_until("it says something", LIMIT, || {
-            let screen = desk.niia(&["read", &session]).run().out;
-            screen.lines().any(|line| line.contains("the task") && !line.contains("<<")).then_some(())
-        });
+        niia_tests::wait_until("a tool of its own was called", LIMIT, || told().then_some(()));
     }
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL)

@@ -36,7 +36,7 @@ pub struct Asked {
     /// What a tool returned, where that is the last word.
     result: Option<String>,
     /// How many results came since a person spoke.
-    results: usize,
+    pub results: usize,
     cwd: String,
 }
 
