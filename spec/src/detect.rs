@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use status::{Report, ReportState, Statuses};
 pub use word::{
     BY_DRAWING, Told, TurnEnd, Turned, goes_on_trying, is_foreign, is_receipt, is_taken, session_name,
-    takes_a_prompt, transcript_told, turn_end,
+    takes_a_prompt, tells_interruption, transcript_told, turn_end,
 };
 
 use crate::profile::{DialogRule, Exit, Profile, ScreenMeaning, ScreenRule};

@@ -259,7 +259,7 @@ fn frames_of_real_sessions_are_understood_without_the_tools_word() {
     let profiles = Profiles::built_in().unwrap();
     let cases = cases();
     let frames: Vec<&Case> = cases.iter().filter(|case| case.label.is_some()).collect();
-    assert!(frames.len() >= 14, "{} frames", frames.len());
+    assert!(frames.len() >= 20, "{} frames", frames.len());
     for frame in frames {
         assert!(frame.hooks.is_empty() && frame.records.is_empty(), "{}", frame.name);
         assert_eq!(differs(frame, profiles.get(&frame.profile).unwrap()), None);

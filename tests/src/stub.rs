@@ -65,8 +65,12 @@ pub struct Seen {
     pub model: String,
     /// The last text a person said in it.
     pub prompt: String,
+    /// All that persons said in it before.
+    pub before: String,
     /// How many times a person spoke in it.
     pub turns: usize,
+    /// How many results of tools came since.
+    pub results: usize,
     pub status: u16,
 }
 
@@ -167,7 +171,9 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         path: request.path.clone(),
         model: asked.model.clone(),
         prompt: asked.prompt.clone(),
+        before: asked.before.clone(),
         turns: asked.turns,
+        results: asked.results,
         status,
     };
     shared.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen);

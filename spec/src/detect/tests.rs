@@ -165,6 +165,21 @@ fn the_programs_own_word_is_believed_before_its_screen() {
 }
 
 #[test]
+fn an_interruption_is_told_by_the_first_rule_of_an_end_that_holds() {
+    let profiles = Profiles::built_in().unwrap();
+    let opencode = profiles.get("opencode").unwrap();
+    let idle = |info: serde_json::Value| Told {
+        event: "session.idle".into(),
+        body: serde_json::json!({ "with": [{ "info": info }] }),
+        at_ms: 7,
+    };
+    let told = |info| tells_interruption(opencode, &idle(info));
+    assert!(told(serde_json::json!({ "role": "assistant", "error": { "name": "MessageAbortedError" } })));
+    assert!(!told(serde_json::json!({ "role": "assistant", "error": { "name": "APIError" } })));
+    assert!(!told(serde_json::json!({ "role": "assistant" })));
+}
+
+#[test]
 fn the_end_counts_before_everything() {
     let exited = Some(Process::Exited(Exit::Code(3)));
     check(

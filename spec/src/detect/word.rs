@@ -290,6 +290,12 @@ pub fn is_taken(profile: &Profile, told: &Told) -> bool {
     rules.any(|rule| rule.takes && rule.holds(&told.event, &told.body))
 }
 
+/// Whether this hook tells that a turn was interrupted.
+pub fn tells_interruption(profile: &Profile, told: &Told) -> bool {
+    let ends = |rule: &&WordRule| rule.ends.is_some() && rule.holds(&told.event, &told.body);
+    profile.hooks.iter().find(ends).is_some_and(|rule| rule.ends == Some(TurnEnds::Interrupted))
+}
+
 /// Whether a word is about another conversation than this one: a part of the work that the tool gives to a helper.
 pub fn is_foreign(profile: &Profile, told: &Told, name: &str) -> bool {
     let mut rules = profile.hooks.iter().filter(|rule| rule.holds(&told.event, &told.body));

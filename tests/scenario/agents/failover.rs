@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use niia_tests::stub::{Failure, Stub};
+use niia_tests::stub::{Failure, Seen, Stub};
 use serde_json::{Value, json};
 
 use super::desk::{Desk, attempts};
@@ -34,76 +34,45 @@ struct Row {
     class: &'static str,
 }
 
-const fn row(tool: &'static str, trouble: Trouble, class: &'static str) -> Row {
-    Row { tool, trouble, class }
-}
-
 use Trouble::{ConnectionRefused, CrashAfterATool, CrashBeforeATool, Fails, NotInstalled, NotLoggedIn};
 
-/// The first rows are played always, the others with `NIIA_MATRIX=all`, or with a word of a row's name.
-const MATRIX: [Row; 44] = [
-    row("claude", Fails("429"), "rate_limited"),
-    row("codex", Fails("401"), "not_logged_in"),
-    row("claude", NotInstalled, "not_installed"),
-    row("claude", NotLoggedIn, "not_logged_in"),
-    row("claude", Fails("401"), "not_logged_in"),
-    row("claude", Fails("429-bare"), "rate_limited"),
-    row("claude", Fails("529"), "overloaded"),
-    row("claude", Fails("quota"), "quota"),
-    row("claude", Fails("hang"), "hangs"),
-    row("claude", ConnectionRefused, "network"),
-    row("claude", CrashBeforeATool, "crashed"),
-    row("claude", CrashAfterATool, "crashed"),
-    row("codex", NotInstalled, "not_installed"),
-    row("codex", NotLoggedIn, "not_logged_in"),
-    row("codex", Fails("429"), "rate_limited"),
-    row("codex", Fails("429-bare"), "rate_limited"),
-    row("codex", Fails("529"), "overloaded"),
-    row("codex", Fails("quota"), "quota"),
-    row("codex", Fails("hang"), "hangs"),
-    row("codex", ConnectionRefused, "network"),
-    row("codex", CrashBeforeATool, "crashed"),
-    row("codex", CrashAfterATool, "crashed"),
-    row("gemini", NotInstalled, "not_installed"),
-    row("gemini", NotLoggedIn, "not_logged_in"),
-    row("gemini", Fails("401"), "not_logged_in"),
-    row("gemini", Fails("429"), "rate_limited"),
-    row("gemini", Fails("429-bare"), "rate_limited"),
-    row("gemini", Fails("529"), "overloaded"),
-    row("gemini", Fails("quota"), "quota"),
-    row("gemini", Fails("hang"), "hangs"),
-    row("gemini", ConnectionRefused, "network"),
-    row("gemini", CrashBeforeATool, "crashed"),
-    row("gemini", CrashAfterATool, "crashed"),
-    row("aider", NotInstalled, "not_installed"),
-    row("aider", NotLoggedIn, "not_logged_in"),
-    row("aider", Fails("401"), "not_logged_in"),
-    row("aider", Fails("429"), "rate_limited"),
-    row("aider", Fails("429-bare"), "rate_limited"),
-    row("aider", Fails("529"), "overloaded"),
-    row("aider", Fails("quota"), "quota"),
-    row("aider", Fails("hang"), "hangs"),
-    row("aider", ConnectionRefused, "network"),
-    row("aider", CrashBeforeATool, "crashed"),
-    row("aider", CrashAfterATool, "crashed"),
+const TOOLS: [&str; 4] = ["claude", "codex", "gemini", "aider"];
+const TROUBLES: [(Trouble, &str); 11] = [
+    (NotInstalled, "not_installed"),
+    (NotLoggedIn, "not_logged_in"),
+    (Fails("401"), "not_logged_in"),
+    (Fails("429"), "rate_limited"),
+    (Fails("429-bare"), "rate_limited"),
+    (Fails("529"), "overloaded"),
+    (Fails("quota"), "quota"),
+    (Fails("hang"), "hangs"),
+    (ConnectionRefused, "network"),
+    (CrashBeforeATool, "crashed"),
+    (CrashAfterATool, "crashed"),
 ];
-const ALWAYS: usize = 2;
+/// These are played always, all of them with `NIIA_MATRIX=all`, and some with a part of a row's name.
+const ALWAYS: [(&str, Trouble); 2] = [("claude", Fails("429")), ("codex", Fails("401"))];
+
+fn matrix() -> impl Iterator<Item = Row> {
+    let of = |tool| TROUBLES.map(|(trouble, class)| Row { tool, trouble, class });
+    TOOLS.into_iter().flat_map(of)
+}
 
 #[test]
 fn whatever_keeps_a_tool_from_answering_the_other_goes_on() {
     let all = std::env::var("NIIA_MATRIX").unwrap_or_default();
-    let wanted = |n: usize, row: &Row| match all.as_str() {
+    let wanted = |row: &Row| match all.as_str() {
         "all" => true,
-        "" => n < ALWAYS,
+        "" => ALWAYS.contains(&(row.tool, row.trouble)),
         name => format!("{} {:?}", row.tool, row.trouble).contains(name),
     };
     let mut wrong = Vec::new();
-    for (_, row) in MATRIX.iter().enumerate().filter(|(n, row)| wanted(*n, row)) {
+    for row in matrix().filter(wanted) {
         let mut tools = vec!["claude", "codex"];
         tools.extend(Some(row.tool).filter(|tool| !tools.contains(tool)));
         let Some(desk) = Desk::with(&tools) else { return };
         let name = format!("{} {:?}", row.tool, row.trouble);
-        match play(&desk, row) {
+        match play(&desk, &row) {
             Ok(took) => println!("{name}: {} after {took:.1?}", row.class),
             Err(why) => {
                 println!("{name}: FAILED {}", why.lines().next().unwrap_or_default());
@@ -183,13 +152,12 @@ fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
     {
         return Err(format!("the class and its evidence are not explained:\n{explained}"));
     }
-    let asked: Vec<Duration> =
-        other.seen().iter().filter(|seen| seen.prompt.contains("the task")).map(|seen| seen.after).collect();
-    if asked.is_empty() {
+    let Some(asked) = asked_once(other, &order(row))? else {
         return Err(format!("the other tool was not asked: {:?}", other.seen()));
-    }
+    };
+    let _ = asked_once(failing, &order(row))?;
     // Where the failing provider was never asked, from the run's begin.
-    let went_on = other.opened() + asked[0];
+    let went_on = other.opened() + asked;
     let from = failing.seen().first().map_or(begun, |seen| failing.opened() + seen.after);
     let took = went_on.saturating_duration_since(from);
     let most = if row.class == "hangs" { silent_max + GOES_ON_WITHIN } else { GOES_ON_WITHIN };
@@ -198,6 +166,17 @@ fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
     }
     spared(desk, row, first, second, failing, &other_env)?;
     Ok(took)
+}
+
+/// When the provider was asked this first; no conversation has it twice, however often the tool itself tried again.
+fn asked_once(stub: &Stub, order: &str) -> Result<Option<Duration>, String> {
+    let seen = stub.seen();
+    let count = |text: &str| text.matches(order).count();
+    let has_it = |seen: &&Seen| count(&seen.prompt) + count(&seen.before) > 0;
+    match seen.iter().find(|seen| count(&seen.prompt) + count(&seen.before) > 1) {
+        Some(doubled) => Err(format!("the prompt was put twice: {doubled:?}")),
+        None => Ok(seen.iter().find(has_it).map(|seen| seen.after)),
+    }
 }
 
 /// The next run does not wait for the same once more.
@@ -226,14 +205,27 @@ fn spared(
 }
 
 fn prompt(row: &Row) -> String {
-    let order = match (row.trouble, row.tool) {
-        (CrashBeforeATool | CrashAfterATool, _) => "<<slow 1500 the task is done now and here>>",
-        _ => "<<say the task is done>>",
-    };
-    format!("Do the task. {order}")
+    format!("Do the task. {}", order(row))
 }
 
-/// Kills the tool once its provider was asked, or once a word of the answer was to be seen.
+/// What the provider is to answer, by which a prompt is known again.
+fn order(row: &Row) -> String {
+    const SLOW: &str = "slow 1500 the task is done now and here";
+    match (row.trouble, row.tool) {
+        (CrashAfterATool, "claude") => {
+            format!("<<tool Write {{\"file_path\":\"{{cwd}}/made.md\",\"content\":\"x\"}} ;; {SLOW}>>")
+        }
+        (CrashAfterATool, "codex") => {
+            format!("<<tool exec_command {{\"cmd\":\"printf x > made.md\"}} ;; {SLOW}>>")
+        }
+        (CrashAfterATool, "gemini") => format!("<<tool glob {{\"pattern\":\"*\"}} ;; {SLOW}>>"),
+        // Aider calls no tools: its work is in its answer.
+        (CrashBeforeATool | CrashAfterATool, _) => format!("<<{SLOW}>>"),
+        _ => "<<say the task is done>>".to_owned(),
+    }
+}
+
+/// Kills the tool once its provider was asked, or was told what the tool's own command said.
 fn kill_in_turn(desk: &Desk, run: &str, failing: &Stub, row: &Row) -> Result<(), String> {
     let asked = || failing.seen().iter().any(|seen| seen.prompt.contains("the task"));
     niia_tests::wait_until("it is asked", LIMIT, || asked().then_some(()));
@@ -243,11 +235,17 @@ fn kill_in_turn(desk: &Desk, run: &str, failing: &Stub, row: &Row) -> Result<(),
             serde_json::from_str(&desk.niia(&["explain", "--json", &session]).run().out).ok()?;
         view["pid"].as_i64()
     });
+    let says = || {
+        let screen = desk.niia(&["read", &session]).run().out;
+        screen.lines().any(|line| line.contains("the task") && !line.contains("<<"))
+    };
+    // Aider shows its answer as it comes; others may show it only once it is whole.
+    let told = || match row.tool {
+        "aider" => says(),
+        _ => failing.seen().iter().any(|seen| seen.results > 0 && seen.prompt.contains("the task")),
+    };
     if row.trouble == CrashAfterATool {
-        niia_tests::wait_until("it says something", LIMIT, || {
-            let screen = desk.niia(&["read", &session]).run().out;
-            screen.lines().any(|line| line.contains("the task") && !line.contains("<<")).then_some(())
-        });
+        niia_tests::wait_until("a tool of its own was called", LIMIT, || told().then_some(()));
     }
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL)

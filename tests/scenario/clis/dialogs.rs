@@ -15,6 +15,8 @@ const LOOKS: u32 = 8;
 /// A tool call that needs a person: the dialog is seen, shown with its choices, answered, and what it allows happens.
 fn asks_before_it_acts(name: &'static str, dialog: &str, call: &str) {
     let Some(tool) = tool(name) else { return };
+    // Aider is told by this to ask nothing.
+    tool.calls_with("", "--yes-always", "");
     let run = tool.serve();
     for (verb, happens) in [("deny", false), ("approve", true)] {
         tool.forget("made");
@@ -31,8 +33,44 @@ fn asks_before_it_acts(name: &'static str, dialog: &str, call: &str) {
         tool.cut(&run, "it asks whether it may run a command");
         let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
         drop(asked.wait());
+        let _ = tool.is(&run, "ready");
         assert_eq!(tool.has("made"), happens, "{verb}");
         tool.cut(&run, &format!("after {verb}"));
+    }
+    tool.end(&run);
+}
+
+#[test]
+fn what_aider_asks_is_shown_and_answered() {
+    asks_before_it_acts("aider", "question", "<<say made\n```\nx\n```\n>>");
+}
+
+#[test]
+fn gemini_asks_before_it_reads_what_lies_elsewhere() {
+    let Some(tool) = tool("gemini") else { return };
+    let run = tool.serve();
+    let _ = tool.is(&run, "ready");
+    for (verb, happens) in [("deny", false), ("approve", true)] {
+        let content = format!("what only {verb} tells");
+        let file = tool.house.file(&format!("elsewhere/{verb}.txt"), &content);
+        // niia takes the meaning from an `@` in a text of others; a person types it on purpose.
+        let mut person = tool.niia(&["attach", &run]).in_terminal();
+        let text = format!("{verb} @{} now", file.display());
+        person.write(text.as_bytes(), SOON);
+        niia_tests::wait_until("it stands in the composer", SOON, || {
+            tool.niia(&["read", &run]).run().out.contains(".txt now").then_some(())
+        });
+        person.write(b"\r", SOON);
+        let view = niia_tests::wait_until("gemini asks whether it may read", SOON, || {
+            tool.view(&run).filter(|view| view["dialog"] == "read-file")
+        });
+        assert_eq!(view["state"], "waiting_input", "{view}");
+        assert!(tool.prompts(&content).is_empty(), "it read before it was allowed");
+        let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
+        let _ = tool.is(&run, "ready");
+        assert_eq!(!tool.prompts(&content).is_empty(), happens, "{verb}");
+        person.write(b"\x1cd", SOON);
+        assert!(person.end(SOON).0.success());
     }
     tool.end(&run);
 }

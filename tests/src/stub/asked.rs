@@ -32,11 +32,11 @@ pub struct Asked {
     pub turns: usize,
     first: String,
     /// All that persons said before the last text.
-    before: String,
+    pub before: String,
     /// What a tool returned, where that is the last word.
     result: Option<String>,
     /// How many results came since a person spoke.
-    results: usize,
+    pub results: usize,
     cwd: String,
 }
 

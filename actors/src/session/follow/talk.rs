@@ -20,6 +20,9 @@ use crate::session::{Turned, clock, hooks};
 pub(super) const TURN_MARKS: u64 = 1 << 32;
 /// After a word of the tool what else it tells of the same is looked for so often.
 const LOOK_EVERY_MS: u64 = 100;
+/// Tools tell of an interruption more than once; what comes so soon after one and before the next prompt was taken is told
+/// of that one.
+const TOLD_AGAIN_WITHIN_MS: u64 = 5_000;
 /// Between two keys: in one burst they may be taken for one.
 const BETWEEN_KEYS: Duration = Duration::from_millis(BETWEEN_KEYS_MS);
 
@@ -360,6 +363,9 @@ impl Talk {
             if self.name.as_ref().is_some_and(|name| detect::is_foreign(profile, &told, name)) {
                 continue;
             }
+            if self.is_told_again(profile, &told) {
+                continue;
+            }
             if let Some(path) = detect::transcript_told(profile, &told).map(PathBuf::from)
                 && self.tail.as_ref().is_none_or(|tail| !tail.is_at(&path))
             {
@@ -386,6 +392,15 @@ impl Talk {
             }
         }
         taken
+    }
+
+    /// Whether this tells once more of the interruption of the turn before, which may have been niia's own after a failure:
+    /// it is no end of the one under way.
+    fn is_told_again(&self, profile: &Profile, told: &Told) -> bool {
+        let interrupted = self.last.as_ref().is_some_and(|last| last.ends != TurnEnds::Answered);
+        let soon = told.at_ms < self.ended_ms.saturating_add(TOLD_AGAIN_WITHIN_MS);
+        let untaken = self.turn.as_ref().is_some_and(|turn| turn.taken_ms.is_none());
+        interrupted && soon && untaken && detect::tells_interruption(profile, told)
     }
 
     /// Whether this word says that the prompt of the turn under way was taken.
