@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use niia_tests::stub::{Failure, Seen, Stub};
+use niia_tests::stub::{Failure, Stub};
 use serde_json::{Value, json};
 
 use super::desk::{Desk, attempts};
@@ -15,6 +15,9 @@ const LIMIT: Duration = Duration::from_secs(240);
 const SILENT_MAX: Duration = Duration::from_secs(8);
 /// The same for tools that take so long to start.
 const SILENT_MAX_OF_SLOW: Duration = Duration::from_secs(25);
+
+/// What stands above a worker's prompt.
+const TASK: &str = "# Your task\n";
 
 /// What keeps a tool from answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,14 +171,14 @@ fn play(desk: &Desk, row: &Row) -> Result<Duration, String> {
     Ok(took)
 }
 
-/// When the provider was asked this first; no conversation has it twice, however often the tool itself tried again.
+/// When the provider was asked this first; no conversation has a task twice, however often the tool itself tried again.
 fn asked_once(stub: &Stub, order: &str) -> Result<Option<Duration>, String> {
     let seen = stub.seen();
-    let count = |text: &str| text.matches(order).count();
-    let has_it = |seen: &&Seen| count(&seen.prompt) + count(&seen.before) > 0;
-    match seen.iter().find(|seen| count(&seen.prompt) + count(&seen.before) > 1) {
+    // What the prompt says is also the subject of a commit; the heading above it is not.
+    let tasks = |text: &str| text.matches(TASK).count();
+    match seen.iter().find(|seen| tasks(&seen.prompt) + tasks(&seen.before) > 1) {
         Some(doubled) => Err(format!("the prompt was put twice: {doubled:?}")),
-        None => Ok(seen.iter().find(has_it).map(|seen| seen.after)),
+        None => Ok(seen.iter().find(|seen| seen.prompt.contains(order)).map(|seen| seen.after)),
     }
 }
 

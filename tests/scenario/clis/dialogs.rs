@@ -67,6 +67,11 @@ fn gemini_asks_before_it_reads_what_lies_elsewhere() {
         assert_eq!(view["state"], "waiting_input", "{view}");
         assert!(tool.prompts(&content).is_empty(), "it read before it was allowed");
         let _ = tool.niia(&[verb, &format!("{run}/session/1")]).run().exits(0);
+        if happens {
+            niia_tests::wait_until("what it read is told", SOON, || {
+                (!tool.prompts(&content).is_empty()).then_some(())
+            });
+        }
         let _ = tool.is(&run, "ready");
         assert_eq!(!tool.prompts(&content).is_empty(), happens, "{verb}");
         person.write(b"\x1cd", SOON);
