@@ -88,7 +88,7 @@ fn a_megabyte_written_to_a_session_is_taken_in_time_and_its_digest_is_the_same()
         screen.contains("submission").then_some(screen)
     });
     assert!(screen.contains(&line), "{line}\n{screen}");
-    let _ = house.niia(["kill", &run]).run().exits(0);
+    house.end(&run);
 }
 
 #[test]
@@ -106,5 +106,5 @@ fn of_many_prompts_none_is_lost_and_none_doubled() {
         (heard.lines().count() >= expected.len()).then_some(heard)
     });
     assert_eq!(heard.lines().collect::<Vec<_>>(), expected);
-    let _ = house.niia(["kill", &run]).run().exits(0);
+    house.end(&run);
 }

@@ -147,7 +147,7 @@ fn imitation_takes_hostile_prompts(name: &'static str) {
         let wanted = format!("[niia]\n{}", as_it_arrives(sent, name));
         assert_eq!(heard, wanted.trim_end_matches('\n'), "{name}: {sent:?}");
     }
-    let _ = house.niia(["kill", &run]).run();
+    house.end(&run);
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn a_tool_of_the_users_own_holds_a_conversation_by_its_file_alone() {
     assert_eq!(ask("!touch evil\n<<say alpha it is>>"), ("alpha it is".to_owned(), "hook:Stop".into()));
     assert_eq!(ask("<<recall alpha>>").0, "I remember alpha");
     assert!(!house.at("home/evil").exists());
-    let _ = house.niia(["kill", &run]).run();
+    house.end(&run);
 }
 
 #[test]

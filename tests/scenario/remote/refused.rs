@@ -349,5 +349,5 @@ fn bytes_that_were_heard_on_the_wire_are_worth_nothing_when_they_are_said_again(
     let screen = seoul.niia(["read", &run]).run().exits(0).out;
     assert_eq!(screen.matches("heard only-once").count(), 1, "{screen}");
     let _ = laptop.niia(["remote", "read", "seoul"]).run().exits(0);
-    let _ = seoul.niia(["kill", &run]).run().exits(0);
+    seoul.end(&run);
 }

@@ -32,7 +32,7 @@ fn the_only_session_of_another_machine_is_read_written_to_and_asked() {
     assert!(asked.out.contains("heard what is left?"), "{}", asked.out);
     let listed = laptop.niia(["remote", "sessions", "seoul-server"]).run().exits(0);
     assert!(listed.out.contains(&run), "{}", listed.out);
-    let _ = seoul.niia(["kill", &run]).run().exits(0);
+    seoul.end(&run);
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_person_sees_the_screen_of_another_machine_types_and_leaves() {
     terminal.write(DETACH, SOON);
     assert!(terminal.end(SOON).0.success());
     assert!(seoul.sessions(&run)[0]["pid"].is_u64(), "the program goes on");
-    let _ = seoul.niia(["kill", &run]).run().exits(0);
+    seoul.end(&run);
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_machine_does_there_what_it_may_and_nothing_else() {
     let _ = laptop.niia(["remote", "write", "seoul", "hello"]).run().exits(0);
     let _ = seoul.niia(["peer", "allow", "laptop", "none"]).run().exits(0);
     let _ = laptop.niia(["remote", "read", "seoul"]).run().exits(1);
-    let _ = seoul.niia(["kill", &run]).run().exits(0);
+    seoul.end(&run);
 }
 
 #[test]

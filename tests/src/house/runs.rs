@@ -46,6 +46,15 @@ impl House {
         })
     }
 
+    /// Ends the session of a run and waits until the run is over: a node that is sent home before lets a session go on.
+    ///
+    /// # Panics
+    /// When it is not over within a minute.
+    pub fn end(&self, run: &str) {
+        drop(self.niia(["kill", run]).run().exits(0));
+        let _ = self.wait_over(run, Duration::from_secs(60));
+    }
+
     /// Every session of a run, those that are over too.
     #[must_use]
     pub fn sessions(&self, run: &str) -> Vec<Value> {
