@@ -6,6 +6,8 @@
 //! (`sandbox_documents`), `tools-by-name` (`mcp`); on several hosts `follow-the-sun`, `gpu-optimized` and
 //! `air-gapped-analysis` (`remote::hosts`).
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use niia_tests::{House, Repository, wait_until};
@@ -113,6 +115,13 @@ fn in_pair_programming_the_reviewer_is_woken_twice_by_what_the_builder_changes_i
     });
     let inbox = house.niia(["inbox"]).run().exits(0).out;
     assert!(inbox.contains("I looked at it"), "people hear it too: {inbox}");
+    // A file is empty before it is written, and that is a change as well. Who is told to be done is ended where it stands.
+    wait_until("the second part is written", SOON, || {
+        let sessions = house.sessions(&run);
+        let mut trees = sessions.iter().filter_map(|session| session["cwd"].as_str());
+        let written = |tree| fs::read_to_string(Path::new(tree).join("login.txt")).unwrap_or_default();
+        trees.any(|tree| written(tree).trim() == "second").then_some(())
+    });
     let _ = house.niia(["done", &run]).run().exits(0);
     assert_eq!(house.wait_over(&run, SOON)["state"], "done");
     let made = project.git(["show", &format!("niia/{run}/result:login.txt")]);

@@ -146,18 +146,13 @@ impl RunCourse {
 
     /// Whether the next one of these has to be asked for first; the question, where it was not asked yet.
     pub(super) fn owes(&self, bound: Bound) -> Option<Option<(Bound, u32)>> {
-        self.owes_up_to(
-            bound,
-            match bound {
-                // A letter is asked for when it was sent; the others before they begin.
-                Bound::Letters | Bound::Cost | Bound::Spent => self.own(bound),
-                Bound::Agents | Bound::Turns => self.own(bound).saturating_add(1),
-            },
-        )
+        // A letter is asked for when it was sent; the others before they begin.
+        let next = u32::from(bound != Bound::Letters);
+        self.owes_up_to(bound, self.own(bound).saturating_add(next))
     }
 
-    /// The same for an attempt for which so much is to be set aside. Where no run above has a bound of costs, this one has
-    /// none either.
+    /// The same for an attempt for which so much is to be set aside. No run above has a bound of costs where this one has
+    /// none: what it may spend is never more than they may.
     pub(super) fn owes_cost(&self, next: u64) -> Option<Option<(Bound, u32)>> {
         self.plan.limits.max_cost_usd?;
         self.owes_up_to(Bound::Cost, units(self.state.budget.held().saturating_add(next)))
